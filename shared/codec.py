@@ -1,0 +1,108 @@
+"""The versioned wire format: one leading version byte, then MessagePack.
+
+A reader accepts its own version only; a deployment is upgraded by draining the bus, whose messages live for a minute,
+and by migrating the log.  Golden files in ``tests/golden`` hold the bytes still.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import msgspec
+
+from shared.errors import WireError
+from shared.types import (
+    Alert,
+    IndexEvent,
+    InspectionReply,
+    InspectionRequest,
+    Reference,
+    ReferenceAdded,
+    ReferenceRemoved,
+    SetCreated,
+    SetDeleted,
+    Verdict,
+)
+
+WIRE_VERSION: Final = 1
+_PREFIX: Final = bytes([WIRE_VERSION])
+
+_EVENT_KINDS: Final[dict[str, type[IndexEvent]]] = {
+    "set_created": SetCreated,
+    "set_deleted": SetDeleted,
+    "reference_added": ReferenceAdded,
+    "reference_removed": ReferenceRemoved,
+}
+_KIND_OF_EVENT: Final = {kind: name for name, kind in _EVENT_KINDS.items()}
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def _decode[T](data: bytes, kind: type[T]) -> T:
+    if data[:1] != _PREFIX:
+        raise WireError(f"wire version {data[0] if data else 'missing'}, this program speaks {WIRE_VERSION}")
+    try:
+        return msgspec.msgpack.decode(memoryview(data)[1:], type=kind)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise WireError(f"not a {kind.__name__}: {error}") from error
+
+
+def encode_request(request: InspectionRequest) -> bytes:
+    """Encode a request."""
+    return _PREFIX + _encode(request)
+
+
+def decode_request(data: bytes) -> InspectionRequest:
+    """Decode a request; raises WireError."""
+    return _decode(data, InspectionRequest)
+
+
+def encode_reply(reply: InspectionReply) -> bytes:
+    """Encode a reply."""
+    return _PREFIX + _encode(reply)
+
+
+def decode_reply(data: bytes) -> InspectionReply:
+    """Decode a reply; raises WireError."""
+    return _decode(data, InspectionReply)
+
+
+def encode_alert(alert: Alert) -> bytes:
+    """Encode an alert for the outbox and the alert log."""
+    return _PREFIX + _encode(alert)
+
+
+def decode_alert(data: bytes) -> Alert:
+    """Decode an alert; raises WireError."""
+    return _decode(data, Alert)
+
+
+def encode_event(event: IndexEvent) -> bytes:
+    """Encode an entry of the index log."""
+    return _PREFIX + _encode((_KIND_OF_EVENT[type(event)], event))
+
+
+def decode_event(data: bytes) -> IndexEvent:
+    """Decode an entry of the index log; raises WireError."""
+    name, raw = _decode(data, tuple[str, msgspec.Raw])
+    kind = _EVENT_KINDS.get(name)
+    if kind is None:
+        raise WireError(f"unknown index event {name!r}")
+    try:
+        return msgspec.msgpack.decode(raw, type=kind)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise WireError(f"not a {name}: {error}") from error
+
+
+def encode_references(references: tuple[Reference, ...]) -> bytes:
+    """Encode the references of a snapshot."""
+    return _PREFIX + _encode(references)
+
+
+def decode_references(data: bytes) -> tuple[Reference, ...]:
+    """Decode the references of a snapshot; raises WireError."""
+    return _decode(data, tuple[Reference, ...])
+
+
+def verdict_to_builtins(verdict: Verdict) -> dict[str, object]:
+    """Return a verdict as plain JSON-ready values, field names as in the contract."""
+    return cast("dict[str, object]", msgspec.to_builtins(verdict))

@@ -1,0 +1,91 @@
+"""The deployment's key: encrypts payloads on bus and store, signs index blobs.
+
+One 32-byte secret, the same on every host; subkeys are derived with HKDF-SHA256 (RFC 5869).  Payloads are sealed with
+AES-256-GCM (NIST SP 800-38D) under a random 96-bit nonce; the associated data binds a sealed value to its place (a
+correlation id, a blob's name), so that a value cannot be moved to another question.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from shared.errors import ConfigError, IntegrityError
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+SIGNATURE_BYTES: Final = 32
+OVERHEAD_BYTES: Final = NONCE_BYTES + 16
+
+
+class Sealer:
+    """Seals, opens, signs and verifies with subkeys of one secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) != KEY_BYTES:
+            raise ConfigError(f"the key must be {KEY_BYTES} bytes, this one has {len(secret)}")
+        self._cipher = AESGCM(_derive(secret, b"safelight payload encryption v1"))
+        self._signing_key = _derive(secret, b"safelight index signing v1")
+
+    def seal(self, plain: bytes, place: str) -> bytes:
+        """Encrypt ``plain``, bound to ``place``; 28 bytes longer."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, plain, place.encode())
+
+    def open(self, sealed: bytes, place: str) -> bytes:
+        """Decrypt; raises IntegrityError for another key, another place or changed bytes."""
+        if len(sealed) < OVERHEAD_BYTES:
+            raise IntegrityError("sealed value is too short")
+        try:
+            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
+        except InvalidTag as error:
+            raise IntegrityError(
+                "a value does not open with this deployment's key; every host needs the same secrets.key_file"
+            ) from error
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the HMAC-SHA256 (RFC 2104) of ``data``."""
+        return hmac.digest(self._signing_key, data, sha256)
+
+    def verify(self, data: bytes, signature: bytes) -> None:
+        """Raise IntegrityError unless ``signature`` is this deployment's for ``data``."""
+        if not hmac.compare_digest(self.sign(data), signature):
+            raise IntegrityError("signature does not fit; written with another key or changed since")
+
+
+def _derive(secret: bytes, purpose: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose).derive(secret)
+
+
+def load_or_create_key(path: Path) -> bytes:
+    """Return the secret in ``path`` (64 hexadecimal digits), made with mode 0600 where there is none.
+
+    Several roles may start at once on a new machine: the file is linked into place whole, and the first one wins.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        candidate = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(candidate, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(candidate, path)
+        except FileExistsError:
+            pass
+        finally:
+            candidate.unlink()
+    try:
+        return bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the key in {path}: {error}") from error

@@ -1,0 +1,124 @@
+"""Every metric in one table, and the readiness of a role.
+
+``METRICS`` is the only place where a metric is named; the README's table is generated from it.  Names follow the
+Prometheus conventions (base units, ``_total`` for counters); labels never hold users, URLs or images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+Kind = Literal["counter", "gauge", "histogram"]
+LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = LATENCY_BUCKETS
+
+
+METRICS: Final[tuple[Metric, ...]] = (
+    # proxy
+    Metric("safelight_proxy_messages_total", "counter", "HTTP messages seen", ("direction", "outcome")),
+    Metric("safelight_proxy_body_bytes_total", "counter", "Body bytes by what was done with them", ("outcome",)),
+    Metric("safelight_proxy_images_total", "counter", "Images found in messages", ("direction",)),
+    Metric("safelight_proxy_decisions_total", "counter", "Decisions", ("action", "mode")),
+    Metric("safelight_proxy_uninspected_total", "counter", "Images or messages nobody could judge", ("reason",)),
+    Metric("safelight_proxy_limit_hits_total", "counter", "Extraction limits reached", ("limit",)),
+    Metric("safelight_proxy_verdict_seconds", "histogram", "Time a message waited for its verdicts"),
+    Metric("safelight_proxy_extract_seconds", "histogram", "Time to find the images in a message"),
+    Metric("safelight_proxy_loop_stall_seconds", "histogram", "Event loop held (time waiting for a core left out)"),
+    Metric("safelight_proxy_pending_requests", "gauge", "Inspection requests without an answer yet"),
+    Metric("safelight_proxy_orphan_replies_total", "counter", "Replies nobody waits for", ("cause",)),
+    Metric("safelight_proxy_policy_version", "gauge", "Version of the policy file in force"),
+    Metric("safelight_proxy_outbox_alerts", "gauge", "Alerts committed here and not yet in the log"),
+    # worker
+    Metric("safelight_worker_requests_total", "counter", "Requests taken from the bus", ("outcome",)),
+    Metric("safelight_worker_decode_seconds", "histogram", "Decode time in the sandbox", ("format",)),
+    Metric("safelight_worker_decode_errors_total", "counter", "Images that could not be decoded", ("code",)),
+    Metric("safelight_worker_decoder_restarts_total", "counter", "Decode children killed or crashed", ("cause",)),
+    Metric("safelight_worker_batch_size", "histogram", "Images per encoder run", (), (1, 2, 4, 8, 16, 32, 64)),
+    Metric("safelight_worker_encode_seconds", "histogram", "Encoder time per batch"),
+    Metric("safelight_worker_search_seconds", "histogram", "Index search time per image"),
+    Metric("safelight_worker_queue_seconds", "histogram", "Age of a request when a worker takes it"),
+    Metric("safelight_worker_matches_total", "counter", "Images that matched a set"),
+    Metric("safelight_worker_dropped_messages_total", "counter", "Bus messages that do not open", ("cause",)),
+    # index
+    Metric("safelight_index_references", "gauge", "References in the index"),
+    Metric("safelight_index_position", "gauge", "Log position the index has reached"),
+    Metric("safelight_index_rejected_entries_total", "counter", "Log entries or snapshots refused", ("cause",)),
+    # alerts
+    Metric("safelight_alerts_delivered_total", "counter", "Alerts delivered", ("sink",)),
+    Metric("safelight_alerts_failures_total", "counter", "Deliveries that failed and will be tried again", ("sink",)),
+    Metric("safelight_alerts_lag", "gauge", "Alerts in the log not yet delivered", ("sink",)),
+    # every role
+    Metric("safelight_bus_errors_total", "counter", "Bus calls that failed", ("operation",)),
+    Metric("safelight_store_errors_total", "counter", "Store calls that failed", ("operation",)),
+    Metric("safelight_up", "gauge", "1 while the role runs"),
+)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._counters = {m.name: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _of("counter")}
+        self._gauges = {m.name: Gauge(m.name, m.help, m.labels, registry=self.registry) for m in _of("gauge")}
+        self._histograms = {
+            m.name: Histogram(m.name, m.help, m.labels, registry=self.registry, buckets=m.buckets)
+            for m in _of("histogram")
+        }
+
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
+        """Add to a counter."""
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(amount)
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        gauge = self._gauges[name]
+        (gauge.labels(**labels) if labels else gauge).set(value)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Add an observation to a histogram."""
+        histogram = self._histograms[name]
+        (histogram.labels(**labels) if labels else histogram).observe(value)
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return a counter's or gauge's value (a histogram's count); 0 where nothing happened yet."""
+        suffix = "_count" if name in self._histograms else ""
+        return self.registry.get_sample_value(name + suffix, labels) or 0.0
+
+    def exposition(self) -> bytes:
+        """Return the Prometheus text format."""
+        return generate_latest(self.registry)
+
+
+def _of(kind: Kind) -> tuple[Metric, ...]:
+    return tuple(metric for metric in METRICS if metric.kind == kind)
+
+
+class Readiness:
+    """What a role still waits for before it can serve: named conditions, each a callable that is cheap and pure."""
+
+    def __init__(self, conditions: Mapping[str, Callable[[], bool]] | None = None) -> None:
+        self._conditions = dict(conditions or {})
+
+    def add(self, name: str, condition: Callable[[], bool]) -> None:
+        """Wait for one more thing."""
+        self._conditions[name] = condition
+
+    def waiting_for(self) -> tuple[str, ...]:
+        """Return the names of the conditions that do not hold."""
+        return tuple(name for name, holds in self._conditions.items() if not holds())
