@@ -1,0 +1,78 @@
+# `make setup`, `make demo`, `make test`, `make check`, `make bench`: see README.md.
+# Each step leaves a stamp, so that a warm run goes straight to its point.
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+VENV ?= .venv
+PYTHON = $(VENV)/bin/python
+TRAIN = .venv-train
+CODE = shared proxy_addon workers console tests $(wildcard benchmarks)
+SETUP = pyproject.toml requirements/build.txt deploy/setup/install.sh
+PYTEST = $(PYTHON) -m pytest
+# A whole run that takes longer hangs: timeout(1) ends it, and what it printed says where.
+SUITE_LIMIT ?= 1200
+
+.PHONY: setup setup-dev setup-train demo test test-unit test-versions test-train check format bench servers lock clean
+
+setup: $(VENV)/.installed-cpu
+
+setup-dev: $(VENV)/.installed-dev
+
+setup-train: $(TRAIN)/.installed-train
+
+# The development lock contains the production one, so where it is installed nothing is missing.
+$(VENV)/.installed-cpu: $(SETUP) requirements/cpu.txt
+	@if [ -e $(VENV)/.installed-dev ]; then $(MAKE) --no-print-directory setup-dev && touch $@; \
+	else sh deploy/setup/install.sh $(VENV) requirements/cpu.txt $(PY); fi
+
+$(VENV)/.installed-dev: $(SETUP) requirements/dev.txt
+	@sh deploy/setup/install.sh $(VENV) requirements/dev.txt $(PY)
+
+$(TRAIN)/.installed-train: $(SETUP) requirements/train.txt
+	@sh deploy/setup/install.sh $(TRAIN) requirements/train.txt
+
+# KEEP=1 leaves it running; SEED=7 draws other images.
+demo: setup
+	@$(PYTHON) -m console.demo $(if $(SEED),--seed $(SEED)) $(if $(filter-out 0,$(KEEP)),--keep)
+
+servers: deploy/kafka/libs/.installed
+	@sh deploy/redis/install.sh
+
+deploy/kafka/libs/.installed: deploy/kafka/pom.xml deploy/kafka/install.sh
+	@sh deploy/kafka/install.sh
+
+test: setup-dev servers
+	timeout --kill-after=30 $(SUITE_LIMIT) $(PYTEST) $(ARGS)
+
+# No server and no process: what is run while writing.
+test-unit: setup-dev
+	$(PYTEST) tests/unit tests/property tests/contracts -m "not kafka and not redis and not e2e" $(ARGS)
+
+test-versions: setup-dev
+	@sh deploy/setup/test-versions.sh $(PYTHON)
+
+test-train: setup-train
+	$(TRAIN)/bin/python -m pytest -m train tests $(ARGS)
+
+check: setup-dev
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy $(CODE)
+	$(VENV)/bin/lint-imports --no-logo
+
+format: setup-dev
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+bench: setup-dev
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+lock:
+	@sh deploy/setup/lock.sh $(ARGS)
+
+clean:
+	rm -rf .venv .venv-* *.egg-info build dist deploy/kafka/libs deploy/kafka/*.jsa
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find shared proxy_addon workers console tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,122 @@
+"""Servers for the whole run, the corpus of real images, and the rule that an unexpected error log fails its test."""
+
+import importlib.util
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.servers import ROOT, KafkaBroker, RedisServer
+
+CORPUS: Final = Path(os.environ.get("SAFELIGHT_CORPUS") or ROOT.parent / "shared" / "data")
+TRAINING_TESTS: Final = Path("unit", "workers", "training")
+_left_out = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_left_out] = {}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Training tests import torch, which only the extra `train` brings: `make test-train` runs them."""
+    tests = Path(__file__).parent
+    inside = collection_path.is_relative_to(tests) and collection_path.relative_to(tests) == TRAINING_TESTS
+    if not inside or importlib.util.find_spec("torch"):
+        return None
+    count = sum(1 for _ in collection_path.rglob("test_*.py"))
+    config.stash[_left_out]["files of tests that need torch (run `make test-train`)"] = count
+    return True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without the folder of real images its tests cannot run: they are skipped, counted and shouted about."""
+    corpus = [item for item in items if item.get_closest_marker("corpus")]
+    if not corpus or (CORPUS / "manifest.jsonl.gz").is_file():
+        return
+    for item in corpus:
+        item.add_marker(pytest.mark.skip(reason="the corpus of real images is not here (SAFELIGHT_CORPUS names it)"))
+    config.stash[_left_out]["tests that need the corpus of real images (set SAFELIGHT_CORPUS)"] = len(corpus)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for what, count in config.stash[_left_out].items():
+        if count:
+            terminalreporter.write_sep("!", f"NOT RUN: {count} {what}", yellow=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of real images with its ``manifest.jsonl.gz``; a test that asks for it carries the marker `corpus`."""
+    return CORPUS
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """One broker for the whole run; tests use topics of their own."""
+    broker = KafkaBroker(tmp_path_factory.mktemp("kafka")).start()
+    yield broker
+    broker.remove()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for the whole run; ``redis_url`` hands it out empty."""
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """URL of an empty Redis."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def killable_kafka(tmp_path: Path) -> Iterator[KafkaBroker]:
+    """A broker of this test alone, running, to be killed and restarted."""
+    broker = KafkaBroker(tmp_path / "kafka").start()
+    yield broker
+    broker.remove()
+
+
+@pytest.fixture
+def killable_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test alone, running, to be killed and restarted."""
+    server = RedisServer(tmp_path / "redis").start()
+    yield server
+    server.remove()
+
+
+class _Errors(logging.Handler):
+    """Keeps the records of level ERROR and above."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture(autouse=True)
+def no_unexpected_error_logs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """An error that is only logged still fails the test, unless ``@pytest.mark.error_logs(pattern)`` expects it."""
+    expected = [re.compile(mark.args[0]) for mark in request.node.iter_markers("error_logs")]
+    errors = _Errors()
+    root = logging.getLogger()
+    root.addHandler(errors)
+    yield
+    root.removeHandler(errors)
+    unexpected = [
+        f"{record.name}: {record.getMessage()}"
+        for record in errors.records
+        if not any(pattern.search(record.getMessage()) for pattern in expected)
+    ]
+    if unexpected:
+        pytest.fail("unexpected error logs:\n" + "\n".join(unexpected), pytrace=False)
