@@ -1,0 +1,158 @@
+"""What a policy asks of one image, and whether the facts of a verdict say so.
+
+Conditions come in three groups: ``any`` (at least one holds), ``all`` (every one holds) and ``none`` (not one holds).
+Where several groups are given they must all be true of the same image.
+
+A verdict may know less than there is to know: an ``error`` other than ``not_an_image``, or ``degraded`` (only hashes
+were looked up).  What such a verdict does say is still true, so a match in it counts.  What it does *not* say is
+unknown, so nothing is ever concluded from an absence: neither ``none`` nor the label ``other`` holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from shared.errors import ErrorCode
+from shared.types import ReferenceMatch, Relation, Verdict
+
+DEFAULT_MIN_SCORE: Final = 85.0
+"""The score where one in 10,000 unrelated images would match; the default threshold of a set."""
+
+OTHER: Final = "other"
+"""The label of an image that no label of the classifier reaches."""
+
+RelationChoice = Literal["any", "copy", "same_layout"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Why a condition holds: a sentence for the SOC, and the reference where a set was matched."""
+
+    reason: str
+    set: str = ""
+    reference: str = ""
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetCondition:
+    """The image matches a reference of an image set.
+
+    ``min_score`` (0..100) replaces the set's own threshold.  Without ``relation`` the set's own choice stands; with
+    it, that relation alone counts, and one that the set itself does not look for needs ``min_score`` or
+    DEFAULT_MIN_SCORE, since only the set knows its threshold.
+    """
+
+    set: str
+    min_score: float | None = None
+    relation: RelationChoice | None = None
+
+    def fact(self, verdict: Verdict) -> Fact | None:
+        """Return the best match that counts."""
+        counting = [match for match in verdict.matches if match.set == self.set and self._counts(match)]
+        if not counting:
+            return None
+        best = max(counting, key=lambda match: match.score)
+        what = "copy" if best.relation is Relation.COPY else "same layout"
+        return Fact(
+            reason=f"set {self.set}: {what} of {best.name or best.reference}, score {best.score:.1f}",
+            set=self.set,
+            reference=best.reference,
+            score=best.score,
+        )
+
+    def _counts(self, match: ReferenceMatch) -> bool:
+        if self.relation in ("copy", "same_layout") and match.relation != self.relation:
+            return False
+        looked_for = match.matched or match.relation is Relation.COPY
+        if self.min_score is not None:
+            return match.score >= self.min_score and (looked_for or self.relation is not None)
+        return match.matched or (self.relation is not None and not looked_for and match.score >= DEFAULT_MIN_SCORE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelCondition:
+    """A classifier gives the image this label; ``other`` holds where no label of the classifier is reached."""
+
+    classifier: str
+    label: str
+
+    def fact(self, verdict: Verdict) -> Fact | None:
+        """Return the label and its score."""
+        reached = [score for score in verdict.labels if score.classifier == self.classifier and score.label != OTHER]
+        if self.label == OTHER:
+            certain = not verdict.degraded and verdict.error is None
+            return Fact(reason=f"label {self.classifier}: {OTHER}") if certain and not reached else None
+        for score in reached:
+            if score.label == self.label:
+                reason = f"label {self.classifier}: {self.label}, score {score.score:.1f}"
+                return Fact(reason=reason, score=score.score)
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashListCondition:
+    """The image is on a third-party hash list."""
+
+    list: str
+
+    def fact(self, verdict: Verdict) -> Fact | None:
+        """Return the nearest hit."""
+        hits = [hit for hit in verdict.hash_hits if hit.list == self.list]
+        if not hits:
+            return None
+        nearest = min(hits, key=lambda hit: hit.distance)
+        return Fact(reason=f"hash list {self.list}: {nearest.kind} at distance {nearest.distance}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageCondition:
+    """Every image that was inspected."""
+
+    def fact(self, verdict: Verdict) -> Fact | None:
+        """Return that it is an image."""
+        return Fact(reason="an image") if verdict.error is None else None
+
+
+Condition = SetCondition | LabelCondition | HashListCondition | ImageCondition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageConditions:
+    """The groups of one policy; at least one of them is not empty."""
+
+    any: tuple[Condition, ...] = ()
+    all: tuple[Condition, ...] = ()
+    none: tuple[Condition, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (self.any or self.all or self.none):
+            raise ValueError("at least one of any, all and none must hold a condition")
+
+    def fact(self, verdict: Verdict) -> Fact | None:
+        """Return why all the groups hold for this image, or None where they do not."""
+        if verdict.error is not None and verdict.error.code is ErrorCode.NOT_AN_IMAGE:
+            return None
+        if self.none and not self._is_none(verdict):
+            return None
+        either = _facts(self.any, verdict)
+        every = _facts(self.all, verdict)
+        if (self.any and not either) or len(every) < len(self.all):
+            return None
+        absent = Fact(reason="an image that satisfies none of the excluded conditions")
+        return max([*either, *every] or [absent], key=lambda fact: -1.0 if fact.score is None else fact.score)
+
+    def undecided(self, verdict: Verdict) -> bool:
+        """Tell whether a degraded verdict leaves open what these groups ask: something is concluded from absence."""
+        other = any(isinstance(each, LabelCondition) and each.label == OTHER for each in (*self.any, *self.all))
+        return verdict.degraded and verdict.error is None and bool(self.none or other)
+
+    def _is_none(self, verdict: Verdict) -> bool:
+        certain = verdict.error is None and not verdict.degraded
+        return certain and not _facts(self.none, verdict)
+
+
+def _facts(conditions: Sequence[Condition], verdict: Verdict) -> list[Fact]:
+    return [fact for condition in conditions if (fact := condition.fact(verdict)) is not None]
