@@ -58,7 +58,7 @@ class ProxySettings(_Section):
 
     listen: Address = Field(default="127.0.0.1:8080", description="address that endpoints use as their proxy")
     max_object: Size = Field(
-        default=128 << 20, description="largest body held for inspection; larger ones are streamed"
+        default=128 << 20, description="largest body held for inspection; more is streamed"
     )
     instance: int = Field(default=0, ge=0, lt=1024, description="reply partition, held by a lease; one proxy each")
     upstream_ca: Path | None = Field(default=None, description="PEM file trusted for origins (default: the system's)")
@@ -84,7 +84,7 @@ class SecretsSettings(_Section):
     """Keys."""
 
     key_file: Path | None = Field(
-        None, description="signs index blobs, encrypts payloads; the same on every host (default: made in data_dir)"
+        default=None, description="signs and encrypts; the same on every host (default: made in data_dir)"
     )
 
 
@@ -238,7 +238,7 @@ def _absolute(settings: Settings, base: Path) -> Settings:
 
 
 def _join(base: Path, path: Path) -> Path:
-    return Path(os.path.abspath(base / path.expanduser()))
+    return (base / path.expanduser()).resolve()
 
 
 def masked(settings: Settings) -> dict[str, Any]:

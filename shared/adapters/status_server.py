@@ -93,7 +93,7 @@ def _handler(source: StatusSource) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
             """Scrapes are no news."""
 
     return Handler

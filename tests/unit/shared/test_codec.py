@@ -1,0 +1,113 @@
+"""The wire format: what goes in comes out, golden bytes stay, foreign bytes are refused by name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shared import codec
+from shared.errors import ErrorCode, WireError
+from shared.types import (
+    Evidence,
+    ImageInfo,
+    IndexEvent,
+    InspectionReply,
+    InspectionRequest,
+    Reference,
+    ReferenceAdded,
+    ReferenceMatch,
+    ReferenceRemoved,
+    Relation,
+    SetCreated,
+    SetDeleted,
+    Verdict,
+    VerdictError,
+)
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "wire.json"
+REFERENCE = Reference(
+    set="designs",
+    reference="r1",
+    name="pump.png",
+    sha256="a" * 64,
+    pdq="b" * 64,
+    pdq_quality=100,
+    encoder="e1",
+    vectors=(b"\x00\x00\x80\x3f", b"\x00\x00\x00\x00"),
+)
+MATCH = ReferenceMatch(
+    set="designs",
+    reference="r1",
+    name="pump.png",
+    matched=True,
+    relation=Relation.COPY,
+    score=96.5,
+    raw_score=71.25,
+    exact_score=0.5,
+    similar_score=0.75,
+    evidence=Evidence(inliers=61, region=(12, 40, 610, 402), transform="rotation 7"),
+)
+VERDICT = Verdict(
+    sha256="c" * 64,
+    image=ImageInfo(format="JPEG", width=1280, height=853, frames=1, frames_inspected=1, low_information=False),
+    pdq="d" * 64,
+    pdq_quality=99,
+    matches=(MATCH,),
+    encoder="e1",
+    index_revision="e1:7",
+    timings_ms={"decode": 1.5},
+)
+EVENTS: tuple[IndexEvent, ...] = (
+    SetCreated(name="designs", threshold=85.0),
+    SetDeleted(name="designs"),
+    ReferenceAdded(reference=REFERENCE),
+    ReferenceRemoved(set="designs", reference="r1"),
+)
+REQUEST = InspectionRequest(id="q1", sha256="c" * 64, budget_ms=1500, sent_at=1.5, reply_to=3, payload=b"\xff\xd8")
+REPLY = InspectionReply(id="q1", sha256="c" * 64, verdict=VERDICT)
+
+
+def encoded() -> dict[str, str]:
+    values = {"request": codec.encode_request(REQUEST), "reply": codec.encode_reply(REPLY)}
+    values |= {f"event_{number}": codec.encode_event(event) for number, event in enumerate(EVENTS)}
+    return {name: value.hex() for name, value in values.items()}
+
+
+def test_the_golden_bytes_stand_still() -> None:
+    assert encoded() == json.loads(GOLDEN.read_text())
+
+
+def test_everything_comes_back() -> None:
+    assert codec.decode_request(codec.encode_request(REQUEST)) == REQUEST
+    assert codec.decode_reply(codec.encode_reply(REPLY)) == REPLY
+    assert [codec.decode_event(codec.encode_event(event)) for event in EVENTS] == list(EVENTS)
+    assert codec.decode_references(codec.encode_references((REFERENCE,))) == (REFERENCE,)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x02\x80", b"\x01", b"\x01\xc1", b"\x01\x80", b"\x01\xa3abc"])
+def test_foreign_bytes_are_refused(data: bytes) -> None:
+    for decode in (codec.decode_request, codec.decode_reply, codec.decode_event, codec.decode_references):
+        with pytest.raises(WireError):
+            decode(data)
+
+
+def test_an_unknown_event_is_refused() -> None:
+    with pytest.raises(WireError, match="unknown index event"):
+        codec.decode_event(codec.encode_event(SetDeleted(name="a")).replace(b"set_deleted", b"set_deletef"))
+
+
+def test_a_request_with_neither_payload_nor_claim_check_is_refused() -> None:
+    broken = codec.encode_request(REQUEST).replace(b"\xc4\x02\xff\xd8", b"\xc0")
+    with pytest.raises(WireError):
+        codec.decode_request(broken)
+
+
+def test_a_verdict_as_json_has_the_contract_s_fields() -> None:
+    plain = codec.verdict_to_builtins(VERDICT)
+    assert json.loads(json.dumps(plain))["matches"][0]["evidence"]["region"] == [12, 40, 610, 402]
+    assert list(plain) == [
+        *("sha256", "image", "pdq", "pdq_quality", "matches", "labels", "hash_hits"),
+        *("encoder", "index_revision", "degraded", "error", "timings_ms"),
+    ]
+    failed = Verdict(sha256="c" * 64, error=VerdictError(code=ErrorCode.CORRUPT, message="bad"))
+    assert codec.verdict_to_builtins(failed)["error"] == {"code": "corrupt", "message": "bad"}

@@ -1,0 +1,59 @@
+"""Sealed values open with the same key in the same place, and nowhere else."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shared.errors import ConfigError, IntegrityError
+from shared.sealing import OVERHEAD_BYTES, Sealer, load_or_create_key
+
+SEALER = Sealer(bytes(32))
+
+
+def test_what_is_sealed_opens_again() -> None:
+    sealed = SEALER.seal(b"picture", "request-1")
+    assert b"picture" not in sealed
+    assert len(sealed) == len(b"picture") + OVERHEAD_BYTES
+    assert SEALER.open(sealed, "request-1") == b"picture"
+
+
+def test_a_sealed_value_cannot_be_moved_changed_or_opened_with_another_key() -> None:
+    sealed = SEALER.seal(b"picture", "request-1")
+    changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
+    for value, place, sealer in (
+        (sealed, "request-2", SEALER),
+        (changed, "request-1", SEALER),
+        (sealed[:20], "request-1", SEALER),
+        (sealed, "request-1", Sealer(b"k" * 32)),
+    ):
+        with pytest.raises(IntegrityError):
+            sealer.open(value, place)
+
+
+def test_a_signature_is_for_these_bytes_only() -> None:
+    signature = SEALER.sign(b"index")
+    SEALER.verify(b"index", signature)
+    with pytest.raises(IntegrityError):
+        SEALER.verify(b"index2", signature)
+
+
+def test_a_key_of_another_length_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        Sealer(b"short")
+
+
+def test_roles_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "secret.key"
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: load_or_create_key(path), range(16)))
+    assert len(keys) == 1
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["secret.key"]
+
+
+def test_an_unreadable_key_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.write_text("no key")
+    with pytest.raises(ConfigError, match=r"secret\.key"):
+        load_or_create_key(path)
