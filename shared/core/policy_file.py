@@ -7,6 +7,7 @@ this version cannot do is refused, not ignored.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -50,6 +51,7 @@ _SELECTORS: Final = ("activities", "direction", "apps", "hosts", "accounts", "us
 _GROUPS: Final = ("any", "all", "none")
 _CONDITIONS: Final = ("set", "label", "hash_list", "image", "feature")
 _POLICY: Final = ("name", "when", "except", "then", "mode", "on_uninspected", "deadline_ms")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # fromisoformat takes weeks, too
 _NOTIFY: Final = ("admin", "user")
 _UNINSPECTED: Final = (Action.ALLOW, Action.BLOCK)
 
@@ -270,7 +272,7 @@ def _host(node: Node) -> str:
 def _date(node: Node) -> date:
     text = node.value if isinstance(node.value, str) else ""
     try:
-        if len(text) != len("2027-01-31"):
+        if not _DATE.fullmatch(text):
             raise ValueError
         return date.fromisoformat(text)
     except ValueError:
