@@ -1,0 +1,115 @@
+"""What is known about one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.errors import ErrorCode
+from shared.types.vocabulary import Relation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageInfo:
+    """What the decoder saw; ``width`` and ``height`` in pixels after EXIF orientation."""
+
+    format: str
+    width: int
+    height: int
+    frames: int
+    frames_inspected: int
+    low_information: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedImage:
+    """What leaves the sandbox: facts and small fixed-size pixels, never the picture itself.
+
+    ``pdq`` holds the eight dihedral variants (64 hexadecimal digits each, the upright one first), ``pdq_quality``
+    is 0..100, ``pixels`` is the encoder's input: ``side`` x ``side`` x 3 bytes, RGB, row by row.
+    """
+
+    info: ImageInfo
+    pdq: tuple[str, ...]
+    pdq_quality: int
+    side: int
+    pixels: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.pixels) != self.side * self.side * 3:
+            raise ValueError("pixels must be side x side x 3 bytes")
+        if len(self.pdq) != 8:
+            raise ValueError("pdq must hold the eight dihedral variants")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What an analyst is shown: geometric agreement with the reference."""
+
+    inliers: int
+    region: tuple[int, int, int, int]
+    transform: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceMatch:
+    """How an image relates to one reference of a set.
+
+    ``score`` (0..100) is fused and calibrated for the set at its present size; ``raw_score`` is on the encoder's
+    cosine alone; ``exact_score`` and ``similar_score`` are 0..1.
+    """
+
+    set: str
+    reference: str
+    name: str
+    matched: bool
+    relation: Relation
+    score: float
+    raw_score: float
+    exact_score: float
+    similar_score: float
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelScore:
+    """A classifier's answer; ``score`` 0..100."""
+
+    classifier: str
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashHit:
+    """An entry of a third-party hash list; ``distance`` in bits, 0 for exact kinds."""
+
+    list: str
+    kind: Literal["pdq", "sha256", "md5"]
+    distance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictError:
+    """Why there are no facts."""
+
+    code: ErrorCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Facts about one image, free of user data and cacheable by (sha256, index_revision)."""
+
+    sha256: str
+    image: ImageInfo | None = None
+    pdq: str | None = None
+    pdq_quality: int | None = None
+    matches: tuple[ReferenceMatch, ...] = ()
+    labels: tuple[LabelScore, ...] = ()
+    hash_hits: tuple[HashHit, ...] = ()
+    encoder: str = ""
+    index_revision: str = ""
+    degraded: bool = False
+    error: VerdictError | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
