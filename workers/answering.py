@@ -1,0 +1,120 @@
+"""From a sealed request to a sealed reply.
+
+A message that does not open with this deployment's key, or is not what its headers say, is dropped and counted: there
+is nobody to answer.  A request whose asker has stopped waiting is answered "too late" and never computed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from shared import codec
+from shared.errors import ErrorCode, IntegrityError, StoreError, WireError
+from shared.ports import Clock, Store
+from shared.sealing import Sealer
+from shared.telemetry import Metrics
+from shared.types import BusMessage, InspectionReply, InspectionRequest, Verdict
+from workers.inspector import Inspector
+
+OFF_LOOP_BYTES: Final = 128 << 10
+"""AES-GCM does about 1 GB/s: larger payloads are opened in a thread."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A reply, and the claim check in the store that has served its purpose once the reply is out."""
+
+    reply: BusMessage
+    blob: str | None
+
+
+class Answerer:
+    """Turns requests into replies."""
+
+    def __init__(self, inspector: Inspector, store: Store, sealer: Sealer, clock: Clock, metrics: Metrics) -> None:
+        self._inspector = inspector
+        self._store = store
+        self._sealer = sealer
+        self._clock = clock
+        self._metrics = metrics
+
+    async def answer(self, message: BusMessage) -> Answer | None:
+        """Return the answer, or None for a message that nobody can be answered about."""
+        request = await self._open(message)
+        if request is None:
+            return None
+        verdict = await self._verdict(request)
+        outcome = "ok" if verdict.error is None else str(verdict.error.code)
+        self._metrics.count("safelight_worker_requests_total", outcome="degraded" if verdict.degraded else outcome)
+        reply = InspectionReply(id=request.id, sha256=request.sha256, verdict=verdict)
+        sealed = BusMessage(
+            key=message.key,
+            value=self._sealer.seal(codec.encode_reply(reply), request.id),
+            correlation_id=request.id,
+            partition=request.reply_to,
+        )
+        return Answer(reply=sealed, blob=request.blob)
+
+    async def forget(self, answer: Answer) -> None:
+        """Delete the claim check of a question that is answered; best effort, it expires anyway."""
+        if answer.blob is None:
+            return
+        try:
+            await self._store.delete_blob(answer.blob)
+        except StoreError as error:
+            self._store_failed("delete_blob", error)
+
+    async def _open(self, message: BusMessage) -> InspectionRequest | None:
+        try:
+            request = codec.decode_request(await self._unseal(message.value, message.correlation_id))
+        except IntegrityError as error:
+            self._drop("integrity", error)
+            return None
+        except WireError as error:
+            self._drop("wire", error)
+            return None
+        if request.id != message.correlation_id:
+            self._drop("mismatch", WireError("a request's id is not the one in its headers"))
+            return None
+        return request
+
+    def _drop(self, cause: str, error: Exception) -> None:
+        _log.error("a request was dropped: %s", error)
+        self._metrics.count("safelight_worker_dropped_messages_total", cause=cause)
+
+    async def _verdict(self, request: InspectionRequest) -> Verdict:
+        age = self._clock.wall() - request.sent_at
+        self._metrics.observe("safelight_worker_queue_seconds", max(0.0, age))
+        # Clocks of two machines differ: a request from the future has its whole budget, never more.
+        left = min(request.budget_ms / 1000 - age, request.budget_ms / 1000)
+        if left <= 0:
+            return self._inspector.refusal(request.sha256, ErrorCode.TOO_LATE, "the asker no longer waits")
+        deadline = self._clock.monotonic() + left
+        try:
+            data = await self._payload(request)
+        except (StoreError, IntegrityError) as error:
+            self._store_failed("get_blob", error)
+            return self._inspector.refusal(request.sha256, ErrorCode.INTERNAL_ERROR, "the image cannot be fetched")
+        if data is None:
+            return self._inspector.refusal(request.sha256, ErrorCode.TOO_LATE, "the image has expired")
+        return await self._inspector.inspect(data, request.sha256, deadline)
+
+    async def _payload(self, request: InspectionRequest) -> bytes | None:
+        if request.blob is None:
+            return request.payload
+        sealed = await self._store.get_blob(request.blob)
+        return None if sealed is None else await self._unseal(sealed, request.id)
+
+    async def _unseal(self, sealed: bytes, place: str) -> bytes:
+        if len(sealed) <= OFF_LOOP_BYTES:
+            return self._sealer.open(sealed, place)
+        return await asyncio.to_thread(self._sealer.open, sealed, place)
+
+    def _store_failed(self, operation: str, error: Exception) -> None:
+        _log.warning("%s of an image: %s", operation, error)
+        self._metrics.count("safelight_store_errors_total", operation=operation)

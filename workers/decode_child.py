@@ -1,0 +1,193 @@
+"""The process that meets hostile bytes: ``python -m workers.decode_child SIDE MAX_PIXELS``.
+
+It loads everything it will ever need, decodes a picture of each format once (decoders load lazily), enters the sandbox,
+says so, and then answers one request after the other on its pipes until its input ends.  It is lost without harm: a
+crash, a hang or a bomb costs the item it was at.
+
+Only the formats named here are ever tried, since Pillow's lesser-used parsers are where its vulnerabilities live, and
+its bomb warning is an error, checked on the header, before a pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+import numpy as np
+from PIL import Image, ImageCms, ImageFile, MpoImagePlugin, UnidentifiedImageError
+
+from shared.errors import DecodeError, ErrorCode, SafelightError
+from shared.extract.sniff import sniff
+from shared.types import DecodedImage, ImageInfo
+from workers import sandbox
+from workers.decode_protocol import FORMATS, LENGTH, READY, READY_UNCONFINED, Reply, frame, pack_reply
+from workers.frame_count import count_frames
+from workers.pdq import pdq
+from workers.pixels import CANONICAL_SIDE, SIDEWAYS, canonical, low_information, reducible, squash
+from workers.truncation import cut_off
+
+ITEMS_PER_CHILD: Final = 1000
+"""Then a fresh one: memory that a decoder leaked, or a trap it was led into, goes with it."""
+
+_EXIF_ORIENTATION: Final = 0x0112
+_FORMAT_OF: Final = {f"image/{name.lower()}": name for name in FORMATS}
+_PRELOADED: Final = (ImageCms, MpoImagePlugin)
+"""Imported by Pillow only when it meets a LAB picture, or a phone's JPEG with a second picture behind the first."""
+_CODECS: Final = ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """``side`` of the encoder's input; images of more than ``max_pixels`` are not decoded."""
+
+    side: int
+    max_pixels: int
+
+
+def decode(data: bytes, limits: Limits) -> DecodedImage:
+    """Return an image's facts and pixels; raises DecodeError with the reason, and nothing else but MemoryError."""
+    media_type = sniff(data)
+    if media_type is not None and media_type not in _FORMAT_OF:
+        raise DecodeError(ErrorCode.UNSUPPORTED_FORMAT, f"{media_type} cannot be decoded yet")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image, size, orientation = _open(data, limits)
+    except (DecodeError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DecodeError(ErrorCode.TOO_MANY_PIXELS, f"over {limits.max_pixels} pixels") from error
+    except Exception as error:
+        raise _unreadable(data, media_type, error) from error
+    try:
+        return _describe(data, image, size, orientation, limits)
+    except (MemoryError, DecodeError):
+        raise
+    except Exception as error:
+        raise DecodeError(ErrorCode.INTERNAL_ERROR, f"{type(error).__name__} after decoding") from error
+
+
+def _open(data: bytes, limits: Limits) -> tuple[Image.Image, tuple[int, int], int]:
+    """Return the first frame, decoded, its upright size at full resolution, and the EXIF turn still to be made."""
+    image = Image.open(io.BytesIO(data), formats=FORMATS)  # noqa: TID251 - this is the sandbox
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise DecodeError(ErrorCode.TOO_MANY_PIXELS, f"{width} x {height} pixels, over {limits.max_pixels}")
+    if width * height == 0:
+        raise DecodeError(ErrorCode.CORRUPT, f"{width} x {height} pixels")
+    image.draft("RGB", (max(CANONICAL_SIDE, limits.side),) * 2)
+    image.load()
+    # Pillow turns a TIFF by itself while it loads it.
+    orientation = 1 if image.format == "TIFF" else _orientation(image)
+    return image, (height, width) if orientation in SIDEWAYS else (width, height), orientation
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - broken metadata never costs the picture (huggingface/datasets#7668)
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _unreadable(data: bytes, media_type: str | None, error: Exception) -> DecodeError:
+    complaint = " ".join(str(error).split()) or type(error).__name__
+    if media_type is None and isinstance(error, UnidentifiedImageError):
+        return DecodeError(ErrorCode.NOT_AN_IMAGE, "no image format that is known")
+    if isinstance(error, UnidentifiedImageError):
+        complaint = "the header cannot be read"
+    if isinstance(error, NotImplementedError) or "unsupported" in complaint.lower():
+        return DecodeError(ErrorCode.UNSUPPORTED_FORMAT, complaint)
+    short = cut_off(data, _FORMAT_OF.get(media_type or "", ""), f"{type(error).__name__} {complaint}")
+    return DecodeError(ErrorCode.TRUNCATED if short else ErrorCode.CORRUPT, complaint)
+
+
+def _describe(data: bytes, image: Image.Image, size: tuple[int, int], orientation: int, limits: Limits) -> DecodedImage:
+    image_format = "JPEG" if image.format == "MPO" else image.format or ""
+    plain = reducible(image)
+    squashed = squash(plain, limits.side, orientation)
+    hashes = pdq(np.asarray(canonical(plain, orientation).convert("L")))
+    info = ImageInfo(
+        format=image_format,
+        width=size[0],
+        height=size[1],
+        frames=count_frames(data, image_format),
+        frames_inspected=1,
+        low_information=low_information(squashed, hashes.quality),
+    )
+    return DecodedImage(
+        info=info, pdq=hashes.variants, pdq_quality=hashes.quality, side=limits.side, pixels=squashed.tobytes()
+    )
+
+
+def answer(data: bytes, limits: Limits) -> Reply:
+    """Return the outcome of one item."""
+    try:
+        return Reply(outcome=decode(data, limits))
+    except DecodeError as error:
+        return Reply(outcome=error)
+    except MemoryError:
+        return Reply(outcome=DecodeError(ErrorCode.OVER_BUDGET, "decoding needs too much memory"), retire=True)
+
+
+def prepare(limits: Limits) -> None:
+    """Load all that decoding loads lazily; afterwards no file needs to be opened."""
+    Image.MAX_IMAGE_PIXELS = limits.max_pixels
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    for codec in _CODECS:
+        "".encode(codec)
+    exif = Image.Exif()
+    exif[_EXIF_ORIENTATION] = 6
+    for name in FORMATS:
+        for mode in ("RGB", "L"):
+            file = io.BytesIO()
+            metadata = {} if name in {"BMP", "GIF"} else {"exif": exif}
+            Image.linear_gradient("L").convert(mode).save(file, name, **metadata)
+            decode(file.getvalue(), limits)
+    answer(b"not an image", limits)
+
+
+def serve(requests: BinaryIO, reply: Callable[[bytes], None], limits: Limits) -> None:
+    """Answer until the input ends or this child has had its share."""
+    for number in range(1, ITEMS_PER_CHILD + 1):
+        head = requests.read(LENGTH.size)
+        if len(head) < LENGTH.size:
+            return
+        try:
+            outcome = answer(requests.read(LENGTH.unpack(head)[0]), limits)
+        except MemoryError:  # the file itself
+            outcome = Reply(outcome=DecodeError(ErrorCode.OVER_BUDGET, "the file needs too much memory"), retire=True)
+        spent = number == ITEMS_PER_CHILD or time.process_time() > sandbox.CPU_SECONDS / 2
+        reply(frame(pack_reply(Reply(outcome=outcome.outcome, retire=outcome.retire or spent))))
+
+
+def _write_all(data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare, confine, serve."""
+    side, max_pixels, parent = (int(argument) for argument in arguments)
+    limits = Limits(side=side, max_pixels=max_pixels)
+    prepare(limits)
+    try:
+        confinement = sandbox.enter(parent)
+    except (OSError, ValueError, SafelightError) as error:
+        _write_all(frame(f"cannot be confined: {error}".encode()))
+        return 1
+    _write_all(frame(READY if confinement.seccomp else READY_UNCONFINED))
+    serve(sys.stdin.buffer, _write_all, limits)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

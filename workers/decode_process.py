@@ -1,0 +1,106 @@
+"""One decode child as the worker sees it: start it, ask it, lose it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from pathlib import Path
+from typing import Final
+
+from shared.errors import SafelightError, WireError
+from workers.decode_protocol import LENGTH, MAX_REPLY_BYTES, READY, READY_UNCONFINED, Reply, unpack_reply
+
+START_SECONDS: Final = 60.0
+"""Interpreter and libraries take 0.2 s on an idle core; a machine under load may take a while."""
+_ROOT: Final = Path(__file__).parents[1]
+
+_log = logging.getLogger(__name__)
+
+
+class ChildLostError(SafelightError):
+    """The child died or talks nonsense; it is of no more use."""
+
+
+class DecodeProcess:
+    """A running, confined child.  One question at a time."""
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdin is not None  # noqa: S101 - both were asked for as pipes
+        assert process.stdout is not None  # noqa: S101
+        self._process = process
+        self._requests = process.stdin
+        self._replies = process.stdout
+
+    @classmethod
+    async def start(cls, *, side: int, max_pixels: int) -> DecodeProcess:
+        """Return a child that has loaded its decoders and entered its sandbox; raises ChildLostError."""
+        # Nothing of this process's environment (keys, passwords) is handed on.  Threads are refused in the sandbox.
+        environment = {
+            "PYTHONPATH": str(_ROOT),
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "LC_ALL": "C.UTF-8",
+        }
+        arguments = [str(side), str(max_pixels), str(os.getpid())]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "workers.decode_child", *arguments,
+            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, start_new_session=True,
+        )  # fmt: skip
+        child = cls(process)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                greeting = await child._read()
+            if greeting not in {READY, READY_UNCONFINED}:
+                raise ChildLostError(f"a decode child did not start: {greeting.decode(errors='replace')}")
+        except TimeoutError:
+            await child.end()
+            raise ChildLostError(f"a decode child did not start within {START_SECONDS} s") from None
+        except BaseException:
+            await child.end()
+            raise
+        if greeting == READY_UNCONFINED:
+            _log.warning("no seccomp here: decode children are held by resource limits alone")
+        return child
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def alive(self) -> bool:
+        """Tell whether it has not been seen to die."""
+        return self._process.returncode is None
+
+    async def ask(self, data: bytes) -> Reply:
+        """Have ``data`` decoded; raises ChildLostError."""
+        try:
+            self._requests.write(LENGTH.pack(len(data)))
+            self._requests.write(data)
+            await self._requests.drain()
+            return unpack_reply(await self._read())
+        except (OSError, WireError) as error:
+            raise ChildLostError(str(error) or "the decoder died") from error
+
+    async def gone(self) -> int:
+        """Wait until it has died; return its exit status (negative: the signal)."""
+        return await self._process.wait()
+
+    async def end(self) -> None:
+        """Kill it and leave no zombie; idempotent."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._requests.close()
+        await self._process.wait()
+
+    async def _read(self) -> bytes:
+        try:
+            (length,) = LENGTH.unpack(await self._replies.readexactly(LENGTH.size))
+            if length > MAX_REPLY_BYTES:
+                raise ChildLostError(f"a decode child answered with {length} bytes")
+            return await self._replies.readexactly(length)
+        except asyncio.IncompleteReadError as error:
+            raise ChildLostError("the decoder died") from error

@@ -1,0 +1,99 @@
+"""Frames between the pool and a decode child: a length of four bytes, big-endian, then that many bytes.
+
+A request is the image file.  A reply is a length-prefixed JSON head and, for a decoded image, the encoder's pixels.
+The pool reads replies as it reads anything from a process that hostile bytes may have taken over: bounded and checked.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from shared.errors import DecodeError, ErrorCode, WireError
+from shared.types import PDQ_HEX, DecodedImage, ImageInfo
+
+LENGTH: Final = struct.Struct(">I")
+MAX_REPLY_BYTES: Final = 1 << 20
+MAX_MESSAGE_CHARACTERS: Final = 200
+MAX_SIDE: Final = (1 << 31) - 1
+FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+MAX_FRAMES: Final = 10_000
+READY: Final = b"ready"
+READY_UNCONFINED: Final = b"ready without seccomp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One item's outcome; ``retire`` says that the child should not be given another."""
+
+    outcome: DecodedImage | DecodeError
+    retire: bool = False
+
+
+def frame(payload: bytes) -> bytes:
+    """Prefix a payload with its length."""
+    return LENGTH.pack(len(payload)) + payload
+
+
+def pack_reply(reply: Reply) -> bytes:
+    """Return a reply's payload."""
+    head: dict[str, Any] = {"retire": reply.retire}
+    pixels = b""
+    if isinstance(reply.outcome, DecodeError):
+        head["error"] = [reply.outcome.code, str(reply.outcome)[:MAX_MESSAGE_CHARACTERS]]
+    else:
+        image = reply.outcome
+        head |= {"info": asdict(image.info), "pdq": image.pdq, "pdq_quality": image.pdq_quality, "side": image.side}
+        pixels = image.pixels
+    return frame(json.dumps(head).encode()) + pixels
+
+
+def unpack_reply(payload: bytes) -> Reply:
+    """Return the reply; raises WireError for anything a sane child would not say."""
+    try:
+        (length,) = LENGTH.unpack_from(payload)
+        body = LENGTH.size + length
+        head = json.loads(payload[LENGTH.size : body])
+        return Reply(outcome=_outcome(head, payload[body:]), retire=bool(head["retire"]))
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WireError(f"a decode child answered nonsense: {error!r}") from error
+
+
+def _outcome(head: dict[str, Any], pixels: bytes) -> DecodedImage | DecodeError:
+    if "error" in head:
+        code, message = head["error"]
+        return DecodeError(ErrorCode(code), str(message)[:MAX_MESSAGE_CHARACTERS])
+    return DecodedImage(
+        info=_info(head["info"]),
+        pdq=tuple(_hash(value) for value in head["pdq"]),
+        pdq_quality=_within(head["pdq_quality"], 0, 100),
+        side=_within(head["side"], 1, 1024),
+        pixels=pixels,
+    )
+
+
+def _info(fields: dict[str, Any]) -> ImageInfo:
+    if fields["format"] not in FORMATS:
+        raise ValueError("unknown format")
+    return ImageInfo(
+        format=fields["format"],
+        width=_within(fields["width"], 1, MAX_SIDE),
+        height=_within(fields["height"], 1, MAX_SIDE),
+        frames=_within(fields["frames"], 1, MAX_FRAMES),
+        frames_inspected=_within(fields["frames_inspected"], 1, MAX_FRAMES),
+        low_information=fields["low_information"] is True,
+    )
+
+
+def _within(value: object, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{value!r} is not within {low}..{high}")
+    return value
+
+
+def _hash(value: str) -> str:
+    if not PDQ_HEX.fullmatch(value):
+        raise ValueError("not a hash")
+    return value

@@ -1,0 +1,163 @@
+"""The pool of decode children: one item each at a time, one item lost at most, a spare always warm.
+
+A child is killed when an item takes longer than the decode timeout, and replaced at once.  It is *not* killed when
+only the asker's deadline passes: under load, starting a process costs more than the rest of the item, and the pool
+would fall behind for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from shared.errors import DecodeError, ErrorCode
+from shared.telemetry import Metrics
+from shared.types import DecodedImage
+from workers.decode_process import ChildLostError, DecodeProcess
+from workers.decode_protocol import Reply
+
+SPARES: Final = 1
+QUEUE_PER_CHILD: Final = 64
+"""Items that may wait for each child; at 8 ms a photograph that is half a second."""
+RESTART_SECONDS: Final = 1.0
+"""Pause after a child that would not even start."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Job:
+    """An item; ``begun`` once a child has it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.begun = False
+
+
+class DecodePool:
+    """``size`` children at work; ``timeout`` in seconds for one item; ``side`` of the encoder's input."""
+
+    def __init__(self, *, size: int, side: int, timeout: float, max_pixels: int, metrics: Metrics) -> None:
+        self._size = size
+        self._side = side
+        self._timeout = timeout
+        self._max_pixels = max_pixels
+        self._metrics = metrics
+        self._permits = asyncio.Semaphore(size)
+        self._idle: asyncio.Queue[DecodeProcess] = asyncio.Queue()
+        self._running: set[asyncio.Task[DecodedImage]] = set()
+        self._keepers: list[asyncio.Task[None]] = []
+        self._children: set[DecodeProcess] = set()
+
+    async def start(self) -> None:
+        """Start all children; raises ChildLostError where the first one does not come up."""
+        self._adopt(await self._new_child())
+        loop = asyncio.get_running_loop()
+        self._keepers = [loop.create_task(self._keep(child)) for child in tuple(self._children)]
+        self._keepers += [loop.create_task(self._keep(None)) for _ in range(self._size + SPARES - 1)]
+
+    async def stop(self) -> None:
+        """Kill all children and wait for their end; items under way fail.  Idempotent."""
+        tasks = [*self._keepers, *self._running]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._keepers.clear()
+        for child in tuple(self._children):
+            await child.end()
+        self._children.clear()
+
+    def ready(self) -> bool:
+        """Tell whether a child is there for the next item or busy with another."""
+        return any(child.alive() for child in self._children)
+
+    def pids(self) -> tuple[int, ...]:
+        """Return the children's process ids."""
+        return tuple(child.pid for child in self._children)
+
+    async def decode(self, data: bytes, *, deadline: float | None = None) -> DecodedImage:
+        """Return what the image is by ``deadline`` (the event loop's clock, which is monotonic); raises DecodeError."""
+        try:
+            return await self._decode(data, deadline)
+        except DecodeError as error:
+            self._metrics.count("safelight_worker_decode_errors_total", code=error.code)
+            raise
+
+    async def _decode(self, data: bytes, deadline: float | None) -> DecodedImage:
+        if len(self._running) >= self._size * (1 + QUEUE_PER_CHILD):
+            raise DecodeError(ErrorCode.OVER_BUDGET, f"{len(self._running)} images wait for a decoder")
+        loop = asyncio.get_running_loop()
+        job = _Job(data)
+        task = loop.create_task(self._run(job))
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+        await asyncio.wait({task}, timeout=None if deadline is None else max(0.0, deadline - loop.time()))
+        if task.done() and not task.cancelled():
+            return task.result()
+        if not job.begun:
+            task.cancel()
+        raise DecodeError(ErrorCode.TOO_LATE, "the deadline passed before the image was decoded")
+
+    async def _run(self, job: _Job) -> DecodedImage:
+        async with self._permits:
+            child = await self._next_idle()
+            job.begun = True
+            started = asyncio.get_running_loop().time()
+            reply = await self._ask(child, job.data)
+        if isinstance(reply.outcome, DecodeError):
+            raise reply.outcome
+        elapsed = asyncio.get_running_loop().time() - started
+        self._metrics.observe("safelight_worker_decode_seconds", elapsed, format=reply.outcome.info.format)
+        return reply.outcome
+
+    async def _next_idle(self) -> DecodeProcess:
+        while not (child := await self._idle.get()).alive():
+            pass  # it died while it had nothing to do; its keeper brings another
+        return child
+
+    async def _ask(self, child: DecodeProcess, data: bytes) -> Reply:
+        cause = "cancelled"
+        try:
+            async with asyncio.timeout(self._timeout):
+                reply = await child.ask(data)
+            cause = "retired" if reply.retire else ""
+            return reply
+        except TimeoutError:
+            cause = "timeout"
+            raise DecodeError(ErrorCode.DECODE_TIMEOUT, f"not decoded within {self._timeout:g} s") from None
+        except ChildLostError as error:
+            cause = "crash"
+            raise DecodeError(ErrorCode.DECODER_CRASHED, "the decoder died on this image") from error
+        finally:
+            if cause:
+                self._metrics.count("safelight_worker_decoder_restarts_total", cause=cause)
+                await child.end()
+            else:
+                self._idle.put_nowait(child)
+
+    async def _keep(self, child: DecodeProcess | None) -> None:
+        """Have one child at all times."""
+        while True:
+            if child is None:
+                try:
+                    child = await self._new_child()
+                except (ChildLostError, OSError) as error:
+                    _log.error("%s", error)
+                    await asyncio.sleep(RESTART_SECONDS)
+                    continue
+                self._adopt(child)
+            await child.gone()
+            self._children.discard(child)
+            child = None
+
+    async def _new_child(self) -> DecodeProcess:
+        return await DecodeProcess.start(side=self._side, max_pixels=self._max_pixels)
+
+    def _adopt(self, child: DecodeProcess) -> None:
+        self._children.add(child)
+        self._idle.put_nowait(child)
+
+    def _finished(self, task: asyncio.Task[DecodedImage]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, DecodeError):
+            _log.error("decoding failed: %r", error)

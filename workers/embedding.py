@@ -1,0 +1,104 @@
+"""The loop around the encoder: images in, one vector each out, batched as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import DecodeError, EncoderUnavailableError, ErrorCode
+from shared.ports import Clock
+from shared.telemetry import Metrics
+from workers.batching import MicroBatcher
+
+BATCH_WAIT_SECONDS: Final = 0.0
+"""A CPU encodes eight images in eight times the time of one, so holding one back for company only costs."""
+
+
+class Embeds(Protocol):
+    """What turns pixels into vectors; blocks, so it is called in a thread."""
+
+    def embed(self, pixels: Sequence[bytes]) -> NDArray[np.float32]:
+        """Return n x dimension, L2 = 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    pixels: bytes
+    vector: asyncio.Future[NDArray[np.float32]]
+
+
+class EmbeddingQueue:
+    """Share one encoder among many images, between ``start`` and ``stop``."""
+
+    def __init__(self, encoder: Embeds, clock: Clock, metrics: Metrics, *, limit: int) -> None:
+        self._encoder = encoder
+        self._clock = clock
+        self._metrics = metrics
+        self._batcher: MicroBatcher[_Item] = MicroBatcher(limit=limit, wait=BATCH_WAIT_SECONDS)
+        self._added = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Let a run that is under way end, and serve no more; idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def embed(self, pixels: bytes, *, deadline: float | None = None) -> NDArray[np.float32]:
+        """Return one vector; raises DecodeError(too_late), or what the encoder raised."""
+        if self._task is None or self._task.done():
+            raise EncoderUnavailableError("the encoder's queue is not running")
+        item = _Item(pixels, asyncio.get_running_loop().create_future())
+        self._batcher.add(item, self._clock.monotonic(), deadline)
+        self._added.set()
+        return await item.vector
+
+    async def _run(self) -> None:
+        while True:
+            opens = self._batcher.deadline
+            now = self._clock.monotonic()
+            if opens is None or now < opens:
+                await self._wait(None if opens is None else opens - now)
+                continue
+            due = self._batcher.due(now)
+            for item in due.late:
+                if not item.vector.done():
+                    item.vector.set_exception(DecodeError(ErrorCode.TOO_LATE, "the deadline passed before encoding"))
+            # Who gave up waiting is not computed for.
+            wanted = [item for item in due.batch if not item.vector.done()]
+            if wanted:
+                await self._encode(wanted)
+
+    async def _wait(self, timeout: float | None) -> None:
+        self._added.clear()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._added.wait()
+        except TimeoutError:
+            return
+
+    async def _encode(self, items: list[_Item]) -> None:
+        started = self._clock.monotonic()
+        try:
+            vectors = await asyncio.to_thread(self._encoder.embed, [item.pixels for item in items])
+        except Exception as error:  # noqa: BLE001 - each asker gets it and decides; the loop serves the next batch
+            for item in items:
+                if not item.vector.done():
+                    item.vector.set_exception(error)
+            return
+        self._metrics.observe("safelight_worker_batch_size", len(items))
+        self._metrics.observe("safelight_worker_encode_seconds", self._clock.monotonic() - started)
+        for item, vector in zip(items, vectors, strict=True):
+            if not item.vector.done():
+                item.vector.set_result(vector)

@@ -1,0 +1,213 @@
+"""One image in, one verdict out: digest, decode, encode, search.  Nothing that happens to an image raises.
+
+When the encoder fails the verdict rests on SHA-256 and PDQ alone and says so (``degraded``); everything else that
+goes wrong is the verdict's ``error``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.core.matching import SetFacts
+from shared.errors import DecodeError, ErrorCode
+from shared.ports import Clock
+from shared.telemetry import Metrics
+from shared.types import DecodedImage, ReferenceMatch, Verdict, VerdictError
+from workers.embedding import EmbeddingQueue, Embeds
+from workers.enrolment import Fingerprint
+
+OFF_LOOP_BYTES: Final = 256 << 10
+"""SHA-256 does about 1 GB/s: larger files are digested in a thread."""
+OFF_LOOP_REFERENCES: Final = 10_000
+"""A search takes 0.6 ms here; in larger indexes it runs in a thread."""
+
+_log = logging.getLogger(__name__)
+
+
+class Decodes(Protocol):
+    """What turns bytes into pixels, such as a DecodePool."""
+
+    async def decode(self, data: bytes, *, deadline: float | None = None) -> DecodedImage:
+        """Return the image; raises DecodeError."""
+        ...
+
+
+class NamedEncoder(Embeds, Protocol):
+    """An encoder and its version."""
+
+    @property
+    def id(self) -> str:
+        """The version, as the index knows it."""
+        ...
+
+
+class Searches(Protocol):
+    """The index at one revision, such as an IndexView."""
+
+    @property
+    def revision(self) -> str:
+        """Names the state that is searched."""
+        ...
+
+    @property
+    def sets(self) -> Mapping[str, SetFacts]:
+        """The image sets by name."""
+        ...
+
+    def search(
+        self,
+        vectors: NDArray[np.float32] | None,
+        pdqs: Sequence[tuple[str, ...]],
+        sha256s: Sequence[str],
+        *,
+        pdq_qualities: Sequence[int] | None = None,
+        low_information: Sequence[bool] | None = None,
+    ) -> list[tuple[ReferenceMatch, ...]]:
+        """Return each image's matches, best first."""
+        ...
+
+
+class Index(Protocol):
+    """What knows the newest view, such as an IndexReplica."""
+
+    def current(self) -> Searches:
+        """Return it."""
+        ...
+
+
+class Inspector:
+    """Judges images between ``start`` and ``stop``; ``batch_limit`` images an encoder run at most."""
+
+    def __init__(
+        self,
+        decoder: Decodes,
+        encoder: NamedEncoder,
+        index: Index,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        batch_limit: int = 8,
+    ) -> None:
+        self._decoder = decoder
+        self._encoder = encoder
+        self._index = index
+        self._clock = clock
+        self._metrics = metrics
+        self._embedding = EmbeddingQueue(encoder, clock, metrics, limit=batch_limit)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._embedding.start()
+
+    async def stop(self) -> None:
+        """Serve no more; idempotent.  The decoder is its owner's to stop."""
+        await self._embedding.stop()
+
+    async def inspect(self, data: bytes, sha256: str, deadline: float | None = None) -> Verdict:
+        """Return the verdict on ``data``, whose digest the asker says is ``sha256``, by ``deadline`` (monotonic)."""
+        timings: dict[str, float] = {}
+        try:
+            with self._timed("total", timings):
+                return await self._inspect(data, sha256, deadline, timings)
+        except DecodeError as error:
+            return self.refusal(sha256, error.code, str(error), timings)
+        except Exception:  # noqa: BLE001 - one image's bug must not be the worker's end
+            _log.exception("inspecting an image failed")
+            return self.refusal(sha256, ErrorCode.INTERNAL_ERROR, "an internal error; the worker's log has it", timings)
+
+    async def fingerprint(self, data: bytes) -> Fingerprint:
+        """Return what the index keeps of an image; raises DecodeError, or what the encoder raises."""
+        image = await self._decoder.decode(data)
+        vector = await self._embedding.embed(image.pixels)
+        return Fingerprint(
+            sha256=await _digest(data),
+            info=image.info,
+            pdq=image.pdq,
+            pdq_quality=image.pdq_quality,
+            vectors=(vector.astype("<f4").tobytes(),),
+            encoder=self._encoder.id,
+        )
+
+    def refusal(
+        self, sha256: str, code: ErrorCode, message: str, timings: Mapping[str, float] | None = None
+    ) -> Verdict:
+        """Return a verdict that says why there are no facts."""
+        return Verdict(
+            sha256=sha256,
+            encoder=self._encoder.id,
+            index_revision=self._index.current().revision,
+            error=VerdictError(code=code, message=message),
+            timings_ms=dict(timings or {}),
+        )
+
+    async def _inspect(self, data: bytes, sha256: str, deadline: float | None, timings: dict[str, float]) -> Verdict:
+        if await _digest(data) != sha256:
+            return self.refusal(sha256, ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
+        with self._timed("decode", timings):
+            image = await self._decoder.decode(data, deadline=deadline)
+        with self._timed("encode", timings):
+            vector = await self._embed(image, deadline)
+        with self._timed("search", timings):
+            view = self._index.current()
+            matches = await self._search(view, image, vector, sha256)
+        self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
+        if any(match.matched for match in matches):
+            self._metrics.count("safelight_worker_matches_total")
+        return Verdict(
+            sha256=sha256,
+            image=image.info,
+            pdq=image.pdq[0],
+            pdq_quality=image.pdq_quality,
+            matches=matches,
+            encoder=self._encoder.id,
+            index_revision=view.revision,
+            degraded=vector is None,
+            timings_ms=timings,
+        )
+
+    async def _embed(self, image: DecodedImage, deadline: float | None) -> NDArray[np.float32] | None:
+        try:
+            return await self._embedding.embed(image.pixels, deadline=deadline)
+        except DecodeError:  # too late
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the runtime raises, the exact matchers still work
+            _log.error("the encoder failed, this verdict is degraded: %s", error)
+            return None
+
+    async def _search(
+        self, view: Searches, image: DecodedImage, vector: NDArray[np.float32] | None, sha256: str
+    ) -> tuple[ReferenceMatch, ...]:
+        def search() -> tuple[ReferenceMatch, ...]:
+            (matches,) = view.search(
+                None if vector is None else vector[np.newaxis],
+                [image.pdq],
+                [sha256],
+                pdq_qualities=[image.pdq_quality],
+                low_information=[image.info.low_information],
+            )
+            return matches
+
+        small = sum(facts.size for facts in view.sets.values()) <= OFF_LOOP_REFERENCES
+        return search() if small else await asyncio.to_thread(search)
+
+    @contextmanager
+    def _timed(self, stage: str, timings: dict[str, float]) -> Iterator[None]:
+        started = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            timings[stage] = round((self._clock.monotonic() - started) * 1000, 3)
+
+
+async def _digest(data: bytes) -> str:
+    if len(data) > OFF_LOOP_BYTES:
+        return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,92 @@
+"""Requests off the bus, several at work at a time, replies out, then commit: in this order, whatever fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from shared.errors import BusError
+from shared.ports import AnsweringBus
+from shared.telemetry import Metrics
+from shared.types import BusMessage
+from workers.answering import Answerer
+from workers.commits import CommitOrder, Ticket
+
+RECEIVE_SECONDS: Final = 0.5
+"""How long one look at an idle bus lasts; the longest that a stop waits for it."""
+PAUSE_SECONDS: Final = 0.1
+"""After the bus refused something."""
+REPLY_ATTEMPTS: Final = 5
+DRAIN_SECONDS: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class RequestLoop:
+    """At most ``in_flight`` requests at work."""
+
+    def __init__(self, bus: AnsweringBus, answerer: Answerer, metrics: Metrics, *, in_flight: int) -> None:
+        self._bus = bus
+        self._answerer = answerer
+        self._metrics = metrics
+        self._in_flight = in_flight
+        self._order = CommitOrder()
+        self._working: set[asyncio.Task[None]] = set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Serve until ``stopping`` is set, then finish what was taken."""
+        while not stopping.is_set():
+            free = self._in_flight - len(self._working)
+            if free == 0:
+                await asyncio.wait(self._working, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            try:
+                deliveries = await self._bus.receive(free, RECEIVE_SECONDS)
+            except BusError as error:
+                self._bus_failed("receive", error)
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            for delivery in deliveries:
+                task = asyncio.get_running_loop().create_task(self._serve(self._order.received(delivery)))
+                self._working.add(task)
+                task.add_done_callback(self._working.discard)
+        await self._drain()
+
+    async def _drain(self) -> None:
+        if not self._working:
+            return
+        _, unfinished = await asyncio.wait(self._working, timeout=DRAIN_SECONDS)
+        for task in unfinished:  # not committed: another worker gets them
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+
+    async def _serve(self, ticket: Ticket) -> None:
+        try:
+            answer = await self._answerer.answer(ticket.delivery.message)
+            if answer is not None:
+                await self._reply(answer.reply)
+                await self._answerer.forget(answer)
+        except Exception:  # noqa: BLE001 - see below
+            # Committed all the same: a request that breaks the worker would come back for ever.
+            _log.exception("a request could not be answered")
+            self._metrics.count("safelight_worker_requests_total", outcome="failed")
+        try:
+            if released := self._order.finished(ticket):
+                await self._bus.commit(released)
+        except BusError as error:  # what stays uncommitted comes again, and is answered again
+            self._bus_failed("commit", error)
+
+    async def _reply(self, reply: BusMessage) -> None:
+        for attempt in range(1, REPLY_ATTEMPTS + 1):
+            try:
+                await self._bus.reply(reply)
+            except BusError as error:
+                self._bus_failed("reply", error)
+                await asyncio.sleep(PAUSE_SECONDS * attempt)
+            else:
+                return
+
+    def _bus_failed(self, operation: str, error: BusError) -> None:
+        _log.warning("the bus refused to %s: %s", operation, error)
+        self._metrics.count("safelight_bus_errors_total", operation=operation)
