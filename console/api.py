@@ -1,0 +1,177 @@
+"""The HTTP API, ``/api/v1``: health, image sets, policies and the last alerts, read-only."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Annotated, Final, Protocol
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel
+
+from console.services.policies import PolicyBook
+from shared.adapters.alert_log import AlertLog
+from shared.core.alert_format import to_ocsf
+from shared.errors import StoreError, UsageError
+
+PREFIX: Final = "/api/v1"
+ALERTS_MOST: Final = 1000
+
+
+class SetView(BaseModel):
+    """An image set."""
+
+    name: str
+    threshold: float
+    relation: str
+    references: int
+
+
+class ReferenceView(BaseModel):
+    """A protected image: its name and hashes, never the picture."""
+
+    reference: str
+    name: str
+    sha256: str
+
+
+class SetDetails(SetView):
+    """An image set with its references."""
+
+    items: list[ReferenceView]
+
+
+class PolicyView(BaseModel):
+    """A policy in force."""
+
+    name: str
+    action: str
+    mode: str
+    severity: str
+    deadline_ms: int
+
+
+class PolicyDocument(BaseModel):
+    """The policies in force, and the text they were applied from."""
+
+    policies: list[PolicyView]
+    text: str
+
+
+class Health(BaseModel):
+    """The API answers."""
+
+    status: str
+    version: str
+
+
+class SetReader(Protocol):
+    """Where image sets are read: a port, so that the API imports no role."""
+
+    async def list(self) -> list[SetView]:
+        """Return every set."""
+        ...
+
+    async def show(self, name: str) -> SetDetails:
+        """Return one set; raises UsageError for an unknown name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the API serves."""
+
+    sets: SetReader
+    policies: PolicyBook
+    alerts: AlertLog
+    viewer_token: str
+
+
+def create_api(services: Services) -> FastAPI:
+    """Return the application; everything but health and the OpenAPI document needs the viewer's bearer token."""
+    # No interactive documentation: it would load scripts from a content network.
+    api = FastAPI(
+        title="Safelight",
+        version=version("safelight"),
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    api.add_exception_handler(UsageError, _not_found)
+    api.add_exception_handler(StoreError, _unavailable)
+    api.include_router(_open_routes())
+    api.include_router(_viewer_routes(services), dependencies=[Depends(_viewer(services.viewer_token))])
+    return api
+
+
+def _viewer(token: str) -> Callable[..., None]:
+    scheme = HTTPBearer(auto_error=False, description="The token in {data_dir}/console-token")
+
+    def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)]) -> None:
+        given = credentials.credentials if credentials else ""
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            raise HTTPException(401, "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+
+    return check
+
+
+def _open_routes() -> APIRouter:
+    router = APIRouter(prefix=PREFIX)
+
+    @router.get("/health")
+    async def health() -> Health:
+        return Health(status="ok", version=version("safelight"))
+
+    return router
+
+
+def _viewer_routes(services: Services) -> APIRouter:
+    router = APIRouter(prefix=PREFIX)
+
+    @router.get("/sets")
+    async def sets() -> list[SetView]:
+        return await services.sets.list()
+
+    @router.get("/sets/{name}")
+    async def set_details(name: str) -> SetDetails:
+        return await services.sets.show(name)
+
+    @router.get("/policies")
+    async def policies() -> PolicyDocument:
+        views = [
+            PolicyView(
+                name=policy.name,
+                action=policy.action.value,
+                mode=policy.mode.value,
+                severity=policy.severity.value,
+                deadline_ms=policy.deadline_ms,
+            )
+            for policy in await services.policies.list()
+        ]
+        return PolicyDocument(policies=views, text=await services.policies.text())
+
+    @router.get("/alerts")
+    async def alerts(count: Annotated[int, Query(ge=1, le=ALERTS_MOST)] = 100) -> Sequence[dict[str, object]]:
+        newest = await services.alerts.last_position()
+        logged = await services.alerts.read(max(0, newest - count), count)
+        return [to_ocsf(alert) for alert in reversed(logged.alerts)]
+
+    return router
+
+
+async def _not_found(_: Request, error: Exception) -> JSONResponse:
+    return _problem(404, "Not found", str(error))
+
+
+async def _unavailable(_: Request, error: Exception) -> JSONResponse:
+    return _problem(503, "The store is unavailable", str(error))
+
+
+def _problem(status: int, title: str, detail: str) -> JSONResponse:
+    """RFC 9457 problem details."""
+    values = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(values, status_code=status, media_type="application/problem+json")

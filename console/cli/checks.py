@@ -1,0 +1,55 @@
+"""``safelight check``: verdicts for files, offline, through the worker's own code path."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.cli.inspection import open_inspector
+from console.cli.session import session_of, with_store
+from shared.codec import verdict_to_builtins
+from shared.config import Settings
+from shared.errors import UsageError
+from shared.ports import Store
+from shared.sealing import Sealer
+from shared.types import Verdict
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(check)
+
+
+def check(context: typer.Context, files: Annotated[list[Path], typer.Argument(help="Image files.")]) -> None:
+    """Tell what a worker would say about files; exit 0 none matched, 1 some matched."""
+    session = session_of(context)
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file} is not a file")
+
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> bool:
+        matched = False
+        async with open_inspector(settings, store, sealer) as inspector:
+            for file in files:
+                data = file.read_bytes()
+                verdict = await inspector.inspect(data, sha256(data).hexdigest(), None)
+                matched |= any(match.matched for match in verdict.matches)
+                session.row({"file": str(file)} | verdict_to_builtins(verdict), f"{file}: {_sentence(verdict)}")
+        return matched
+
+    if with_store(session, run):
+        raise typer.Exit(1)
+
+
+def _sentence(verdict: Verdict) -> str:
+    if verdict.error is not None:
+        return f"not inspected: {verdict.error.code} ({verdict.error.message})"
+    if not verdict.matches:
+        return "no match"
+    return "; ".join(
+        f"{'match' if match.matched else 'near'} {match.set}/{match.name} score {match.score:.1f} ({match.relation})"
+        for match in verdict.matches
+    )

@@ -1,0 +1,74 @@
+"""What every command shares: the global options, how results are printed, and the store opened for one command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from shared.adapters.opening import open_store
+
+from shared import config
+from shared.config import Settings
+from shared.ports import Store
+from shared.sealing import Sealer, load_or_create_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The global options of one invocation."""
+
+    config_path: Path | None
+    json: bool
+
+    def settings(self) -> Settings:
+        """Return the effective configuration; raises ConfigError."""
+        return config.load(self.config_path)
+
+    def row(self, values: Mapping[str, object], text: str) -> None:
+        """Print one result: a JSON object a line with ``--json``, else ``text``."""
+        print(json.dumps(values, ensure_ascii=False) if self.json else text, flush=True)
+
+    def table(self, columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
+        """Print results as a table, or as one JSON object a line."""
+        if self.json:
+            for row in rows:
+                print(json.dumps(row, ensure_ascii=False))
+            return
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*(str(row.get(column, "")) for column in columns))
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+    def note(self, text: str) -> None:
+        """Tell the user something that is no result: on standard error, so that JSON stays clean."""
+        print(text, file=sys.stderr, flush=True)
+
+
+def session_of(context: typer.Context) -> Session:
+    """Return the session that the root command made."""
+    session = context.find_object(Session)
+    if session is None:
+        raise TypeError("a command was run without the root command")
+    return session
+
+
+def with_store[T](session: Session, use: Callable[[Settings, Store, Sealer], Awaitable[T]]) -> T:
+    """Open the configured store, run ``use`` on it, close it."""
+    settings = session.settings()
+
+    async def run() -> T:
+        store = open_store(settings)
+        await store.start()
+        try:
+            return await use(settings, store, Sealer(load_or_create_key(settings.key_file)))
+        finally:
+            await store.stop()
+
+    return asyncio.run(run())

@@ -1,0 +1,29 @@
+"""Puts the parts of a deployment together for commands and the API: the composition root's one place for each."""
+
+from __future__ import annotations
+
+from proxy_addon.catalogue import load_catalogue
+
+from console.services.policies import PolicyBook
+from shared.adapters.role import SystemClock
+from shared.core.policy_file import KnownNames
+from shared.ports import Store
+from shared.sealing import Sealer
+from workers.enrolment import ImageSets
+
+
+def policy_book(store: Store, sealer: Sealer) -> PolicyBook:
+    """Return the policies of this deployment, checked against its sets and its catalogue."""
+
+    async def known() -> KnownNames:
+        catalogue = load_catalogue()
+        sets = await ImageSets(store, sealer).list()
+        return KnownNames(
+            sets=frozenset(summary.name for summary in sets),
+            apps=catalogue.apps,
+            tags=catalogue.tags,
+            classifiers=frozenset(),
+            hash_lists=frozenset(),
+        )
+
+    return PolicyBook(store, SystemClock(), known)

@@ -1,0 +1,155 @@
+"""``safelight up``: every role on one machine, each a process of its own, and one status endpoint for all.
+
+The supervisor holds the embedded bus (where the bus is ``local://``), restarts a role that dies, and stops them in
+the order in which work flows: the proxy first, so that what it has asked for is still answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from typing import Final
+
+from console.merged_status import RoleStatus, merge_expositions, merged_waiting_for
+from console.role_runner import UNTIL_STDIN_CLOSES, configure_logging
+from shared.adapters.local_hub import Hub, hub_socket_path
+from shared.adapters.run_files import read_run_file
+from shared.adapters.status_server import StatusServer, StatusSource
+from shared.config import Settings
+from shared.errors import ConfigError
+
+ROLES: Final = ("worker", "alerts", "console", "proxy")
+STOP_ORDER: Final = (("proxy",), ("worker", "console"), ("alerts",))
+STOP_SECONDS: Final = {"proxy": 5.0, "worker": 2.0, "console": 2.0, "alerts": 2.0}
+RESTART_FIRST: Final = 0.2
+RESTART_MOST: Final = 5.0
+STABLE_SECONDS: Final = 30.0
+POLL_SECONDS: Final = 0.1
+CONFIG_STATUS: Final = 2
+
+_log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Starts, watches, restarts and stops the roles."""
+
+    def __init__(self, settings: Settings, config: Path | None) -> None:
+        self._settings = settings
+        self._config = config
+        self._children: dict[str, Process] = {}
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; raises ConfigError where a role cannot start."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        for role in ROLES:
+            (self._settings.run_dir / f"{role}.json").unlink(missing_ok=True)
+        hub = Hub(hub_socket_path(self._settings.data_dir)) if self._settings.bus == "local://" else None
+        status = StatusServer(
+            self._settings.metrics.listen,
+            StatusSource(exposition=self._exposition, waiting_for=self._waiting_for, healthy=lambda: True),
+        )
+        if hub is not None:
+            await hub.start()
+        status.start()
+        try:
+            await self._watch(status.address)
+        finally:
+            await self._stop_children()
+            status.stop()
+            if hub is not None:
+                await hub.stop()
+
+    async def _watch(self, status_address: str) -> None:
+        keepers = [asyncio.get_running_loop().create_task(self._keep(role)) for role in ROLES]
+        ready = asyncio.get_running_loop().create_task(self._announce_ready(status_address))
+        stop = asyncio.get_running_loop().create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({stop, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+            for keeper in keepers:
+                if keeper.done():
+                    keeper.result()
+        finally:
+            for task in (ready, stop, *keepers):
+                task.cancel()
+            await asyncio.gather(ready, stop, *keepers, return_exceptions=True)
+
+    async def _keep(self, role: str) -> None:
+        """Keep one role running; a configuration error ends everything with that role's sentence."""
+        delay = RESTART_FIRST
+        while True:
+            started = asyncio.get_running_loop().time()
+            process = await self._spawn(role)
+            status = await process.wait()
+            if status == CONFIG_STATUS:
+                raise ConfigError(f"the {role} cannot start; its reason is above")
+            if asyncio.get_running_loop().time() - started > STABLE_SECONDS:
+                delay = RESTART_FIRST
+            _log.error("%s ended with status %d; starting it again in %.1f s", role, status, delay)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RESTART_MOST)
+
+    async def _spawn(self, role: str) -> Process:
+        arguments = [sys.executable, "-m", "console.cli", role]
+        if self._config is not None:
+            arguments += ["--config", str(self._config)]
+        environment = os.environ | {"SAFELIGHT_METRICS__LISTEN": "127.0.0.1:0", UNTIL_STDIN_CLOSES: "1"}
+        # A session of its own: Ctrl-C in the terminal must reach the supervisor only, which stops them in order.
+        process = await asyncio.create_subprocess_exec(*arguments, stdin=PIPE, env=environment, start_new_session=True)
+        self._children[role] = process
+        return process
+
+    async def _announce_ready(self, status_address: str) -> None:
+        while await asyncio.to_thread(self._waiting_for):  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)  # the roles are other processes: there is no event to wait for
+        run = {role: read_run_file(self._settings.run_dir, role) for role in ROLES}
+        line = f"ready proxy={run['proxy']['proxy']} console={run['console']['console']} metrics={status_address}"
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def _statuses(self) -> list[RoleStatus]:
+        statuses = []
+        for role in ROLES:
+            run, child = read_run_file(self._settings.run_dir, role), self._children.get(role)
+            alive = child is not None and child.returncode is None and run.get("pid") == child.pid
+            statuses.append(RoleStatus(role=role, address=str(run["metrics"]) if alive else None))
+        return statuses
+
+    def _exposition(self) -> bytes:
+        return merge_expositions(self._statuses())
+
+    def _waiting_for(self) -> tuple[str, ...]:
+        return merged_waiting_for(self._statuses())
+
+    async def _stop_children(self) -> None:
+        for group in STOP_ORDER:
+            await asyncio.gather(*(self._stop(role) for role in group))
+
+    async def _stop(self, role: str) -> None:
+        process = self._children.get(role)
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS[role])
+        except TimeoutError:
+            _log.error("%s did not stop within %.0f s and is killed", role, STOP_SECONDS[role])
+            process.kill()
+            await process.wait()
+
+
+def run_supervisor(settings: Settings, config: Path | None) -> None:
+    """Run everything on this machine until a signal."""
+    configure_logging()
+    asyncio.run(_main(settings, config))
+
+
+async def _main(settings: Settings, config: Path | None) -> None:
+    await Supervisor(settings, config).run()

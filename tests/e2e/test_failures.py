@@ -1,0 +1,174 @@
+"""Every part is killed (-9) once under 50 requests a second: nothing hangs, nothing is lost, nothing slips through."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.deployment import POLICY, URL, Deployment, Embedded, ScaledOut, eventually
+from tests.e2e.load import Payload, Sent, run_load
+from tests.servers import KafkaBroker, RedisServer
+from workers.training.drawing import draw
+from workers.training.edits import encode
+
+RATE = 50.0
+BETWEEN_KILLS = 8.0
+DEADLINE = 1.5
+SLACK = 0.25
+PROTECTED = {f"{number}.jpg": encode(draw("poster", 100 + number, size=(640, 480))) for number in range(4)}
+# Whatever cannot be judged is blocked: then a protected image that passes is a leak, and no excuse is left.
+STRICT = {**POLICY, "on_uninspected": "block", "deadline_ms": int(DEADLINE * 1000)}
+PAYLOADS = [
+    *(Payload("protected", data) for data in PROTECTED.values()),
+    *(Payload("unrelated", encode(draw("dashboard", 200 + number, size=(640, 480)))) for number in range(4)),
+    *(Payload("text", b"line of text\n" * (number + 1) * 500) for number in range(4)),
+]
+
+
+@contextmanager
+def adding(deployment: Deployment, added: dict[str, bytes]) -> Iterator[None]:
+    """Add image after image by the command line until the block ends; keep those whose command exited 0."""
+    over = threading.Event()
+
+    def add() -> None:
+        number = 0
+        while not over.is_set():
+            name = f"during-{number}.jpg"
+            data = encode(draw("floor_plan", 300 + number, size=(640, 480)))
+            number += 1
+            try:
+                deployment.add("designs", {name: data})
+            except AssertionError:  # the command failed and said so: the user knows that the image is not protected
+                continue
+            added[name] = data
+
+    thread = threading.Thread(target=add)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def kill_each(deployment: Deployment, kills: dict[str, Callable[[], None]], outages: list[tuple[float, float]]) -> None:
+    """Kill and restore one part after the other; note when the proxy itself was away."""
+    for name, kill_and_restore in kills.items():
+        time.sleep(BETWEEN_KILLS / 2)
+        begin = time.monotonic()
+        kill_and_restore()
+        if name == "proxy":
+            outages.append((begin, time.monotonic()))
+        time.sleep(BETWEEN_KILLS / 2)
+
+
+def role_kill(deployment: Embedded | ScaledOut, role: str) -> Callable[[], None]:
+    def run() -> None:
+        deployment.restart_role(role, deployment.kill(role))
+
+    return run
+
+
+async def under_load(
+    deployment: Deployment, kills: dict[str, Callable[[], None]]
+) -> tuple[list[Sent], list[tuple[float, float]]]:
+    outages: list[tuple[float, float]] = []
+    killer = asyncio.get_running_loop().run_in_executor(None, kill_each, deployment, kills, outages)
+    known = [deployment.proxy]
+
+    def address() -> str:
+        # While the proxy is away its run file is old or missing: the client goes on to dial the last address.
+        run = deployment.run("proxy")
+        if "proxy" in run:
+            known[0] = f"http://{run['proxy']}"
+        return known[0]
+
+    seconds = BETWEEN_KILLS * (len(kills) + 1)
+    sent = await run_load(address, deployment.trust(), URL, PAYLOADS, rate=RATE, seconds=seconds)
+    await killer
+    return sent, outages
+
+
+def check(deployment: Deployment, sent: list[Sent], outages: list[tuple[float, float]]) -> None:
+    away = [one for one in sent if any(begin - 2 <= one.begin <= end for begin, end in outages)]
+    reached = [one for one in sent if one not in away]
+    print(f"{len(sent)} sent, {len(away)} around the proxy's own death, {Counter((s.kind, s.status) for s in sent)}")
+    print(f"slowest answer {max(one.seconds for one in reached):.3f} s")
+    assert [one for one in reached if one.status == 0] == [], "every request that reached a proxy was answered"
+    assert [one for one in reached if one.seconds > DEADLINE + SLACK] == []
+    assert {one.status for one in sent if one.kind == "protected"} <= {0, 403}, "nothing protected slipped through"
+    assert {one.status for one in sent if one.kind == "text"} <= {0, 201}
+    blocked = Counter(one.incident for one in sent if one.status == 403)
+    assert set(blocked.values()) == {1}
+    assert "" not in blocked
+    eventually(lambda: blocked.keys() <= {uid(event) for event in deployment.alerts()}, seconds=10, what="all alerts")
+    kinds = {uid(event): event["unmapped"]["safelight"]["kind"] for event in deployment.alerts()}
+    wrong = [
+        one for one in sent if one.kind == "unrelated" and one.status == 403 and kinds[one.incident] != "uninspected"
+    ]
+    assert wrong == []
+    matched = sum(kinds[incident] == "match" for incident in blocked)
+    print(f"{len(blocked)} blocked, {matched} by a match, {len(blocked) - matched} uninspected")
+    assert matched > len(blocked) / 4
+
+
+def uid(event: dict[str, object]) -> object:
+    info = event["finding_info"]
+    return info["uid"] if isinstance(info, dict) else None
+
+
+def check_added(deployment: Deployment, added: dict[str, bytes]) -> None:
+    assert added, "at least one image was added while parts died"
+    known = {row["name"] for row in deployment.rows("set", "show", "designs")[0]["references"]}
+    assert added.keys() <= known
+    with deployment.client() as client:
+        for name, data in added.items():
+            assert client.post(URL, content=data).status_code == 403, name
+
+
+def survive(deployment: Embedded | ScaledOut, kills: dict[str, Callable[[], None]]) -> None:
+    deployment.protect("designs", PROTECTED)
+    deployment.apply(STRICT)
+    time.sleep(2)
+    added: dict[str, bytes] = {}
+    with adding(deployment, added):
+        sent, outages = asyncio.run(under_load(deployment, kills))
+    check(deployment, sent, outages)
+    check_added(deployment, added)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(240)
+def test_embedded_parts_die_under_load(tmp_path: Path) -> None:
+    deployment = Embedded(tmp_path)
+    deployment.start()
+    try:
+        survive(deployment, {role: role_kill(deployment, role) for role in ("worker", "alerts", "proxy")})
+    finally:
+        deployment.stop()
+
+
+@pytest.mark.e2e
+@pytest.mark.kafka
+@pytest.mark.redis
+@pytest.mark.timeout(300)
+def test_scaled_out_parts_die_under_load(
+    tmp_path: Path, killable_kafka: KafkaBroker, killable_redis: RedisServer
+) -> None:
+    deployment = ScaledOut(tmp_path / "safelight", bootstrap=killable_kafka.bootstrap, redis_url=killable_redis.url)
+    deployment.start()
+    try:
+        kills: dict[str, Callable[[], None]] = {
+            "worker": role_kill(deployment, "worker"),
+            "broker": killable_kafka.restart,
+            "redis": killable_redis.restart,
+            "proxy": role_kill(deployment, "proxy"),
+        }
+        survive(deployment, kills)
+    finally:
+        deployment.stop()

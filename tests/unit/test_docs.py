@@ -1,0 +1,36 @@
+"""The README tells the truth: its tables come from the code, its commands exist."""
+
+import re
+from pathlib import Path
+
+from typer.main import get_command
+
+from console.cli.app import app
+from console.docs import with_tables
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    assert with_tables(README) == README, "run: .venv/bin/python -m console.docs README.md"
+    assert "safelight_proxy_verdict_seconds" in README
+    assert "`proxy.listen`" in README
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    root = get_command(app)
+    named = set(re.findall(r"(?<![\w/-])safelight ((?:[a-z]+ ?){1,2})", README.replace(".venv/bin/", "")))
+    assert named
+    for words in (name.split() for name in named):
+        commands = getattr(root, "commands", {})
+        assert words[0] in commands, words
+        inner = getattr(commands[words[0]], "commands", None)
+        if inner is not None and len(words) > 1:
+            assert words[1] in inner, words
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"`(?:[A-Z]+=\w+ )*make ([a-z-]+)", README)):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
