@@ -218,8 +218,9 @@ def _missed(
         return None
     action_for = policy.on_uninspected.action
     reason, cause, judgement = max(missed, key=lambda each: RESTRICTIVENESS.index(action_for(each[0])))
-    text = f"{reason}: {detail or cause}" if detail or cause else str(reason)
-    return _finding(policy, "uninspected", action_for(reason), text + _others(len(missed)), judgement)
+    details = (detail or cause) + _others(len(missed))
+    text = f"{reason}: {details.strip()}" if details else str(reason)
+    return _finding(policy, "uninspected", action_for(reason), text, judgement)
 
 
 def _why_missed(images: ImageConditions, judgement: ImageJudgement) -> tuple[UninspectedReason, str] | None:

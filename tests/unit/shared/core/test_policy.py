@@ -237,6 +237,8 @@ def test_a_reason_without_an_action_gets_the_default() -> None:
     assert decide([policy], [lost]).action is Action.BLOCK
     (finding,) = decide([policy], [late, lost, lost]).findings
     assert (finding.action, finding.reason) == (Action.BLOCK, "default: no verdict (and 2 more)")
+    assert [finding.reason for finding in decide([make_policy()], [late]).findings] == ["timeout"]
+    assert [finding.reason for finding in decide([make_policy()], [late, late]).findings] == ["timeout: (and 1 more)"]
 
 
 def test_what_is_no_image_is_no_failure() -> None:
