@@ -1,0 +1,215 @@
+"""From a cosine and a PDQ distance to the one number that thresholds act on.
+
+Both measures are turned into the probability that an *unrelated* pair of images comes as near (from a table that is
+measured once per encoder), fused, and corrected for the size of the set that was searched: the more references, the
+likelier a chance hit.  ``score`` maps that probability to 0..100 so that 85 is one in 10,000 whatever the encoder
+and the set.
+
+Formulas, all in log10 and stable for tiny probabilities:
+
+- pair: ``p = min(1, 2 min(p_cosine, p_pdq))``: two ways to match, hence Bonferroni's factor two;
+- set: ``P = 1 - (1 - p)^n`` for n chances (references, or vectors where there are several a reference);
+- score: ``100 L / (L + 12/17)`` with ``L = -log10 P``: 0 at P = 1, 85 at P = 1e-4, 100 never.
+
+Identical bytes score 100.  A picture with next to no information (a blank page) is near every other such picture, so
+it counts by identical bytes only: the caller hands in no vector and no PDQ hash for it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.errors import ConfigError
+
+Floats = npt.NDArray[np.float64]
+
+LOG10_FLOOR: Final = -30.0
+"""No pair is rarer than this: a table measured on millions of pairs cannot vouch for more."""
+MIN_PDQ_QUALITY: Final = 50
+"""Below this a PDQ hash is no evidence (PDQ's own recommendation, of 100)."""
+PDQ_BITS: Final = 256
+IDENTICAL_SCORE: Final = 100.0
+HALF_SCORE: Final = 12 / 17
+"""-log10 of the probability that scores 50; it puts 85 at exactly 1e-4."""
+WAYS_TO_MATCH: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFacts:
+    """What scoring needs of an image set; ``size`` in references, ``vectors`` in embeddings."""
+
+    name: str
+    threshold: float
+    relation: Literal["copy", "any"] = "copy"
+    size: int = 0
+    vectors: int = 0
+
+    @property
+    def chances(self) -> int:
+        """How many comparisons an unrelated image gets to hit by chance; at least 1."""
+        return max(1, self.size, self.vectors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """log10 of a probability over a measure: linear between the points, an exponential tail beyond them.
+
+    ``xs`` ascend strictly, ``ys`` are <= 0 and monotone.  Beyond each end the curve goes on with the mean slope of
+    the last decade there, clamped to LOG10_FLOOR..0.
+    """
+
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.xs) < 2 or len(self.xs) != len(self.ys):
+            raise ValueError("a curve needs at least two points")
+        if not all(map(math.isfinite, (*self.xs, *self.ys))) or max(self.ys) > 0:
+            raise ValueError("points must be finite, and log10 of a probability at most 0")
+        if any(left >= right for left, right in zip(self.xs, self.xs[1:], strict=False)):
+            raise ValueError("points must ascend")
+        if sorted(self.ys) != list(self.ys) and sorted(self.ys, reverse=True) != list(self.ys):
+            raise ValueError("the probability must be monotone")
+
+    def at(self, x: npt.ArrayLike) -> Floats:
+        """Return log10 of the probability at each ``x``, LOG10_FLOOR..0; NaN stays NaN."""
+        x = np.asarray(x, dtype=np.float64)
+        y = np.interp(x, self.xs, self.ys)
+        y = np.where(x < self.xs[0], self.ys[0] + _end_slope(self.xs, self.ys) * (x - self.xs[0]), y)
+        y = np.where(x > self.xs[-1], self.ys[-1] + _end_slope(self.xs[::-1], self.ys[::-1]) * (x - self.xs[-1]), y)
+        return np.clip(y, LOG10_FLOOR, 0.0)
+
+
+def _end_slope(xs: tuple[float, ...], ys: tuple[float, ...]) -> float:
+    """Return the slope from the first point to the first one a decade away: one segment alone would be noise."""
+    far = next((i for i in range(1, len(xs)) if abs(ys[i] - ys[0]) >= 1.0), len(xs) - 1)
+    return (ys[far] - ys[0]) / (xs[far] - xs[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How near unrelated pairs come, measured for one encoder on ``pairs`` pairs.
+
+    ``cosine``: probability of this cosine or more.  ``pdq``: probability of this distance or less, the smallest over
+    the eight dihedral variants.
+    """
+
+    cosine: Curve
+    pdq: Curve
+    pairs: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cosine.ys[0] < self.cosine.ys[-1] or self.pdq.ys[0] > self.pdq.ys[-1]:
+            raise ValueError("a higher cosine or a smaller distance cannot be more probable")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read ``{"cosine": [[c, log10_p], …], "pdq": [[d, log10_p], …], "pairs": n}``; raises ConfigError."""
+        try:
+            values = json.loads(text)
+            return cls(cosine=_curve(values["cosine"]), pdq=_curve(values["pdq"]), pairs=int(values.get("pairs", 0)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"the encoder's calibration cannot be used: {error!r}") from error
+
+    def cosine_log10(self, cosine: float) -> float:
+        """Return log10 of the probability that an unrelated pair reaches ``cosine``."""
+        return float(self.cosine.at(cosine))
+
+    def pdq_log10(self, distance: float) -> float:
+        """Return log10 of the probability that an unrelated pair is within ``distance`` bits."""
+        return float(self.pdq.at(distance))
+
+
+def _curve(points: Any) -> Curve:
+    return Curve(xs=tuple(float(x) for x, _ in points), ys=tuple(float(y) for _, y in points))
+
+
+def fused_scores(
+    calibration: Calibration, cosines: npt.ArrayLike, distances: npt.ArrayLike, chances: npt.ArrayLike
+) -> Floats:
+    """Score pairs, 0..100; arrays of one shape, NaN where a measure is missing, ``chances`` >= 1 per pair."""
+    evidence = np.fmin(calibration.cosine.at(cosines), calibration.pdq.at(distances))
+    pair = np.minimum(1.0, WAYS_TO_MATCH * 10.0 ** np.where(np.isnan(evidence), 0.0, evidence))
+    with np.errstate(divide="ignore"):  # log1p(-1) is -inf, and expm1 of that the -1 that is wanted
+        chance = -np.expm1(np.asarray(chances, dtype=np.float64) * np.log1p(-pair))
+    rarity = -np.log10(chance)
+    return np.asarray(np.maximum(0.0, 100.0 * rarity / (rarity + HALF_SCORE)), dtype=np.float64)
+
+
+def fused_score(
+    calibration: Calibration, *, cosine: float | None, distance: int | None, chances: int, identical: bool = False
+) -> float:
+    """Score one pair, 0..100; None where a measure is missing or not usable, ``identical`` for equal bytes."""
+    if identical:
+        return IDENTICAL_SCORE
+    missing = math.nan
+    scores = fused_scores(
+        calibration,
+        [missing if cosine is None else cosine],
+        [missing if distance is None else distance],
+        [chances],
+    )
+    return float(scores[0])
+
+
+def needed_log10(score: float, chances: int) -> float:
+    """Return the log10 of a single measure's probability at which a pair scores ``score``, not below LOG10_FLOOR.
+
+    Where even certainty is enough (``score`` 0) it is 0.
+    """
+    rarity = HALF_SCORE * score / (100.0 - score) if score < 100.0 else math.inf
+    chance = 10.0**-rarity
+    if chance >= 1.0:
+        return 0.0
+    pair = -math.expm1(math.log1p(-chance) / chances)
+    return max(LOG10_FLOOR, min(0.0, math.log10(pair / WAYS_TO_MATCH))) if pair > 0.0 else LOG10_FLOOR
+
+
+def least_cosine(calibration: Calibration, log10_p: float) -> float:
+    """Return a cosine just under every one that is as rare as ``log10_p``; above 1 where none is."""
+    low, high = -1.001, 1.001
+    if calibration.cosine_log10(low) <= log10_p:
+        return -math.inf
+    if calibration.cosine_log10(high) > log10_p:
+        return math.inf
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if calibration.cosine_log10(middle) <= log10_p else (middle, high)
+    # float32 embeddings give cosines good to about 1e-6: a pair at the edge must still be looked at.
+    return low - 1e-5
+
+
+def largest_distance(calibration: Calibration, log10_p: float) -> int:
+    """Return the largest PDQ distance that is as rare as ``log10_p``; -1 where none is."""
+    rare = calibration.pdq.at(np.arange(PDQ_BITS + 1)) <= log10_p + 1e-9
+    return int(rare.sum()) - 1  # the curve is monotone, so the rare ones come first
+
+
+def raw_score(cosine: float) -> float:
+    """Return the angle's score (pi/2 - arccos(1 - D^2/2)) / (pi/2) x 100 with D = sqrt(2 - 2 cosine).
+
+    100 for the same direction, 0 for a right angle, negative beyond; rounding past +-1 is clipped.
+    """
+    angle = math.acos(min(1.0, max(-1.0, cosine)))
+    return (math.pi / 2 - angle) / (math.pi / 2) * 100.0
+
+
+def exact_score(distance: int | None, *, identical: bool = False) -> float:
+    """Return how far the pixels are the same, 0..1: 1 for identical bytes, else by the *upright* PDQ distance.
+
+    128 of 256 bits differ between unrelated pictures, which is 0; None (no usable hash) is 0 too.
+    """
+    if identical:
+        return 1.0
+    return 0.0 if distance is None else max(0.0, 1.0 - distance / (PDQ_BITS / 2))
+
+
+def similar_score(score: float) -> float:
+    """Return how far the pictures are alike, 0..1: for now the fused score over 100."""
+    return score / 100.0

@@ -1,0 +1,208 @@
+import asyncio
+import logging
+from hashlib import sha256
+
+import pytest
+
+from shared.errors import StoreError, UsageError
+from shared.telemetry import Metrics
+from shared.types import SetDeleted
+from tests.index_factories import CALIBRATION, ENCODER, SEALER, SeedFingerprinter, make_vector
+from tests.memory_store import MemoryStore
+from workers.compaction import compact
+from workers.enrolment import NAME_LIMIT, Fingerprint, ImageSets
+from workers.index_log import INDEX_LOG, IndexLog
+from workers.index_replica import IndexReplica
+
+SEEDS = SeedFingerprinter()
+
+
+class Lease:
+    async def acquire(self) -> None:
+        return
+
+    async def release(self) -> None:
+        return
+
+
+class DeletesMeanwhile(SeedFingerprinter):
+    """The set is deleted while the image is being looked at."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def fingerprint(self, data: bytes) -> Fingerprint:
+        await IndexLog(self._store, SEALER).append(SetDeleted(name="designs"))
+        return await super().fingerprint(data)
+
+
+class Paused(SeedFingerprinter):
+    """Two look at the same image at the same time."""
+
+    def __init__(self) -> None:
+        self._both = asyncio.Barrier(2)
+
+    async def fingerprint(self, data: bytes) -> Fingerprint:
+        await self._both.wait()
+        return await super().fingerprint(data)
+
+
+async def compacted(store: MemoryStore) -> None:
+    replica = IndexReplica(store, SEALER, ENCODER, CALIBRATION, Metrics())
+    await replica.load()
+    assert await compact(store, SEALER, replica, Lease(), limit=0)
+
+
+async def test_an_added_image_is_found_by_a_worker() -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs")
+    result = await sets.add("designs", "seven.png", b"7", SEEDS)
+    digest = sha256(b"7").hexdigest()
+    assert (result.status, result.reference, result.sha256, result.error) == ("added", digest[:20], digest, "")
+    replica = IndexReplica(store, SEALER, ENCODER, CALIBRATION, Metrics())
+    await replica.load()
+    (found,) = replica.current().search(make_vector(7)[None], [()], ["f" * 64])
+    assert (found[0].name, found[0].reference, found[0].matched) == ("seven.png", digest[:20], True)
+
+
+async def test_the_same_image_twice_is_one_reference() -> None:
+    sets = ImageSets(MemoryStore(), SEALER)
+    await sets.create("designs")
+    await sets.create("more")
+    assert (await sets.add("designs", "a.png", b"7", SEEDS)).status == "added"
+    assert (await sets.add("designs", "b.png", b"7", SEEDS)).status == "duplicate"
+    assert (await sets.add("more", "a.png", b"7", SEEDS)).status == "added"
+    assert [reference.name for reference in (await sets.show("designs")).references] == ["a.png"]
+
+
+async def test_two_adders_at_once_leave_one_reference() -> None:
+    store, paused = MemoryStore(), Paused()
+    await ImageSets(store, SEALER).create("designs")
+    one, other = (ImageSets(store, SEALER).add("designs", name, b"7", paused) for name in ("a.png", "b.png"))
+    assert sorted(result.status for result in await asyncio.gather(one, other)) == ["added", "duplicate"]
+    assert (await ImageSets(store, SEALER).show("designs")).summary.size == 1
+
+
+@pytest.mark.parametrize(("data", "error"), [(b"no image", "not_an_image"), (b"blank", "low_information")])
+async def test_what_cannot_protect_is_rejected_with_a_reason(data: bytes, error: str) -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs")
+    result = await sets.add("designs", "x.png", data, SEEDS)
+    assert (result.status, result.error) == ("rejected", error)
+    assert result.message
+    assert (await sets.show("designs")).references == ()
+
+
+async def test_remove_then_add_again() -> None:
+    sets = ImageSets(MemoryStore(), SEALER)
+    await sets.create("designs")
+    reference = (await sets.add("designs", "a.png", b"7", SEEDS)).reference
+    result = await sets.remove("designs", [reference, "nobody", reference])
+    assert (result.removed, result.unknown) == ((reference,), ("nobody",))
+    assert (await sets.show("designs")).summary.size == 0
+    assert (await sets.add("designs", "a.png", b"7", SEEDS)).status == "added"
+
+
+async def test_sets_are_made_listed_and_deleted() -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    assert await sets.list() == ()
+    await sets.create("photos", 60)
+    await sets.create("designs", relation="any")
+    await sets.add("photos", "a.png", b"7", SEEDS)
+    listed = await ImageSets(store, SEALER).list()
+    assert [(row.name, row.threshold, row.relation, row.size) for row in listed] == [
+        ("designs", 85.0, "any", 0),
+        ("photos", 60.0, "copy", 1),
+    ]
+    assert (await sets.delete("photos")).size == 1
+    assert [row.name for row in await sets.list()] == ["designs"]
+    await sets.create("photos")
+    assert (await sets.show("photos")).summary.size == 0
+
+
+@pytest.mark.parametrize("name", ["", "Designs", "a b", "-a", "a" * 64, "ä", "a\n", "a/b"])
+async def test_impossible_names_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="no name"):
+        await ImageSets(MemoryStore(), SEALER).create(name)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 100.1, float("nan"), float("inf")])
+async def test_impossible_thresholds_are_refused(threshold: float) -> None:
+    with pytest.raises(UsageError, match="between 0 and 100"):
+        await ImageSets(MemoryStore(), SEALER).create("designs", threshold)
+
+
+async def test_a_taken_name_is_refused_also_in_a_race() -> None:
+    store = MemoryStore()
+    results = await asyncio.gather(
+        *(ImageSets(store, SEALER).create("designs", number) for number in range(5)), return_exceptions=True
+    )
+    assert sum(isinstance(result, UsageError) for result in results) == 4
+    with pytest.raises(UsageError, match="already"):
+        await ImageSets(store, SEALER).create("designs")
+
+
+async def test_unknown_sets_are_refused() -> None:
+    sets = ImageSets(MemoryStore(), SEALER)
+    for call in (
+        sets.delete("nobody"),
+        sets.show("nobody"),
+        sets.remove("nobody", ["x"]),
+        sets.add("nobody", "a.png", b"7", SEEDS),
+    ):
+        with pytest.raises(UsageError, match="no image set nobody"):
+            await call
+
+
+async def test_a_set_deleted_meanwhile_is_said() -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs")
+    with pytest.raises(UsageError, match="no image set designs"):
+        await sets.add("designs", "a.png", b"7", DeletesMeanwhile(store))
+
+
+async def test_an_addition_that_was_not_stored_is_no_addition() -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs")
+    store.down = True
+    with pytest.raises(StoreError):
+        await sets.add("designs", "a.png", b"7", SEEDS)
+    store.down = False
+    assert (await sets.show("designs")).summary.size == 0
+
+
+async def test_commands_go_on_across_a_compaction() -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs")
+    other = ImageSets(store, SEALER)
+    for seed in range(5):
+        await other.add("designs", f"{seed}.png", b"%d" % seed, SEEDS)
+    await compacted(store)
+    assert (await sets.show("designs")).summary.size == 5
+    assert (await sets.add("designs", "3.png", b"3", SEEDS)).status == "duplicate"
+    assert (await sets.add("designs", "9.png", b"9", SEEDS)).status == "added"
+
+
+async def test_file_names_of_any_bytes_are_kept_as_far_as_they_go() -> None:
+    sets = ImageSets(MemoryStore(), SEALER)
+    await sets.create("designs")
+    await sets.add("designs", "x" * 400 + "\udcff.png", b"7", SEEDS)
+    (reference,) = (await sets.show("designs")).references
+    assert len(reference.name) == NAME_LIMIT
+    assert reference.name.endswith("x?.png")
+
+
+async def test_entries_that_do_not_open_are_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs")
+    await store.append(INDEX_LOG, [b"junk"])
+    with caplog.at_level(logging.WARNING):
+        assert [row.name for row in await sets.list()] == ["designs"]
+    assert "passed over" in caplog.text

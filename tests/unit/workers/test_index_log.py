@@ -1,0 +1,158 @@
+import json
+
+import pytest
+
+from shared.codec import encode_event
+from shared.errors import IntegrityError, SafelightError, StoreError
+from shared.sealing import Sealer
+from tests.index_factories import ENCODER, SEALER, added, make_reference, make_set
+from tests.memory_store import MemoryStore
+from workers.index_log import INDEX_LOG, SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
+from workers.index_snapshot import Snapshot
+
+
+def snapshot_at(position: int, *seeds: int) -> Snapshot:
+    return Snapshot(
+        encoder=ENCODER,
+        position=position,
+        sets=(make_set(),),
+        references=tuple(make_reference(seed) for seed in seeds),
+    )
+
+
+async def load(store: MemoryStore, refusals: list[SafelightError] | None = None) -> IndexFollower:
+    refused = (refusals if refusals is not None else []).append
+    return await IndexFollower.load(IndexLog(store, SEALER), encoder=ENCODER, refused=refused)
+
+
+async def test_an_empty_store_is_an_empty_index() -> None:
+    follower = await load(MemoryStore())
+    assert (follower.position, len(follower.state)) == (0, 0)
+    assert await follower.advance() == []
+
+
+async def test_entries_are_applied_in_order_and_tell_what_they_changed() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    follower = await load(store)
+    assert await log.append(make_set()) == 1
+    assert await log.append(added(1)) == 2
+    changes = dict(await follower.advance())
+    assert changes[1].keys == ()
+    assert changes[2].keys == (("designs", "r1"),)
+    assert follower.position == 2
+
+
+async def test_a_snapshot_stands_for_what_was_truncated() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    for event in (make_set(), added(1), added(2)):
+        await log.append(event)
+    assert await log.publish(snapshot_at(2, 1), None)
+    assert [entry.position for entry in await store.read(INDEX_LOG, 0, 10)] == [3]
+    follower = await load(store)
+    assert {reference.reference for reference in follower.state.references()} == {"r1", "r2"}
+    assert follower.changed == {("designs", "r2")}
+
+
+async def test_of_two_snapshots_the_first_wins_and_the_second_changes_nothing() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    for event in (make_set(), added(1)):
+        await log.append(event)
+    assert await log.publish(snapshot_at(1), None)
+    assert not await log.publish(snapshot_at(2, 1), None)
+    assert len(store.blobs) == 1
+    assert len((await load(store)).state) == 1
+
+
+async def test_a_replaced_snapshot_is_kept_for_one_generation() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    await log.append(make_set())
+    for number in range(4):
+        assert await log.publish(snapshot_at(1), await log.pointer())
+        assert len(store.blobs) == min(2, number + 1)
+    pointer = await log.pointer()
+    assert pointer is not None
+    assert set(store.blobs) == {pointer.blob, pointer.previous}
+
+
+async def test_a_truncation_past_the_follower_is_noticed() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    follower = await load(store)
+    for event in (make_set(), added(1)):
+        await log.append(event)
+    await log.publish(snapshot_at(1), None)
+    with pytest.raises(IndexStaleError, match="goes on at 2 after 0"):
+        await follower.advance()
+    await log.publish(snapshot_at(2, 1), await log.pointer())
+    with pytest.raises(IndexStaleError, match="does not end there"):
+        await follower.advance()
+
+
+async def test_a_store_that_was_set_back_is_noticed() -> None:
+    store = MemoryStore()
+    await IndexLog(store, SEALER).append(make_set())
+    follower = await load(store)
+    store.lose_logs()
+    with pytest.raises(IndexStaleError):
+        await follower.advance()
+
+
+async def test_a_log_that_does_not_continue_the_snapshot_is_refused() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    for seed in range(3):
+        await log.append(added(seed))
+    await log.publish(snapshot_at(1), None)
+    await store.truncate(INDEX_LOG, 2)
+    with pytest.raises(IntegrityError, match="does not continue"):
+        await load(store)
+
+
+async def test_a_missing_or_unreadable_snapshot_is_refused() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    await log.append(make_set())
+    await log.publish(snapshot_at(1), None)
+    store.blobs.clear()
+    with pytest.raises(IntegrityError, match="missing"):
+        await load(store)
+    for value in (b"", b"[]", b'{"blob": "x"}', json.dumps({"blob": "x", "position": "y", "previous": ""}).encode()):
+        held = await store.get(SNAPSHOT_KEY)
+        assert held is not None
+        await store.compare_and_set(SNAPSHOT_KEY, held.version, value)
+        with pytest.raises(IntegrityError, match="pointer"):
+            await load(store)
+
+
+async def test_entries_that_do_not_open_are_passed_over_and_counted() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    await log.append(make_set())
+    event = encode_event(added(1))
+    await store.append(
+        INDEX_LOG, [b"junk", SEALER.seal(event, place="elsewhere"), SEALER.seal(b"x", place="index-log")]
+    )
+    await log.append(added(2))
+    refusals: list[SafelightError] = []
+    follower = await load(store, refusals)
+    assert [reference.reference for reference in follower.state.references()] == ["r2"]
+    assert follower.refusals == len(refusals) == 3
+    assert follower.position == 5
+
+
+async def test_a_log_of_another_key_is_refused_whole() -> None:
+    store = MemoryStore()
+    await IndexLog(store, Sealer(bytes(31) + b"\1")).append(make_set())
+    with pytest.raises(IntegrityError, match="key_file"):
+        await load(store)
+
+
+async def test_a_store_that_is_down_says_so() -> None:
+    store = MemoryStore()
+    store.down = True
+    with pytest.raises(StoreError):
+        await load(store)

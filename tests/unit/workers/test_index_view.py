@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+
+from shared.types import Reference, ReferenceMatch, Relation
+from tests.index_factories import DIMENSION, make_pdq, make_reference, make_set, make_sha256, make_vector
+from tests.index_views import make_view
+from workers.ann_index import EXACT_LIMIT
+from workers.index_view import MATCHES_PER_SET, IndexView
+
+NO_SHA256 = "f" * 64
+LIMITS = pytest.mark.parametrize("exact_limit", [EXACT_LIMIT, 0], ids=["exact", "graph"])
+
+
+def look(
+    view: IndexView, *, vector: int | None = None, pdq: int | None = None, sha256: str = NO_SHA256, quality: int = 100
+) -> tuple[ReferenceMatch, ...]:
+    """Search for the random picture with these seeds."""
+    vectors = None if vector is None else make_vector(vector)[None]
+    variants = () if pdq is None else (make_pdq(pdq),) * 8
+    (found,) = view.search(vectors, [variants], [sha256], pdq_qualities=[quality])
+    return found
+
+
+def references(count: int, **overrides: object) -> list[Reference]:
+    return [make_reference(seed, **overrides) for seed in range(count)]
+
+
+@LIMITS
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_each_measure_alone_finds_its_reference(count: int, exact_limit: int) -> None:
+    view = make_view(references(count), exact_limit=exact_limit)
+    for seed in range(count):
+        for found in (look(view, vector=seed), look(view, pdq=seed), look(view, sha256=make_sha256(seed))):
+            assert found[0].reference == f"r{seed}"
+            assert found[0].matched
+            assert found[0].relation is Relation.COPY
+
+
+def test_an_empty_index_matches_nothing() -> None:
+    view = make_view([])
+    assert look(view, vector=0, pdq=0, sha256=make_sha256(0)) == ()
+    assert view.search(None, [], []) == []
+    assert make_view([], sets=[make_set("a")]).sets["a"].size == 0
+
+
+def test_identical_bytes_score_100_on_every_scale() -> None:
+    (match,) = look(make_view(references(3)), sha256=make_sha256(1))
+    assert (match.score, match.raw_score, match.exact_score, match.similar_score) == (100.0, 100.0, 1.0, 1.0)
+    assert match.name == "1.png"
+
+
+def test_a_turned_picture_is_similar_and_not_exact() -> None:
+    view = make_view(references(1))
+    (found,) = view.search(None, [(make_pdq(77), make_pdq(0))], [NO_SHA256])
+    assert found[0].matched
+    assert found[0].exact_score < 0.5
+    (upright,) = view.search(None, [(make_pdq(0), make_pdq(77))], [NO_SHA256])
+    assert upright[0].exact_score == 1.0
+    assert upright[0].score == found[0].score
+
+
+def test_hashes_of_low_quality_are_no_evidence() -> None:
+    view = make_view([make_reference(0, pdq_quality=49), make_reference(1)])
+    assert look(view, pdq=0) == ()
+    assert look(view, pdq=1, quality=49) == ()
+    assert look(view, pdq=1, quality=50)[0].reference == "r1"
+
+
+def test_a_blank_page_counts_by_its_bytes_only() -> None:
+    view = make_view(references(2))
+    vectors, variants = make_vector(0)[None], [(make_pdq(0),) * 8]
+    assert view.search(vectors, variants, [NO_SHA256], low_information=[True]) == [()]
+    (found,) = view.search(vectors, variants, [make_sha256(0)], low_information=[True])
+    assert [match.score for match in found] == [100.0]
+
+
+def test_rows_without_a_vector_are_asked_by_hash_alone() -> None:
+    view = make_view(references(3))
+    vectors = np.stack([make_vector(0), np.zeros(DIMENSION, np.float32), np.full(DIMENSION, np.nan, np.float32)])
+    first, second, third = view.search(vectors, [(), (make_pdq(1),) * 8, ()], [NO_SHA256, NO_SHA256, make_sha256(2)])
+    assert [first[0].reference, second[0].reference, third[0].reference] == ["r0", "r1", "r2"]
+    assert second[0].raw_score == 0.0
+
+
+def test_every_set_answers_with_its_own_threshold() -> None:
+    sets = [make_set("strict", threshold=99.9), make_set("loose", threshold=60.0)]
+    view = make_view([make_reference(0, set="strict"), make_reference(0, set="loose")], sets=sets)
+    found = {match.set: match for match in look(view, vector=0)}
+    assert not found["strict"].matched
+    assert found["loose"].matched
+    assert found["strict"].score == found["loose"].score
+
+
+def test_a_larger_set_scores_the_same_picture_lower() -> None:
+    small, large = make_view(references(1)), make_view(references(40))
+    assert look(small, vector=0)[0].score > look(large, vector=0)[0].score
+
+
+@LIMITS
+def test_the_best_few_of_a_set_come_best_first(exact_limit: int) -> None:
+    view = make_view(references(200), sets=[make_set(threshold=0.0)], exact_limit=exact_limit)
+    found = look(view, vector=3)
+    assert len(found) == MATCHES_PER_SET
+    assert found[0].reference == "r3"
+    assert [match.score for match in found] == sorted((match.score for match in found), reverse=True)
+    cosines = {seed: float(make_vector(seed) @ make_vector(3)) for seed in range(200)}
+    best = sorted(cosines, key=lambda seed: -cosines[seed])[:MATCHES_PER_SET]
+    assert [match.reference for match in found] == [f"r{seed}" for seed in best]
+
+
+def test_nothing_under_the_floor_is_reported() -> None:
+    assert look(make_view(references(50)), vector=12345, pdq=12345) == ()
+
+
+@LIMITS
+def test_a_small_set_is_found_beside_a_large_one(exact_limit: int) -> None:
+    crowd = [make_reference(0, set="crowd", reference=f"c{i}", sha256=make_sha256(i + 9)) for i in range(300)]
+    view = make_view(
+        [*crowd, make_reference(1, set="few")], sets=[make_set("crowd"), make_set("few")], exact_limit=exact_limit
+    )
+    assert [match.reference for match in look(view, vector=1)] == ["r1"]
+
+
+def test_another_dimension_is_an_error() -> None:
+    with pytest.raises(ValueError, match="dimensions"):
+        make_view(references(3)).search(np.ones((1, 8), np.float32), [()], [NO_SHA256])
+
+
+def test_references_are_listed_by_set() -> None:
+    view = make_view([make_reference(0, set="a"), make_reference(1, set="b")], sets=[make_set("a"), make_set("b")])
+    assert [reference.reference for reference in view.references("b")] == ["r1"]
+    assert view.references("c") == ()

@@ -1,0 +1,145 @@
+from shared.errors import IntegrityError
+from shared.types import ReferenceRemoved, SetDeleted
+from tests.index_factories import added, make_reference, make_set, make_vector
+from tests.index_views import make_builder, play, rebase
+from workers.index_snapshot import Snapshot
+from workers.index_state import IndexState
+from workers.index_view import IndexView
+from workers.view_builder import DELTA_LIMIT, ViewBuilder
+
+
+def best(view: IndexView, seed: int) -> str | None:
+    """Return the reference that the random picture matches."""
+    (found,) = view.search(make_vector(seed)[None], [()], ["f" * 64])
+    return next((match.reference for match in found if match.matched), None)
+
+
+def view_of(builder: ViewBuilder, state: IndexState) -> IndexView:
+    return builder.build(builder.inputs(state, 1))
+
+
+def test_what_came_since_is_found_beside_the_base() -> None:
+    builder, state = make_builder(), IndexState()
+    play(builder, state, [make_set(), added(1)])
+    rebase(builder, state)
+    play(builder, state, [added(2)])
+    view = view_of(builder, state)
+    assert (best(view, 1), best(view, 2), view.sets["designs"].size) == ("r1", "r2", 2)
+
+
+def test_delete_then_add_again_is_found() -> None:
+    builder, state = make_builder(), IndexState()
+    play(builder, state, [make_set(), added(1), added(2)])
+    rebase(builder, state)
+    play(builder, state, [ReferenceRemoved(set="designs", reference="r1")])
+    assert best(view_of(builder, state), 1) is None
+    play(builder, state, [added(1)])
+    view = view_of(builder, state)
+    assert best(view, 1) == "r1"
+    assert view.sets["designs"].size == 2
+    assert len(view.references("designs")) == 2
+
+
+def test_a_replaced_reference_is_found_as_it_is_now() -> None:
+    builder, state = make_builder(), IndexState()
+    play(builder, state, [make_set(), added(1)])
+    rebase(builder, state)
+    play(builder, state, [added(1, vectors=(make_vector(50).tobytes(),))])
+    view = view_of(builder, state)
+    assert (best(view, 50), best(view, 1)) == ("r1", None)
+
+
+def test_a_deleted_set_is_gone_from_base_and_delta() -> None:
+    builder, state = make_builder(), IndexState()
+    play(builder, state, [make_set(), added(1)])
+    rebase(builder, state)
+    play(builder, state, [added(2), SetDeleted(name="designs")])
+    view = view_of(builder, state)
+    assert (best(view, 1), best(view, 2), dict(view.sets)) == (None, None, {})
+    play(builder, state, [make_set(), added(2)])
+    view = view_of(builder, state)
+    assert (best(view, 1), best(view, 2), view.sets["designs"].size) == (None, "r2", 1)
+
+
+def test_what_changed_while_a_base_was_built_is_kept() -> None:
+    builder, state = make_builder(), IndexState()
+    play(builder, state, [make_set(), added(1), added(2)])
+    references = builder.searchable(state)
+    builder.begin()
+    play(builder, state, [added(3), ReferenceRemoved(set="designs", reference="r1")])
+    builder.adopt(builder.build_base(references, lambda: False))
+    view = view_of(builder, state)
+    assert (best(view, 1), best(view, 2), best(view, 3)) == (None, "r2", "r3")
+
+
+def test_the_base_wears_out_by_deletions_and_by_additions() -> None:
+    builder, state = make_builder(), IndexState()
+    play(builder, state, [make_set(), *(added(seed) for seed in range(30))])
+    rebase(builder, state)
+    assert not builder.worn()
+    play(builder, state, [ReferenceRemoved(set="designs", reference=f"r{seed}") for seed in range(3)])
+    assert not builder.worn()
+    play(builder, state, [ReferenceRemoved(set="designs", reference="r3")])
+    assert builder.worn()
+    rebase(builder, state)
+    assert not builder.worn()
+    play(builder, state, [added(seed) for seed in range(100, 101 + DELTA_LIMIT)])
+    assert builder.worn()
+
+
+def test_every_exact_duplicate_is_found_after_many_deletions_in_a_graph() -> None:
+    builder, state = make_builder(exact_limit=50), IndexState()
+    play(builder, state, [make_set(), *(added(seed) for seed in range(300))])
+    rebase(builder, state)
+    play(builder, state, [ReferenceRemoved(set="designs", reference=f"r{seed}") for seed in range(0, 300, 3)])
+    view = view_of(builder, state)
+    assert [best(view, seed) for seed in range(300)] == [f"r{seed}" if seed % 3 else None for seed in range(300)]
+    play(builder, state, [ReferenceRemoved(set="designs", reference=f"r{seed}") for seed in range(300)])
+    assert best(view_of(builder, state), 1) is None
+
+
+def test_another_encoders_references_are_counted_and_never_searched() -> None:
+    refused: list[IntegrityError] = []
+    builder, state = make_builder(refused=refused), IndexState()
+    play(builder, state, [make_set(), added(1), added(2, encoder="another")])
+    view = view_of(builder, state)
+    assert (best(view, 1), best(view, 2), view.sets["designs"].size) == ("r1", None, 1)
+    assert builder.unsearchable == {("designs", "r2")}
+    assert len(refused) == 1
+    rebase(builder, state)
+    assert len(view_of(builder, state).references("designs")) == 1
+    play(builder, state, [added(2)])
+    assert best(view_of(builder, state), 2) == "r2"
+    assert not builder.unsearchable
+
+
+def test_the_first_vector_fixes_the_dimension() -> None:
+    refused: list[IntegrityError] = []
+    builder, state = make_builder(refused=refused), IndexState()
+    play(builder, state, [make_set(), added(1), added(2, vectors=(make_vector(2, dimension=8).tobytes(),))])
+    assert best(view_of(builder, state), 1) == "r1"
+    assert len(refused) == 1
+
+
+def test_a_snapshots_graph_serves_with_what_came_since() -> None:
+    references = tuple(make_reference(seed) for seed in range(60))
+    first = make_builder(exact_limit=10)
+    base = first.build_base(references, lambda: False)
+    snapshot = Snapshot(
+        encoder="encoder-1", position=1, sets=(make_set(),), references=references, graph=base.ann.graph_bytes()
+    )
+    state = IndexState(snapshot.sets, references)
+    keys = [*state.apply(added(99)).keys, *state.apply(ReferenceRemoved(set="designs", reference="r5")).keys]
+    builder = make_builder(exact_limit=10)
+    builder.restore(snapshot, state, set(keys))
+    assert not builder.worn()
+    view = view_of(builder, state)
+    assert (best(view, 7), best(view, 99), best(view, 5)) == ("r7", "r99", None)
+
+
+def test_without_a_graph_a_large_index_serves_exactly_and_asks_for_one() -> None:
+    state = IndexState([make_set()], [make_reference(seed) for seed in range(60)])
+    builder = make_builder(exact_limit=10)
+    builder.restore(None, state, set())
+    assert best(view_of(builder, state), 7) == "r7"
+    assert builder.worn()

@@ -1,0 +1,173 @@
+"""The index in the store: a log of sealed events, and a pointer to the snapshot that stands for its truncated head.
+
+The pointer is one key, swapped by compare-and-set, and the snapshot carries its log position inside: snapshot and
+position are one read, never two.  A snapshot that was replaced is kept for one more generation, so that whoever is
+just loading it can finish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shared.codec import decode_event, encode_event
+from shared.errors import IntegrityError, SafelightError, WireError
+from shared.ports import Store
+from shared.sealing import Sealer
+from shared.types import IndexEvent
+from workers.index_snapshot import Snapshot, pack, unpack
+from workers.index_state import Change, IndexState, Key
+
+INDEX_LOG: Final = "index"
+SNAPSHOT_KEY: Final = "index/snapshot"
+SNAPSHOT_BLOB: Final = "index/snapshot"
+"""Blobs are named ``index/snapshot/POSITION-RANDOM``."""
+READ_LIMIT: Final = 200
+"""Entries a read: about 450 KB, opened in 4 ms."""
+LOAD_ATTEMPTS: Final = 5
+_PLACE: Final = "index-log"
+
+
+class IndexStaleError(SafelightError):
+    """The log no longer holds what follows; start again from the snapshot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointer:
+    """Where the newest snapshot is; ``version`` is that of the key, ``previous`` the blob before this one."""
+
+    version: int
+    blob: str
+    position: int
+    previous: str = ""
+
+
+class IndexLog:
+    """Reads and writes the index's parts in the store."""
+
+    def __init__(self, store: Store, sealer: Sealer) -> None:
+        self.store = store
+        self._sealer = sealer
+
+    async def append(self, event: IndexEvent) -> int:
+        """Append one event; durable when this returns its position."""
+        return await self.store.append(INDEX_LOG, [self._sealer.seal(encode_event(event), place=_PLACE)])
+
+    def open(self, value: bytes) -> IndexEvent:
+        """Open one entry; raises IntegrityError or WireError."""
+        return decode_event(self._sealer.open(value, place=_PLACE))
+
+    async def pointer(self) -> Pointer | None:
+        """Return where the newest snapshot is; raises IntegrityError where the key makes no sense."""
+        held = await self.store.get(SNAPSHOT_KEY)
+        if held is None:
+            return None
+        try:
+            values = json.loads(held.value)
+            return Pointer(
+                version=held.version,
+                blob=str(values["blob"]),
+                position=int(values["position"]),
+                previous=str(values["previous"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(f"the pointer to the index snapshot cannot be read: {error!r}") from error
+
+    async def snapshot(self, encoder: str | None) -> Snapshot | None:
+        """Return the newest snapshot, or None where none was ever made; raises IntegrityError."""
+        for _ in range(LOAD_ATTEMPTS):
+            pointer = await self.pointer()
+            if pointer is None:
+                return None
+            data = await self.store.get_blob(pointer.blob)
+            if data is not None:
+                return await asyncio.to_thread(unpack, data, self._sealer, encoder=encoder)
+        raise IntegrityError("the index snapshot is missing from the store; restore it from a backup")
+
+    async def publish(self, snapshot: Snapshot, older: Pointer | None) -> bool:
+        """Make ``snapshot`` the newest in place of ``older`` and truncate the log up to it.
+
+        False, and nothing changed, where somebody else published meanwhile.
+        """
+        data = await asyncio.to_thread(pack, snapshot, self._sealer)
+        name = f"{SNAPSHOT_BLOB}/{snapshot.position}-{secrets.token_hex(4)}"
+        await self.store.put_blob(name, data)
+        value = {"blob": name, "position": snapshot.position, "previous": older.blob if older else ""}
+        version = older.version if older else None
+        if await self.store.compare_and_set(SNAPSHOT_KEY, version, json.dumps(value).encode()) is None:
+            await self.store.delete_blob(name)
+            return False
+        await self.store.truncate(INDEX_LOG, snapshot.position)
+        if older is not None and older.previous:
+            await self.store.delete_blob(older.previous)
+        return True
+
+
+class IndexFollower:
+    """The state of the index at a position of the log, moved on entry by entry."""
+
+    def __init__(self, log: IndexLog, snapshot: Snapshot | None, refused: Callable[[SafelightError], None]) -> None:
+        self._log = log
+        self._refused = refused
+        self.snapshot = snapshot
+        self.state = IndexState(snapshot.sets, snapshot.references) if snapshot else IndexState()
+        self.position = snapshot.position if snapshot else 0
+        self.refusals = 0
+        """Entries that do not open here: another key's, or a later program's."""
+        self.changed: set[Key] = set()
+        """What ``load`` found changed since the snapshot."""
+
+    @classmethod
+    async def load(
+        cls, log: IndexLog, *, encoder: str | None, refused: Callable[[SafelightError], None]
+    ) -> IndexFollower:
+        """Return a follower at the end of the log.
+
+        Raises IntegrityError where the snapshot is refused, the log does not continue it, or none of its entries
+        opens with this key; StoreError.
+        """
+        for _ in range(LOAD_ATTEMPTS):
+            follower = cls(log, await log.snapshot(encoder), refused)
+            try:
+                start = follower.position
+                while changes := await follower.advance():
+                    follower.changed.update(key for _, change in changes for key in change.keys)
+            except IndexStaleError:
+                continue  # a compaction came between the two reads
+            if follower.refusals and follower.refusals == follower.position - start and follower.snapshot is None:
+                raise IntegrityError("no entry of the index opens: every host needs the same secrets.key_file")
+            return follower
+        raise IntegrityError("the log does not continue the index snapshot; restore the store from a backup")
+
+    async def advance(self) -> list[tuple[int, Change]]:
+        """Apply the next entries; return what each position changed, nothing at the end of the log.
+
+        Raises IndexStaleError where the entry after ``position`` is gone.
+        """
+        store = self._log.store
+        entries = await store.read(INDEX_LOG, self.position, READ_LIMIT)
+        if not entries and await store.last_position(INDEX_LOG) != self.position:
+            # Appended just now, or truncated past us, or a store that was set back: a second look tells.
+            entries = await store.read(INDEX_LOG, self.position, READ_LIMIT)
+            if not entries:
+                raise IndexStaleError(f"the log has nothing after {self.position} and does not end there")
+        changes = []
+        for entry in entries:
+            if entry.position != self.position + 1:
+                raise IndexStaleError(f"the log goes on at {entry.position} after {self.position}")
+            changes.append((entry.position, self._apply(entry.value)))
+            self.position = entry.position
+        return changes
+
+    def _apply(self, value: bytes) -> Change:
+        try:
+            event = self._log.open(value)
+        except (IntegrityError, WireError) as error:
+            self.refusals += 1
+            self._refused(error)
+            return Change(fresh=False)
+        return self.state.apply(event)

@@ -1,0 +1,201 @@
+"""A worker's copy of the index: the newest snapshot, the log replayed, then the log followed for ever.
+
+The view that is searched is replaced whole, by one assignment.  While the store is away the last view serves on.
+Entries that cannot be trusted or belong to another encoder are counted and never searched; a snapshot like that is
+refused and what was there before stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Final
+
+from shared.core.matching import Calibration
+from shared.errors import IntegrityError, SafelightError, StoreError
+from shared.ports import Store
+from shared.sealing import Sealer
+from shared.telemetry import Metrics
+from shared.types import Reference
+from workers.ann_index import EXACT_LIMIT
+from workers.index_log import INDEX_LOG, SNAPSHOT_BLOB, SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
+from workers.index_segment import Segment
+from workers.index_snapshot import Snapshot
+from workers.index_state import IndexState
+from workers.index_view import IndexView
+from workers.view_builder import ViewBuilder
+
+__all__ = ["INDEX_LOG", "SNAPSHOT_BLOB", "SNAPSHOT_KEY", "IndexReplica", "IndexView"]
+
+WAIT_SECONDS: Final = 1.0
+"""How long one look at the end of the log lasts; an entry ends it at once."""
+RETRY_SECONDS: Final = 0.2
+RETRY_LIMIT_SECONDS: Final = 5.0
+
+_logger = logging.getLogger(__name__)
+
+
+class IndexReplica:
+    """Follows the index for one encoder.  Belongs to one event loop; a view may be searched in any thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        encoder_id: str,
+        calibration: Calibration,
+        metrics: Metrics,
+        *,
+        exact_limit: int = EXACT_LIMIT,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self.log = IndexLog(store, sealer)
+        self._encoder = encoder_id
+        self._calibration = calibration
+        self._metrics = metrics
+        self._exact_limit = exact_limit
+        self._retry_seconds = retry_seconds
+        self._follower: IndexFollower | None = None
+        self._behind = True
+        self._builder = self._new_builder()
+        self._view = self._builder.build(self._builder.inputs(IndexState(), 0))
+        self._one_builds = asyncio.Lock()
+        self._one_publishes = asyncio.Lock()
+        self._look_at_shape = asyncio.Event()
+
+    def current(self) -> IndexView:
+        """Return the newest view; without references until ``load`` or ``tail`` got through."""
+        return self._view
+
+    def caught_up(self) -> bool:
+        """Tell whether the index was loaded and, as far as is known, follows the log; for readiness."""
+        return self._follower is not None and not self._behind
+
+    @property
+    def position(self) -> int:
+        """The log position of the state."""
+        return self._follower.position if self._follower is not None else 0
+
+    def complete(self) -> bool:
+        """Tell whether everything in the log was understood, so that a snapshot from here would lose nothing."""
+        return self.caught_up() and not self._builder.unsearchable and not (self._follower and self._follower.refusals)
+
+    async def load(self) -> None:
+        """Load the newest snapshot and replay the log.
+
+        Raises IntegrityError and StoreError; then what was loaded before stays.
+        """
+        try:
+            follower = await IndexFollower.load(self.log, encoder=self._encoder, refused=self._refuse)
+            builder = self._new_builder()
+            await asyncio.to_thread(builder.restore, follower.snapshot, follower.state, follower.changed)
+            view = await asyncio.to_thread(builder.build, builder.inputs(follower.state, follower.position))
+        except IntegrityError as error:
+            self._count("snapshot", error)
+            raise
+        follower.snapshot = None  # its references live on in the state, its graph in the base
+        follower.changed = set()
+        self._follower, self._builder, self._behind = follower, builder, False
+        self._publish(view)
+        self._look_at_shape.set()
+
+    async def tail(self) -> None:
+        """Follow the log for ever, loading first where that was not done; outlives every store and integrity error."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._keep_in_shape())
+
+    async def rebuild(self) -> Snapshot:
+        """Build the base anew, swap it in, and return the state it was built from.
+
+        Raises IndexStaleError where the index was loaded again meanwhile, BuildStoppedError.
+        """
+        async with self._one_builds:
+            follower, builder = self._follower, self._builder
+            if follower is None:
+                raise IndexStaleError("the index is not loaded yet")
+            references, sets, position = builder.searchable(follower.state), follower.state.created(), follower.position
+            builder.begin()
+            base = await _in_stoppable_thread(builder, references)
+            if builder is not self._builder:
+                raise IndexStaleError("the index was loaded again while its base was being built")
+            builder.adopt(base)
+            await self._refresh()
+        graph = await asyncio.to_thread(base.ann.graph_bytes)
+        return Snapshot(encoder=self._encoder, position=position, sets=sets, references=references, graph=graph)
+
+    async def _follow(self) -> None:
+        delay = self._retry_seconds
+        while True:
+            try:
+                await self._step()
+                delay = self._retry_seconds
+            except IndexStaleError as error:
+                _logger.warning("loading the index again: %s", error)
+                self._behind = True
+            except (StoreError, IntegrityError) as error:
+                if isinstance(error, StoreError):
+                    self._metrics.count("safelight_store_errors_total", operation="index")
+                _logger.warning("the index stands still, next try in %.1f s: %s", delay, error)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, RETRY_LIMIT_SECONDS)
+
+    async def _step(self) -> None:
+        if self._follower is None or self._behind:
+            await self.load()
+        follower = self._follower
+        assert follower is not None  # noqa: S101 - load sets it or raises
+        changes = await follower.advance()
+        if not changes:
+            await self.log.store.wait(INDEX_LOG, follower.position, WAIT_SECONDS)
+            return
+        self._builder.note(follower.state, [key for _, change in changes for key in change.keys])
+        await self._refresh()
+
+    async def _keep_in_shape(self) -> None:
+        while True:
+            await self._look_at_shape.wait()
+            self._look_at_shape.clear()
+            if self._builder.worn():
+                try:
+                    await self.rebuild()
+                except IndexStaleError as error:
+                    _logger.info("a new base was thrown away: %s", error)
+
+    async def _refresh(self) -> None:
+        async with self._one_publishes:  # inputs are taken in order, so views are published in order
+            builder, follower = self._builder, self._follower
+            if follower is None:
+                return
+            view = await asyncio.to_thread(builder.build, builder.inputs(follower.state, follower.position))
+            if builder is self._builder:
+                self._publish(view)
+        self._look_at_shape.set()
+
+    def _publish(self, view: IndexView) -> None:
+        self._view = view
+        self._metrics.set("safelight_index_references", sum(facts.size for facts in view.sets.values()))
+        self._metrics.set("safelight_index_position", self.position)
+
+    def _new_builder(self) -> ViewBuilder:
+        return ViewBuilder(self._encoder, self._calibration, self._refuse_reference, exact_limit=self._exact_limit)
+
+    def _refuse(self, error: SafelightError) -> None:
+        self._count("key" if isinstance(error, IntegrityError) else "format", error)
+
+    def _refuse_reference(self, error: IntegrityError) -> None:
+        self._count("encoder", error)
+
+    def _count(self, cause: str, error: SafelightError) -> None:
+        self._metrics.count("safelight_index_rejected_entries_total", cause=cause)
+        _logger.warning("refused from the index: %s", error)
+
+
+async def _in_stoppable_thread(builder: ViewBuilder, references: tuple[Reference, ...]) -> Segment:
+    # A graph of 100,000 takes minutes; the program that is told to end must not wait for it.
+    stop = threading.Event()
+    try:
+        return await asyncio.to_thread(builder.build_base, references, stop.is_set)
+    finally:
+        stop.set()
