@@ -17,6 +17,7 @@ from shared.types import Action, ActivityContext, Alert, Direction, Finding, Mod
 
 OCSF_VERSION: Final = "1.5.0"
 PRODUCT: Final = "Safelight"
+_PRODUCT_VERSION: Final = version("safelight")
 
 CATEGORY_FINDINGS: Final = 2
 CLASS_DATA_SECURITY_FINDING: Final = 2006
@@ -114,7 +115,7 @@ def _metadata(alert: Alert) -> Json:
         "version": OCSF_VERSION,
         "profiles": ["security_control"],
         "uid": f"{alert.incident}/{finding.policy}/{finding.kind}",
-        "product": {"name": PRODUCT, "vendor_name": PRODUCT, "version": version("safelight")},
+        "product": {"name": PRODUCT, "vendor_name": PRODUCT, "version": _PRODUCT_VERSION},
     }
 
 
