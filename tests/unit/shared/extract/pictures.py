@@ -1,0 +1,43 @@
+"""Byte strings that begin like pictures: extraction looks no further than the first bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from shared.types import Direction, HttpMessage
+from tests.factories import make_head
+
+JPEG: Final = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(range(256))
+PNG: Final = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(reversed(range(256))) * 2
+GIF: Final = b"GIF89a" + b"\x01\x00\x01\x00" * 20
+WEBP: Final = b"RIFF\x24\x00\x00\x00WEBPVP8 " + b"w" * 60
+BMP: Final = struct.pack("<2sIHHIIiiHH", b"BM", 154, 0, 0, 54, 40, 5, 5, 1, 24) + b"b" * 124
+TIFF: Final = b"II*\x00\x08\x00\x00\x00" + b"t" * 60
+
+BY_TYPE: Final = {
+    "image/jpeg": JPEG,
+    "image/png": PNG,
+    "image/gif": GIF,
+    "image/webp": WEBP,
+    "image/bmp": BMP,
+    "image/tiff": TIFF,
+}
+
+
+def make_message(body: bytes, content_type: str = "", encoding: Sequence[str] = ()) -> HttpMessage:
+    """Return an upload of ``body``; ``encoding`` holds Content-Encoding field values."""
+    fields = [("content-type", content_type)] if content_type else []
+    fields += [("content-encoding", value) for value in encoding]
+    return HttpMessage(head=make_head(headers=tuple(fields)), body=body, direction=Direction.OUTBOUND)
+
+
+def form(*parts: tuple[str, bytes], boundary: str = "bnd", newline: bytes = b"\r\n", close: bool = True) -> bytes:
+    """Return a multipart body of (head lines joined by a line feed, content)."""
+    dashes = b"--" + boundary.encode()
+    body = b""
+    for head, content in parts:
+        lines = b"".join(line.encode() + newline for line in head.split("\n") if line)
+        body += dashes + newline + lines + newline + content + newline
+    return body + dashes + b"--" + newline if close else body.removesuffix(newline)
