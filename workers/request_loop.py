@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from typing import Final, Protocol
 
 from shared.errors import BusError
 from shared.ports import AnsweringBus
 from shared.telemetry import Metrics
 from shared.types import BusMessage
-from workers.answering import Answerer
+from workers.answering import Answer
 from workers.commits import CommitOrder, Ticket
 
 RECEIVE_SECONDS: Final = 0.5
@@ -23,10 +23,22 @@ DRAIN_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
+class Answers(Protocol):
+    """What turns requests into answers, such as an Answerer."""
+
+    async def answer(self, message: BusMessage) -> Answer | None:
+        """Return the answer, or None where there is nobody to answer."""
+        ...
+
+    async def forget(self, answer: Answer) -> None:
+        """Clean up after an answer that is out."""
+        ...
+
+
 class RequestLoop:
     """At most ``in_flight`` requests at work."""
 
-    def __init__(self, bus: AnsweringBus, answerer: Answerer, metrics: Metrics, *, in_flight: int) -> None:
+    def __init__(self, bus: AnsweringBus, answerer: Answers, metrics: Metrics, *, in_flight: int) -> None:
         self._bus = bus
         self._answerer = answerer
         self._metrics = metrics

@@ -1,0 +1,97 @@
+"""Small stand-ins for the parts of the inspection that need processes or models; each does one thing, no patching."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.core.matching import SetFacts
+from shared.types import DecodedImage, ReferenceMatch
+from tests.factories import make_image_info, make_match
+
+SIDE = 2
+DIMENSION = 4
+
+
+class StillClock:
+    """Stands still until it is moved."""
+
+    def __init__(self, monotonic: float = 100.0, wall: float = 1_800_000_000.0) -> None:
+        self.now = monotonic
+        self.today = wall
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.today
+
+
+class KnownDecoder:
+    """Decodes any bytes to the same picture, or raises what it was given."""
+
+    def __init__(self, error: Exception | None = None, *, low_information: bool = False) -> None:
+        self.error = error
+        self.decoded: list[bytes] = []
+        self.deadlines: list[float | None] = []
+        self._low_information = low_information
+
+    async def decode(self, data: bytes, *, deadline: float | None = None) -> DecodedImage:
+        self.decoded.append(data)
+        self.deadlines.append(deadline)
+        if self.error is not None:
+            raise self.error
+        info = make_image_info(low_information=self._low_information)
+        return DecodedImage(info=info, pdq=("a" * 64,) * 8, pdq_quality=90, side=SIDE, pixels=bytes(SIDE * SIDE * 3))
+
+
+class KnownEncoder:
+    """Gives every picture the same vector, or raises what it was given."""
+
+    id = "encoder-1"
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.batches: list[int] = []
+
+    def embed(self, pixels: Sequence[bytes]) -> NDArray[np.float32]:
+        self.batches.append(len(pixels))
+        if self.error is not None:
+            raise self.error
+        return np.tile(np.float32([0.5, 0.5, 0.5, 0.5]), (len(pixels), 1))
+
+
+class KnownIndex:
+    """Is its own view, and finds one match for everything."""
+
+    revision = "rev-1"
+
+    def __init__(self, *, size: int = 1, matched: bool = True) -> None:
+        self.sets: Mapping[str, SetFacts] = {"designs": SetFacts(name="designs", threshold=85.0, size=size)}
+        self.asked: list[tuple[NDArray[np.float32] | None, list[bool]]] = []
+        self._matched = matched
+
+    def current(self) -> KnownIndex:
+        return self
+
+    def search(
+        self,
+        vectors: NDArray[np.float32] | None,
+        pdqs: Sequence[tuple[str, ...]],
+        sha256s: Sequence[str],
+        *,
+        pdq_qualities: Sequence[int] | None = None,
+        low_information: Sequence[bool] | None = None,
+    ) -> list[tuple[ReferenceMatch, ...]]:
+        self.asked.append((vectors, list(low_information or ())))
+        return [(make_match(matched=self._matched),)] * len(sha256s)
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+__all__ = ["DIMENSION", "KnownDecoder", "KnownEncoder", "KnownIndex", "StillClock", "digest"]

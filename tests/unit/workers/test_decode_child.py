@@ -1,0 +1,163 @@
+"""What a child makes of a file; the sandbox around it has its own tests."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from shared.core.hashing import hamming
+from shared.errors import DecodeError, ErrorCode
+from tests.image_factories import make_exif, make_file, make_picture
+from workers.decode_child import Limits, answer, decode, serve
+from workers.decode_protocol import FORMATS, LENGTH, frame, unpack_reply
+
+LIMITS = Limits(side=32, max_pixels=1_000_000)
+
+
+def code_of(data: bytes, limits: Limits = LIMITS) -> ErrorCode:
+    with pytest.raises(DecodeError) as caught:
+        decode(data, limits)
+    return caught.value.code
+
+
+def jpeg_segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def with_jpeg_segment(marker: int, content: bytes) -> bytes:
+    whole = make_file(image_format="JPEG")
+    return whole[:2] + jpeg_segment(marker, content) + whole[2:]
+
+
+def with_png_chunk(kind: bytes, content: bytes) -> bytes:
+    whole = make_file()
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return whole[:33] + chunk + whole[33:]
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_every_format_is_read(image_format: str) -> None:
+    image = decode(make_file(make_picture(320, 200), image_format), LIMITS)
+    assert (image.info.format, image.info.width, image.info.height) == (image_format, 320, 200)
+    assert image.pdq_quality == 100
+    assert not image.info.low_information
+
+
+@pytest.mark.parametrize("image_format", [name for name in FORMATS if name != "GIF"])  # 256 colours change a picture
+def test_the_format_does_not_change_the_picture(image_format: str) -> None:
+    upright = decode(make_file(image_format="PNG"), LIMITS).pdq[0]
+    assert hamming(decode(make_file(image_format=image_format), LIMITS).pdq[0], upright) <= 10
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_orientation_is_applied(image_format: str) -> None:
+    stored = make_picture(320, 200)
+    image = decode(make_file(stored, image_format, exif=make_exif(6)), LIMITS)
+    turned = decode(make_file(stored.transpose(Image.Transpose.ROTATE_270)), LIMITS)
+    assert (image.info.width, image.info.height) == (200, 320)
+    assert hamming(image.pdq[0], turned.pdq[0]) <= 10
+
+
+def test_a_large_jpeg_reports_its_full_size() -> None:
+    image = decode(make_file(make_picture(4000, 2400), "JPEG"), Limits(side=32, max_pixels=10_000_000))
+    assert (image.info.width, image.info.height) == (4000, 2400)
+    small = decode(make_file(make_picture(1000, 600)), LIMITS)
+    assert hamming(image.pdq[0], small.pdq[0]) <= 10
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_jpeg_segment(0xE1, b"Exif\0\0II*\0\xff\xff\xff\xff" + b"\xee" * 50),
+        with_jpeg_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta tiff:Orientation='\xff'"),
+        with_jpeg_segment(0xE2, b"ICC_PROFILE\0\x09\x02" + b"\xee" * 50),
+        with_jpeg_segment(0xE2, b"MPF\0II*\0\x08\0\0\0" + b"\xee" * 50),
+        with_png_chunk(b"eXIf", b"II*\0\xff\xff\xff\xff"),
+        with_png_chunk(b"iCCP", b"name\0\0" + b"not deflated"),
+        with_png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<broken"),
+        with_png_chunk(b"zTXt", b"key\0\0" + b"not deflated"),
+    ],
+    ids=["exif", "xmp", "icc", "mpf", "png-exif", "png-icc", "png-xmp", "png-text"],
+)
+def test_broken_metadata_costs_nothing(data: bytes) -> None:
+    assert decode(data, LIMITS).info.width == 320
+
+
+def test_animations_are_counted_and_their_first_frame_read() -> None:
+    frames = [make_picture(seed=seed) for seed in range(4)]
+    image = decode(make_file(frames[0], "GIF", save_all=True, append_images=frames[1:]), LIMITS)
+    assert (image.info.frames, image.info.frames_inspected) == (4, 1)
+    assert hamming(image.pdq[0], decode(make_file(frames[0]), LIMITS).pdq[0]) <= 30
+
+
+def test_a_phone_s_second_picture_is_no_frame() -> None:
+    twice = make_file(make_picture(), "MPO", save_all=True, append_images=[make_picture(seed=2)])
+    assert decode(twice, LIMITS).info.format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda whole: whole[: len(whole) // 2], ErrorCode.TRUNCATED),
+        (lambda whole: whole[:60] + b"\xff" * 400 + whole[460:], ErrorCode.CORRUPT),
+    ],
+)
+def test_truncated_and_corrupt(change: Callable[[bytes], bytes], expected: ErrorCode) -> None:
+    assert code_of(change(make_file())) == expected
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x00" * 1000, b"%PDF-1.7\n", b"BM and then text"])
+def test_what_is_no_image(data: bytes) -> None:
+    assert code_of(data) == ErrorCode.NOT_AN_IMAGE
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + bytes(50),
+        make_file(make_picture(32, 32), "ICO"),
+        b"\xff\x0a" + bytes(20),
+    ],
+    ids=["avif", "ico", "jxl"],
+)
+def test_images_of_another_kind(data: bytes) -> None:
+    assert code_of(data) == ErrorCode.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_too_many_pixels_is_seen_in_the_header(image_format: str) -> None:
+    assert (
+        code_of(make_file(image_format=image_format), Limits(side=32, max_pixels=63_999)) == ErrorCode.TOO_MANY_PIXELS
+    )
+
+
+def test_a_bomb_is_never_inflated() -> None:
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 6, 0, 0, 0)
+    chunk = b"\0\0\0\rIHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    assert code_of(b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\x10IDAT") == ErrorCode.TOO_MANY_PIXELS
+
+
+def test_uniform_pictures_have_low_information() -> None:
+    assert decode(make_file(Image.new("RGB", (300, 200), "white")), LIMITS).info.low_information
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
+def test_slivers_are_read(size: tuple[int, int]) -> None:
+    image = decode(make_file(make_picture(*size)), LIMITS)
+    assert (image.info.width, image.info.height) == size
+
+
+def test_serving_answers_in_order_until_the_input_ends() -> None:
+    requests = [make_file(), b"hello", make_file(image_format="GIF")]
+    replies: list[bytes] = []
+    serve(io.BytesIO(b"".join(map(frame, requests))), replies.append, LIMITS)
+    outcomes = [unpack_reply(reply[LENGTH.size :]).outcome for reply in replies]
+    assert [getattr(outcome, "code", None) for outcome in outcomes] == [None, ErrorCode.NOT_AN_IMAGE, None]
+
+
+def test_answer_turns_errors_into_replies() -> None:
+    outcome = answer(b"hello", LIMITS).outcome
+    assert isinstance(outcome, DecodeError)

@@ -1,0 +1,59 @@
+"""Replies survive the trip, and a child that lies is found out."""
+
+import json
+
+import pytest
+
+from shared.errors import DecodeError, ErrorCode, WireError
+from shared.types import DecodedImage
+from tests.factories import make_image_info
+from workers.decode_protocol import MAX_MESSAGE_CHARACTERS, Reply, frame, pack_reply, unpack_reply
+
+IMAGE = DecodedImage(info=make_image_info(), pdq=("a" * 64,) * 8, pdq_quality=77, side=2, pixels=bytes(range(12)))
+HEAD = {
+    "retire": False,
+    "info": {"format": "PNG", "width": 3, "height": 4, "frames": 1, "frames_inspected": 1, "low_information": False},
+    "pdq": ["0" * 64] * 8,
+    "pdq_quality": 5,
+    "side": 2,
+}
+
+
+def reply_with(head: object, pixels: bytes = bytes(12)) -> bytes:
+    return frame(json.dumps(head).encode()) + pixels
+
+
+def test_an_image_comes_back() -> None:
+    assert unpack_reply(pack_reply(Reply(outcome=IMAGE, retire=True))) == Reply(outcome=IMAGE, retire=True)
+
+
+def test_an_error_comes_back_shortened() -> None:
+    error = DecodeError(ErrorCode.CORRUPT, "x" * 1000)
+    outcome = unpack_reply(pack_reply(Reply(outcome=error))).outcome
+    assert isinstance(outcome, DecodeError)
+    assert (outcome.code, len(str(outcome))) == (ErrorCode.CORRUPT, MAX_MESSAGE_CHARACTERS)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xff\xff\xff\xff",
+        frame(b"not json"),
+        frame(b"[" * 100_000),
+        reply_with([]),
+        reply_with({"retire": False}),
+        reply_with({"retire": False, "error": ["no_such_code", ""]}),
+        reply_with(HEAD, bytes(11)),
+        reply_with({**HEAD, "side": 100_000_000}),
+        reply_with({**HEAD, "pdq_quality": 101}),
+        reply_with({**HEAD, "pdq_quality": "5"}),
+        reply_with({**HEAD, "pdq": ["0" * 64] * 7}),
+        reply_with({**HEAD, "pdq": ["<script>" * 8] * 8}),
+        reply_with({**HEAD, "info": {**HEAD["info"], "format": "<b>"}}),  # type: ignore[dict-item]
+        reply_with({**HEAD, "info": {**HEAD["info"], "width": -1}}),  # type: ignore[dict-item]
+    ],
+)
+def test_nonsense_is_refused(payload: bytes) -> None:
+    with pytest.raises(WireError):
+        unpack_reply(payload)

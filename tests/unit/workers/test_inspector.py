@@ -1,0 +1,125 @@
+"""One image in, one verdict out, whatever happens on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from shared.errors import DecodeError, ErrorCode
+from shared.telemetry import Metrics
+from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
+from workers.inspector import OFF_LOOP_BYTES, OFF_LOOP_REFERENCES, Inspector
+
+DATA = b"an image"
+
+
+@asynccontextmanager
+async def inspecting(
+    decoder: KnownDecoder | None = None, encoder: KnownEncoder | None = None, index: KnownIndex | None = None
+) -> AsyncIterator[tuple[Inspector, Metrics]]:
+    metrics = Metrics()
+    inspector = Inspector(
+        decoder or KnownDecoder(), encoder or KnownEncoder(), index or KnownIndex(), StillClock(), metrics
+    )
+    inspector.start()
+    try:
+        yield inspector, metrics
+    finally:
+        await inspector.stop()
+
+
+async def test_a_verdict_holds_every_fact() -> None:
+    decoder = KnownDecoder()
+    async with inspecting(decoder) as (inspector, metrics):
+        verdict = await inspector.inspect(DATA, digest(DATA), 200.0)
+    assert verdict.error is None
+    assert verdict.image is not None
+    assert (verdict.pdq, verdict.pdq_quality, verdict.encoder, verdict.index_revision) == (
+        "a" * 64,
+        90,
+        "encoder-1",
+        "rev-1",
+    )
+    assert [match.reference for match in verdict.matches] == ["r-1"]
+    assert not verdict.degraded
+    assert set(verdict.timings_ms) == {"decode", "encode", "search", "total"}
+    assert decoder.deadlines == [200.0]
+    assert metrics.value("safelight_worker_matches_total") == 1
+
+
+async def test_what_does_not_match_is_not_counted_as_a_match() -> None:
+    async with inspecting(index=KnownIndex(matched=False)) as (inspector, metrics):
+        await inspector.inspect(DATA, digest(DATA))
+    assert metrics.value("safelight_worker_matches_total") == 0
+
+
+@pytest.mark.parametrize("code", [ErrorCode.CORRUPT, ErrorCode.DECODER_CRASHED, ErrorCode.TOO_LATE])
+async def test_a_decode_error_is_the_verdict_s(code: ErrorCode) -> None:
+    async with inspecting(KnownDecoder(DecodeError(code, "why"))) as (inspector, _):
+        verdict = await inspector.inspect(DATA, digest(DATA))
+    assert verdict.error is not None
+    assert (verdict.error.code, verdict.error.message, verdict.sha256) == (code, "why", digest(DATA))
+
+
+@pytest.mark.error_logs("inspecting an image failed")
+async def test_a_bug_is_an_internal_error_without_its_details() -> None:
+    async with inspecting(KnownDecoder(KeyError("secret detail"))) as (inspector, _):
+        verdict = await inspector.inspect(DATA, digest(DATA))
+    assert verdict.error is not None
+    assert verdict.error.code == ErrorCode.INTERNAL_ERROR
+    assert "secret" not in verdict.error.message
+
+
+@pytest.mark.error_logs("the encoder failed")
+async def test_without_the_encoder_the_verdict_is_degraded() -> None:
+    index = KnownIndex()
+    async with inspecting(encoder=KnownEncoder(RuntimeError("device lost")), index=index) as (inspector, _):
+        verdict = await inspector.inspect(DATA, digest(DATA))
+    assert verdict.error is None
+    assert verdict.degraded
+    assert index.asked == [(None, [False])]
+
+
+async def test_too_late_for_the_encoder_is_too_late() -> None:
+    async with inspecting() as (inspector, _):
+        verdict = await inspector.inspect(DATA, digest(DATA), 99.0)
+    assert verdict.error is not None
+    assert verdict.error.code == ErrorCode.TOO_LATE
+
+
+async def test_bytes_that_are_not_what_was_asked_for_are_not_judged() -> None:
+    decoder = KnownDecoder()
+    async with inspecting(decoder) as (inspector, _):
+        verdict = await inspector.inspect(DATA, digest(b"another"))
+    assert verdict.error is not None
+    assert verdict.error.code == ErrorCode.INTERNAL_ERROR
+    assert decoder.decoded == []
+
+
+async def test_a_blank_picture_is_searched_as_one() -> None:
+    index = KnownIndex(size=OFF_LOOP_REFERENCES + 1)
+    large = b"x" * (OFF_LOOP_BYTES + 1)
+    async with inspecting(KnownDecoder(low_information=True), index=index) as (inspector, _):
+        assert (await inspector.inspect(large, digest(large))).error is None
+    vectors, empty = index.asked[0]
+    assert vectors is not None
+    assert vectors.shape == (1, 4)
+    assert empty == [True]
+
+
+async def test_many_at_once_share_encoder_runs() -> None:
+    encoder = KnownEncoder()
+    async with inspecting(encoder=encoder) as (inspector, _):
+        verdicts = await asyncio.gather(*(inspector.inspect(DATA, digest(DATA)) for _ in range(8)))
+    assert all(verdict.error is None for verdict in verdicts)
+    assert sum(encoder.batches) == 8
+    assert len(encoder.batches) < 8
+
+
+async def test_a_fingerprint_is_what_the_index_keeps() -> None:
+    async with inspecting() as (inspector, _):
+        fingerprint = await inspector.fingerprint(DATA)
+    assert (fingerprint.sha256, fingerprint.encoder, fingerprint.pdq_quality) == (digest(DATA), "encoder-1", 90)
+    assert np.frombuffer(fingerprint.vectors[0], "<f4").tolist() == [0.5] * 4

@@ -1,0 +1,59 @@
+"""PDQ against its reference library, and against itself on turned pictures."""
+
+import numpy as np
+import pdqhash
+import pytest
+from PIL import Image
+
+from shared.core.hashing import Variant, hamming
+from tests.image_factories import make_picture
+from workers.pdq import PdqHashes, pdq
+
+ROUNDING_BITS = 4
+"""The library sums in single precision as it slides; bits that sit on the median fall either way."""
+TRANSPOSES = {
+    Variant.TURN_90: Image.Transpose.ROTATE_90,
+    Variant.TURN_180: Image.Transpose.ROTATE_180,
+    Variant.TURN_270: Image.Transpose.ROTATE_270,
+    Variant.FLIP_TOP_BOTTOM: Image.Transpose.FLIP_TOP_BOTTOM,
+    Variant.FLIP_LEFT_RIGHT: Image.Transpose.FLIP_LEFT_RIGHT,
+    Variant.TRANSPOSE: Image.Transpose.TRANSPOSE,
+    Variant.TRANSVERSE: Image.Transpose.TRANSVERSE,
+}
+SIZES = [(64, 64), (240, 160), (160, 240), (513, 771), (33, 700), (5, 5)]
+
+
+def hashed(image: Image.Image) -> PdqHashes:
+    return pdq(np.asarray(image.convert("L")))
+
+
+def reference(image: Image.Image) -> tuple[str, int]:
+    bits, quality = pdqhash.compute(np.asarray(image.convert("L").convert("RGB")))
+    return np.packbits(np.asarray(bits, dtype=np.uint8)).tobytes().hex(), quality
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_upright_hash_is_the_library_s(size: tuple[int, int]) -> None:
+    image = make_picture(*size)
+    expected, quality = reference(image)
+    found = hashed(image)
+    assert hamming(found.variants[Variant.UPRIGHT], expected) <= ROUNDING_BITS
+    assert abs(found.quality - quality) <= 1
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("variant", TRANSPOSES)
+def test_each_variant_is_the_hash_of_the_turned_picture(variant: Variant, size: tuple[int, int]) -> None:
+    image = make_picture(*size)
+    turned = image.transpose(TRANSPOSES[variant])
+    assert hamming(hashed(image).variants[variant], hashed(turned).variants[Variant.UPRIGHT]) <= ROUNDING_BITS
+    assert hamming(hashed(image).variants[variant], reference(turned)[0]) <= ROUNDING_BITS
+
+
+def test_a_flat_picture_has_no_quality() -> None:
+    assert hashed(Image.new("L", (100, 100), 128)).quality == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 100), (100, 4)])
+def test_a_sliver_has_no_hash(size: tuple[int, int]) -> None:
+    assert hashed(make_picture(*size)) == PdqHashes(variants=("0" * 64,) * 8, quality=0)
