@@ -1,9 +1,12 @@
 """Nearest neighbours among L2-normalised embeddings: exact while there are few, an HNSW graph above.
 
 An AnnIndex never changes once built: hnswlib is not safe to query while something is inserted.  Measured with 512
-dimensions: one matrix product over 10,000 vectors is as fast as the graph and misses nothing; the graph wins from
-about 20,000 (nmslib/hnswlib 0.8).  The graph proposes, the exact product decides; where the graph's answer is full of
-candidates, more may be hidden behind them, and the exact product looks at all.
+dimensions: the products with 10,000 vectors take 0.3 ms, about as long as the graph, and miss nothing; the graph wins
+from about 20,000 (nmslib/hnswlib 0.8).  The graph proposes, the exact product decides; where the graph's answer is full
+of candidates, more may be hidden behind them, and the exact product looks at all.
+
+Products are taken with ``vecdot``: as fast as ``@`` on one core, but it never wakes OpenBLAS's threads, which cost
+8 ms a call where other processes keep the cores busy.
 """
 
 from __future__ import annotations
@@ -117,8 +120,7 @@ class AnnIndex:
         ]  # fmt: skip
 
     def _exact(self, query: Vectors, floors: Vectors, first: int, last: int) -> Rows:
-        # Row by row of the batch: one product of all would hold n x q cosines, and is no faster on one core.
-        return first + np.flatnonzero(self.vectors[first:last] @ query >= floors[first:last])
+        return first + np.flatnonzero(np.vecdot(self.vectors[first:last], query) >= floors[first:last])
 
     def _approximate(self, query: Vectors, floors: Vectors, least: float) -> Rows:
         if least == np.inf:
@@ -131,7 +133,7 @@ class AnnIndex:
         if 1.0 - float(distances.max()) >= least:
             return self._exact(query, floors, 0, len(floors))
         rows: Rows = labels[0].astype(np.intp)
-        near: Rows = rows[self.vectors[rows] @ query >= floors[rows]]
+        near: Rows = rows[np.vecdot(self.vectors[rows], query) >= floors[rows]]
         return near
 
 

@@ -80,7 +80,7 @@ class Segment:
         place[numbers] = np.arange(len(numbers))
         rows = np.flatnonzero(place[self.owner] >= 0)
         # fmax ignores the NaN that stands for "nothing yet".
-        np.fmax.at(best, place[self.owner[rows]], np.clip(self.ann.vectors[rows] @ query, -1.0, 1.0))
+        np.fmax.at(best, place[self.owner[rows]], np.clip(np.vecdot(self.ann.vectors[rows], query), -1.0, 1.0))
         return best
 
 

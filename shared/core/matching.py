@@ -8,7 +8,8 @@ and the set.
 Formulas, all in log10 and stable for tiny probabilities:
 
 - pair: ``p = min(1, 2 min(p_cosine, p_pdq))``: two ways to match, hence Bonferroni's factor two;
-- set: ``P = 1 - (1 - p)^n`` for n chances (references, or vectors where there are several a reference);
+- set: ``P = 1 - (1 - p)^n`` for a set of n references (the table is measured against whole references, the best of
+  their vectors, so several vectors a reference are no further chances);
 - score: ``100 L / (L + 12/17)`` with ``L = -log10 P``: 0 at P = 1, 85 at P = 1e-4, 100 never.
 
 Identical bytes score 100.  A picture with next to no information (a blank page) is near every other such picture, so
@@ -42,18 +43,17 @@ WAYS_TO_MATCH: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetFacts:
-    """What scoring needs of an image set; ``size`` in references, ``vectors`` in embeddings."""
+    """What scoring needs of an image set; ``size`` in references."""
 
     name: str
     threshold: float
     relation: Literal["copy", "any"] = "copy"
     size: int = 0
-    vectors: int = 0
 
     @property
     def chances(self) -> int:
-        """How many comparisons an unrelated image gets to hit by chance; at least 1."""
-        return max(1, self.size, self.vectors)
+        """How many references an unrelated image can hit by chance; at least 1."""
+        return max(1, self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +94,10 @@ def _end_slope(xs: tuple[float, ...], ys: tuple[float, ...]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """How near unrelated pairs come, measured for one encoder on ``pairs`` pairs.
+    """How near unrelated pairs of an image and a reference come, measured for one encoder on ``pairs`` pairs.
 
-    ``cosine``: probability of this cosine or more.  ``pdq``: probability of this distance or less, the smallest over
-    the eight dihedral variants.
+    ``cosine``: probability of this cosine or more, the largest over the reference's vectors.  ``pdq``: probability of
+    this distance or less, the smallest over the eight dihedral variants.
     """
 
     cosine: Curve

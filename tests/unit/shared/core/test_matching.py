@@ -156,7 +156,6 @@ def test_exact_and_similar_scores_are_shares() -> None:
     assert similar_score(85.0) == 0.85
 
 
-def test_every_vector_is_a_chance() -> None:
+def test_every_reference_is_a_chance() -> None:
     assert SetFacts(name="a", threshold=85.0).chances == 1
     assert SetFacts(name="a", threshold=85.0, size=3).chances == 3
-    assert SetFacts(name="a", threshold=85.0, size=3, vectors=18).chances == 18

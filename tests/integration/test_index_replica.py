@@ -1,0 +1,234 @@
+"""Replicas that follow a real store while others enrol, compact, fail and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.sqlite_store import SqliteStore
+from shared.ports import Store
+from shared.telemetry import Metrics
+from shared.types import IndexEvent
+from tests.index_factories import (
+    CALIBRATION,
+    ENCODER,
+    SEALER,
+    SeedFingerprinter,
+    added,
+    make_set,
+    make_vector,
+)
+from tests.memory_store import MemoryStore
+from workers.compaction import compact, maintain
+from workers.enrolment import ImageSets
+from workers.index_log import INDEX_LOG, IndexLog
+from workers.index_replica import IndexReplica
+
+SEEDS = SeedFingerprinter()
+WITHIN_SECONDS = 5.0
+SEARCHABLE_WITHIN_SECONDS = 1.0
+
+
+class Lease:
+    """Nobody else wants it."""
+
+    async def acquire(self) -> None:
+        return
+
+    async def release(self) -> None:
+        return
+
+
+@asynccontextmanager
+async def sqlite(folder: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(folder / "safelight.db", folder / "spool")
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.stop()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with sqlite(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def other(tmp_path: Path, store: Store) -> AsyncIterator[Store]:
+    """Another process's connection to the same data."""
+    async with sqlite(tmp_path) as opened:
+        yield opened
+
+
+def make_replica(store: Store, *, exact_limit: int = 20_000) -> IndexReplica:
+    return IndexReplica(store, SEALER, ENCODER, CALIBRATION, Metrics(), exact_limit=exact_limit, retry_seconds=0.02)
+
+
+@asynccontextmanager
+async def tailing(replica: IndexReplica) -> AsyncIterator[IndexReplica]:
+    task = asyncio.get_running_loop().create_task(replica.tail())
+    try:
+        await until(replica.caught_up)
+        yield replica
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool], within: float = WITHIN_SECONDS) -> float:
+    """Wait for ``condition``; return the seconds it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < within, "it did not come true in time"
+        await asyncio.sleep(0.005)
+    return time.monotonic() - began
+
+
+async def write(store: Store, *events: IndexEvent) -> None:
+    log = IndexLog(store, SEALER)
+    for event in events:
+        await log.append(event)
+
+
+def finds(replica: IndexReplica, seed: int) -> bool:
+    (found,) = replica.current().search(make_vector(seed)[None], [()], ["f" * 64])
+    return any(match.matched for match in found)
+
+
+async def test_an_enrolment_is_searchable_within_a_second(store: Store, other: Store) -> None:
+    sets = ImageSets(other, SEALER)
+    await sets.create("designs")
+    async with tailing(make_replica(store)) as replica:
+        for seed in range(5):
+            assert (await sets.add("designs", "a.png", b"%d" % seed, SEEDS)).status == "added"
+            took = await until(lambda seed=seed: finds(replica, seed), SEARCHABLE_WITHIN_SECONDS)  # type: ignore[misc]
+            print(f"searchable after {1000 * took:.0f} ms")
+        reference = (await sets.show("designs")).references[0].reference
+        await sets.remove("designs", [reference])
+        await until(lambda: not finds(replica, 0), SEARCHABLE_WITHIN_SECONDS)
+
+
+async def test_a_restart_loses_nothing(store: Store, tmp_path: Path) -> None:
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs")
+    for seed in range(20):
+        await sets.add("designs", "a.png", b"%d" % seed, SEEDS)
+    await store.stop()
+    async with sqlite(tmp_path) as again:
+        replica = make_replica(again)
+        await replica.load()
+        assert all(finds(replica, seed) for seed in range(20))
+
+
+async def test_a_replica_that_was_away_across_a_truncation_recovers(store: Store, other: Store) -> None:
+    await write(store, make_set(), added(1))
+    away = make_replica(store)
+    await away.load()
+    await write(other, *(added(seed) for seed in range(2, 30)))
+    compactor = make_replica(other)
+    await compactor.load()
+    assert await compact(other, SEALER, compactor, Lease(), limit=0)
+    assert await other.read(INDEX_LOG, 0, 10) == ()
+    async with tailing(away):
+        await until(lambda: finds(away, 29))
+        await write(other, added(99))
+        await until(lambda: finds(away, 99), SEARCHABLE_WITHIN_SECONDS)
+    assert all(finds(away, seed) for seed in range(1, 30))
+
+
+async def test_nothing_is_lost_while_it_is_compacted_again_and_again(store: Store, other: Store) -> None:
+    sets = ImageSets(other, SEALER)
+    await sets.create("designs")
+    log, compactions = IndexLog(other, SEALER), 0
+    async with tailing(make_replica(store)) as replica, asyncio.TaskGroup() as group:
+        maintaining = group.create_task(maintain(store, SEALER, replica, Lease(), interval=0.01, limit=3))
+        for seed in range(60):
+            assert (await sets.add("designs", "a.png", b"%d" % seed, SEEDS)).status == "added"
+            await asyncio.sleep(0.005)
+            pointer = await log.pointer()
+            compactions = pointer.version if pointer else 0
+        await until(lambda: replica.current().sets["designs"].size == 60)
+        maintaining.cancel()
+    assert compactions >= 2
+    again = make_replica(other)
+    await again.load()
+    assert all(finds(again, seed) for seed in range(60))
+
+
+async def test_two_compactors_at_once_lose_nothing(store: Store, other: Store) -> None:
+    await write(store, make_set(), *(added(seed) for seed in range(20)))
+    one, two = make_replica(store), make_replica(other)
+    await one.load()
+    await write(store, added(50))
+    await two.load()
+    results = await asyncio.gather(
+        compact(store, SEALER, one, Lease(), limit=0), compact(other, SEALER, two, Lease(), limit=0)
+    )
+    assert sum(results) >= 1
+    again = make_replica(store)
+    await again.load()
+    assert all(finds(again, seed) for seed in (*range(20), 50))
+
+
+async def test_a_store_that_is_away_leaves_the_index_serving() -> None:
+    store = MemoryStore()
+    await write(store, make_set(), added(1))
+    async with tailing(make_replica(store)) as replica:
+        store.down = True
+        await asyncio.sleep(0.1)
+        assert finds(replica, 1)
+        store.down = False
+        await write(store, added(2))
+        await until(lambda: finds(replica, 2))
+
+
+async def test_a_replica_waits_for_a_store_that_comes_late() -> None:
+    store = MemoryStore()
+    await write(store, make_set(), added(1))
+    store.down = True
+    replica = make_replica(store)
+    task = asyncio.get_running_loop().create_task(replica.tail())
+    await asyncio.sleep(0.05)
+    assert not replica.caught_up()
+    store.down = False
+    await until(lambda: finds(replica, 1))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_refused_snapshot_leaves_the_index_serving_and_unready() -> None:
+    store = MemoryStore()
+    await write(store, make_set(), added(1), added(2))
+    async with tailing(make_replica(store)) as replica:
+        await replica.log.publish(await replica.rebuild(), None)
+        (name,) = store.blobs
+        good = store.blobs[name]
+        store.blobs[name] = good[:-1]
+        store.lose_logs()  # it must load again, and cannot
+        await write(store, make_set())
+        await until(lambda: not replica.caught_up())
+        assert finds(replica, 1)
+
+
+async def test_a_worn_base_is_rebuilt_while_searches_go_on(store: Store) -> None:
+    await write(store, make_set(), *(added(seed) for seed in range(60)))
+    async with tailing(make_replica(store, exact_limit=20)) as replica:
+        await until(lambda: replica.current().segments[0].segment.ann.graph is not None)
+        before = replica.current().segments[0].segment
+        sets = ImageSets(store, SEALER)
+        gone = [f"r{seed}" for seed in range(10)]
+        removing = asyncio.get_running_loop().create_task(sets.remove("designs", gone))
+        while not removing.done():
+            assert await asyncio.to_thread(finds, replica, 30)
+            await asyncio.sleep(0)
+        await until(lambda: replica.current().sets["designs"].size == 50)
+        await until(lambda: len(replica.current().segments[0].segment.references) < 60)
+        assert replica.current().segments[0].segment is not before
+        assert [finds(replica, seed) for seed in range(60)] == [seed >= 10 for seed in range(60)]
