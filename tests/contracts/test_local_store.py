@@ -12,6 +12,7 @@ import pytest
 
 from shared.adapters.sqlite_store import SqliteStore
 from shared.errors import StoreError
+from tests.contracts.lease_contract import LeaseContract
 from tests.contracts.store_contract import StoreContract
 
 APPENDER = """
@@ -49,6 +50,10 @@ async def other(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     store = await open_store(tmp_path)
     yield store
     await store.stop()
+
+
+class TestSqliteLease(LeaseContract):
+    """Over SQLite."""
 
 
 class TestSqliteStore(StoreContract):
