@@ -120,7 +120,7 @@ class Settings(_Section):
         default="local://", pattern=r"^(local://|kafka://\S+)$", description="local:// or kafka://host:port,…"
     )
     store: str = Field(
-        "sqlite:///{data_dir}/safelight.db",
+        default="sqlite:///{data_dir}/safelight.db",
         pattern=r"^(sqlite:///.+|rediss?://\S+)$",
         description="sqlite:///PATH, redis://… or rediss://… (Redis >= 7.0 with AOF)",
     )

@@ -274,7 +274,6 @@ class BusContract:
         await asker.stop()
         assert await asyncio.wait_for(reading, 1) == set()
 
-    @pytest.mark.error_logs(".*")
     async def test_asks_fail_in_time_while_the_bus_is_down_and_all_recovers(self, world: World) -> None:
         asker, worker = await world.asking(), await world.answering()
         await until_true(lambda: asker.connected() and worker.connected())
@@ -296,7 +295,6 @@ class BusContract:
                 pass
         answering.cancel()
 
-    @pytest.mark.error_logs(".*")
     async def test_nothing_hangs_when_it_stops_or_starts_while_the_bus_is_down(self, world: World) -> None:
         asker, worker = await world.asking(), await world.answering()
         asked = world.message()

@@ -1,0 +1,182 @@
+"""The scale-out bus: request and reply over Kafka.
+
+Requests are keyed by the image's SHA-256, so that the same image meets the same worker; workers are a consumer group.
+Every proxy reads one partition of the replies, its instance number, by ``assign``: no group and so no rebalance
+between a question and its answer.  Routing travels in plain headers, everything else in the sealed value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+
+from shared.adapters.inbox import Inbox
+from shared.adapters.kafka_calls import bounded
+from shared.adapters.kafka_link import Clients, KafkaLink, message_of, open_clients
+from shared.adapters.kafka_offsets import OffsetTracker
+from shared.adapters.kafka_settings import consumer_settings, group_settings, producer_settings
+from shared.adapters.kafka_topics import INSPECT_TOPIC, VERDICTS_TOPIC, ensure_topics
+from shared.config import Settings
+from shared.errors import BusError
+from shared.types import BusMessage, Delivery
+
+COMMIT_TIMEOUT: Final = 2.0
+READ_SECONDS: Final = 1.0
+READ_GRACE: Final = 1.0
+"""Seconds past its own limit after which a read is given up: during a rebalance aiokafka waits without one."""
+RETRY_SECONDS: Final = 0.2
+REPLIES: Final = 16_384  # replies held for an asker that does not read
+
+_logger = logging.getLogger(__name__)
+
+
+class KafkaAskingBus:
+    """``AskingBus`` over Kafka."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._instance = 0
+        self._link = KafkaLink(self._connect)
+        self._replies: Inbox[BusMessage] = Inbox(REPLIES)
+        self._reading: asyncio.Task[None] | None = None
+
+    async def start(self, instance: int) -> None:
+        """See the port; grows the reply topic where ``instance`` is past its last partition."""
+        self._instance = instance
+        await self._link.start()
+        self._reading = asyncio.get_running_loop().create_task(self._read_for_ever())
+
+    async def ask(self, message: BusMessage) -> None:
+        """See the port; a request that timed out may still be delivered, and is then answered too late."""
+        await self._link.send(INSPECT_TOPIC, message)
+
+    def replies(self) -> AsyncIterator[BusMessage]:
+        """See the port."""
+        return aiter(self._replies)
+
+    def connected(self) -> bool:
+        """See the port."""
+        return self._link.answers()
+
+    async def stop(self) -> None:
+        """See the port."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        await self._link.stop()
+        self._replies.close()
+
+    async def _connect(self) -> Clients:
+        await ensure_topics(self._settings, instance=self._instance)
+        producer = AIOKafkaProducer(**producer_settings(self._settings))
+        return await open_clients(producer, AIOKafkaConsumer(**consumer_settings(self._settings)), self._stand_at_end)
+
+    async def _stand_at_end(self, consumer: AIOKafkaConsumer) -> None:
+        partition = TopicPartition(VERDICTS_TOPIC, self._instance)
+        await consumer.start()
+        consumer.assign([partition])
+        if not await consumer.seek_to_end(partition):
+            raise BusError(f"the end of {VERDICTS_TOPIC}[{self._instance}] is not known")
+        await consumer.position(partition)
+
+    async def _read_for_ever(self) -> None:
+        while True:
+            try:
+                for record in await _read(self._link, READ_SECONDS, None):
+                    message = message_of(record)
+                    if message is not None:
+                        self._replies.put(message)
+            except BusError as error:
+                _logger.debug("no replies: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+
+class KafkaAnsweringBus:
+    """``AnsweringBus`` over Kafka: one member of the workers' group."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._link = KafkaLink(self._connect)
+        self._offsets: OffsetTracker[int] = OffsetTracker()
+
+    async def start(self) -> None:
+        """See the port; waits for the group to be complete."""
+        await self._link.start()
+
+    async def receive(self, limit: int, timeout: float) -> tuple[Delivery, ...]:
+        """See the port; while the brokers are away it returns nothing."""
+        try:
+            records = await _read(self._link, timeout, limit)
+        except BusError as error:
+            _logger.debug("no requests: %s", error)
+            await asyncio.sleep(min(timeout, RETRY_SECONDS))
+            return ()
+        return tuple(delivery for record in records if (delivery := self._delivery(record)) is not None)
+
+    async def reply(self, message: BusMessage) -> None:
+        """See the port; a reply to a partition that does not exist is dropped, for nobody can be waiting there."""
+        if await self._link.knows_partition(VERDICTS_TOPIC, message.partition):
+            await self._link.send(VERDICTS_TOPIC, message, message.partition)
+        else:
+            _logger.warning("a reply for the unknown partition %d was dropped", message.partition)
+
+    async def commit(self, deliveries: Sequence[Delivery]) -> None:
+        """See the port; what another worker has meanwhile been given is left to it."""
+        for delivery in deliveries:
+            _, partition, offset = delivery.token
+            self._offsets.done(partition, offset)
+        positions = self._offsets.positions()
+        if not positions:
+            return
+        offsets = {TopicPartition(INSPECT_TOPIC, partition): offset for partition, offset in positions.items()}
+        await bounded(self._link.clients.consumer.commit(offsets), COMMIT_TIMEOUT, "Kafka did not take a commit")
+        self._offsets.committed(positions)
+
+    def connected(self) -> bool:
+        """See the port; a worker past the number of partitions has none, and stays unready."""
+        return self._link.answers() and bool(self._link.clients.consumer.assignment())
+
+    async def stop(self) -> None:
+        """See the port."""
+        await self._link.stop()
+
+    async def _connect(self) -> Clients:
+        await ensure_topics(self._settings)
+        producer = AIOKafkaProducer(**producer_settings(self._settings))
+        return await open_clients(producer, AIOKafkaConsumer(**group_settings(self._settings)), self._join)
+
+    async def _join(self, consumer: AIOKafkaConsumer) -> None:
+        consumer.subscribe([INSPECT_TOPIC], listener=_Revocation(self._offsets))
+        await consumer.start()
+
+    def _delivery(self, record: Any) -> Delivery | None:
+        self._offsets.delivered(record.partition, record.offset)
+        message = message_of(record)
+        if message is None:
+            self._offsets.done(record.partition, record.offset)
+            return None
+        return Delivery(message=message, token=("kafka", record.partition, record.offset))
+
+
+class _Revocation(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Partitions are given out anew: what was handed out of them is delivered again, to whoever has them then."""
+
+    def __init__(self, offsets: OffsetTracker[int]) -> None:
+        self._offsets = offsets
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self._offsets.forget()
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        """Nothing is known of them yet."""
+
+
+async def _read(link: KafkaLink, timeout: float, limit: int | None) -> list[Any]:
+    call = link.clients.consumer.getmany(timeout_ms=round(timeout * 1000), max_records=limit)
+    batches = await bounded(call, timeout + READ_GRACE, "Kafka gave nothing to read")
+    return [record for records in batches.values() for record in records]
