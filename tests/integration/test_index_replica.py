@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from shared.adapters.lease import Lease
+from shared.adapters.redis_store import RedisStore
 from shared.adapters.sqlite_store import SqliteStore
 from shared.ports import Store
 from shared.telemetry import Metrics
@@ -24,7 +26,7 @@ from tests.index_factories import (
     make_vector,
 )
 from tests.memory_store import MemoryStore
-from workers.compaction import compact, maintain
+from workers.compaction import LEASE_KEY, compact, maintain
 from workers.enrolment import ImageSets
 from workers.index_log import INDEX_LOG, IndexLog
 from workers.index_replica import IndexReplica
@@ -34,19 +36,11 @@ WITHIN_SECONDS = 5.0
 SEARCHABLE_WITHIN_SECONDS = 1.0
 
 
-class Lease:
-    """Nobody else wants it."""
-
-    async def acquire(self) -> None:
-        return
-
-    async def release(self) -> None:
-        return
+type Opener = Callable[[], AbstractAsyncContextManager[Store]]
 
 
 @asynccontextmanager
-async def sqlite(folder: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(folder / "safelight.db", folder / "spool")
+async def running(store: Store) -> AsyncIterator[Store]:
     await store.start()
     try:
         yield store
@@ -54,17 +48,30 @@ async def sqlite(folder: Path) -> AsyncIterator[SqliteStore]:
         await store.stop()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.redis)])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    """Opens one more client of the same, at first empty, store."""
+    if request.param == "sqlite":
+        return lambda: running(SqliteStore(tmp_path / "safelight.db", tmp_path / "spool"))
+    url: str = request.getfixturevalue("redis_url")
+    return lambda: running(RedisStore(url))
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with sqlite(tmp_path) as opened:
+async def store(opener: Opener) -> AsyncIterator[Store]:
+    async with opener() as opened:
         yield opened
 
 
 @pytest.fixture
-async def other(tmp_path: Path, store: Store) -> AsyncIterator[Store]:
+async def other(opener: Opener, store: Store) -> AsyncIterator[Store]:
     """Another process's connection to the same data."""
-    async with sqlite(tmp_path) as opened:
+    async with opener() as opened:
         yield opened
+
+
+def lease(store: Store) -> Lease:
+    return Lease(store, LEASE_KEY)
 
 
 def make_replica(store: Store, *, exact_limit: int = 20_000) -> IndexReplica:
@@ -115,13 +122,13 @@ async def test_an_enrolment_is_searchable_within_a_second(store: Store, other: S
         await until(lambda: not finds(replica, 0), SEARCHABLE_WITHIN_SECONDS)
 
 
-async def test_a_restart_loses_nothing(store: Store, tmp_path: Path) -> None:
+async def test_a_restart_loses_nothing(store: Store, opener: Opener) -> None:
     sets = ImageSets(store, SEALER)
     await sets.create("designs")
     for seed in range(20):
         await sets.add("designs", "a.png", b"%d" % seed, SEEDS)
     await store.stop()
-    async with sqlite(tmp_path) as again:
+    async with opener() as again:
         replica = make_replica(again)
         await replica.load()
         assert all(finds(replica, seed) for seed in range(20))
@@ -134,7 +141,7 @@ async def test_a_replica_that_was_away_across_a_truncation_recovers(store: Store
     await write(other, *(added(seed) for seed in range(2, 30)))
     compactor = make_replica(other)
     await compactor.load()
-    assert await compact(other, SEALER, compactor, Lease(), limit=0)
+    assert await compact(other, SEALER, compactor, lease(other), limit=0)
     assert await other.read(INDEX_LOG, 0, 10) == ()
     async with tailing(away):
         await until(lambda: finds(away, 29))
@@ -148,7 +155,7 @@ async def test_nothing_is_lost_while_it_is_compacted_again_and_again(store: Stor
     await sets.create("designs")
     log, compactions = IndexLog(other, SEALER), 0
     async with tailing(make_replica(store)) as replica, asyncio.TaskGroup() as group:
-        maintaining = group.create_task(maintain(store, SEALER, replica, Lease(), interval=0.01, limit=3))
+        maintaining = group.create_task(maintain(store, SEALER, replica, lease(store), interval=0.01, limit=3))
         for seed in range(60):
             assert (await sets.add("designs", "a.png", b"%d" % seed, SEEDS)).status == "added"
             await asyncio.sleep(0.005)
@@ -169,7 +176,7 @@ async def test_two_compactors_at_once_lose_nothing(store: Store, other: Store) -
     await write(store, added(50))
     await two.load()
     results = await asyncio.gather(
-        compact(store, SEALER, one, Lease(), limit=0), compact(other, SEALER, two, Lease(), limit=0)
+        compact(store, SEALER, one, lease(store), limit=0), compact(other, SEALER, two, lease(other), limit=0)
     )
     assert sum(results) >= 1
     again = make_replica(store)
