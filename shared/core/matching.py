@@ -138,7 +138,7 @@ def fused_scores(
     pair = np.minimum(1.0, WAYS_TO_MATCH * 10.0 ** np.where(np.isnan(evidence), 0.0, evidence))
     with np.errstate(divide="ignore"):  # log1p(-1) is -inf, and expm1 of that the -1 that is wanted
         chance = -np.expm1(np.asarray(chances, dtype=np.float64) * np.log1p(-pair))
-    rarity = -np.log10(chance)
+    rarity = 0.0 - np.log10(chance)  # not -0.0 where P is 1
     return np.asarray(np.maximum(0.0, 100.0 * rarity / (rarity + HALF_SCORE)), dtype=np.float64)
 
 
