@@ -41,6 +41,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_proxy_pending_requests", "gauge", "Inspection requests without an answer yet"),
     Metric("safelight_proxy_orphan_replies_total", "counter", "Replies nobody waits for", ("cause",)),
     Metric("safelight_proxy_policy_version", "gauge", "Version of the policy file in force"),
+    Metric("safelight_proxy_failures_total", "counter", "Stages of a transfer that broke", ("stage",)),
     Metric("safelight_proxy_outbox_alerts", "gauge", "Alerts committed here and not yet in the log"),
     # worker
     Metric("safelight_worker_requests_total", "counter", "Requests taken from the bus", ("outcome",)),

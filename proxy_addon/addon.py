@@ -1,0 +1,260 @@
+"""mitmproxy's hooks: what to do with a flow is decided in ``transfer``; here it is done.
+
+State of a flow lives in its own ``metadata`` and dies with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from mitmproxy.connection import Client
+from mitmproxy.http import HTTPFlow, Message
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.tcp import TCPFlow
+
+from proxy_addon import flows, http_stream
+from proxy_addon.background import Background, BodyCopy
+from proxy_addon.enforcement import Case
+from proxy_addon.failsafe import Failsafe
+from proxy_addon.responses import Reply
+from proxy_addon.transfer import PASS, Transfers, Treatment
+from shared.extract.handling import TeeSniffer
+from shared.telemetry import Metrics
+from shared.types import Actor, Direction, HttpHead, HttpMessage, UninspectedReason
+
+_KEY: Final = "safelight"
+_IN_DISGUISE: Final = "an image in a body that was declared as something else and not held"
+
+
+class Exchange:
+    """What is remembered of a flow between its hooks."""
+
+    __slots__ = ("answered", "copy", "inspected", "ruling", "sniffer")
+
+    def __init__(self) -> None:
+        self.ruling = PASS  # of the message that is on its way: first the request, then the response
+        self.sniffer: TeeSniffer | None = None
+        self.copy: BodyCopy | None = None
+        self.inspected = False
+        self.answered = False
+
+
+class Safelight:
+    """The addon.  ``max_object`` bounds what is held of a body whose length nobody knows beforehand."""
+
+    def __init__(
+        self,
+        transfers: Transfers,
+        background: Background,
+        failsafe: Failsafe,
+        metrics: Metrics,
+        *,
+        max_object: int,
+        debug_headers: bool = False,
+    ) -> None:
+        self._transfers = transfers
+        self._background = background
+        self._failsafe = failsafe
+        self._metrics = metrics
+        self._max_object = max_object
+        self._debug_headers = debug_headers
+        self._flows: dict[str, str] = {}  # id of a live flow -> id of its client connection
+        self._waiting: dict[str, set[asyncio.Task[object]]] = {}  # id of a client connection -> hooks that wait
+
+    @property
+    def in_flight(self) -> int:
+        """How many flows have begun and not ended."""
+        return len(self._flows)
+
+    def next_layer(self, nextlayer: NextLayer) -> None:
+        """Bound what mitmproxy's HTTP layer buffers."""
+        http_stream.install(nextlayer, self._max_object)
+
+    async def requestheaders(self, flow: HTTPFlow) -> None:
+        """Rule on a request."""
+        exchange = flow.metadata[_KEY] = Exchange()
+        if flow.error is not None:  # refused by mitmproxy as malformed
+            return
+        self._flows[flow.id] = flow.client_conn.id
+        with self._cancellable(flow):
+            exchange.ruling = await self._transfers.request_head(lambda: _head_and_actor(flow))
+        await self._begin(flow, flow.request, Direction.OUTBOUND)
+
+    async def request(self, flow: HTTPFlow) -> None:
+        """Judge a request."""
+        if flow.response is None and flow.error is None:
+            await self._complete(flow, Direction.OUTBOUND)
+
+    async def request_overflow(self, flow: HTTPFlow) -> None:
+        """Decide over a request that grew too large to be held."""
+        await self._overflow(flow, Direction.OUTBOUND)
+
+    async def responseheaders(self, flow: HTTPFlow) -> None:
+        """Rule on a response."""
+        exchange = _exchange(flow)
+        if exchange.answered or flow.response is None:
+            return
+        flows.forget_request_body(flow)
+        with self._cancellable(flow):
+            exchange.ruling = await self._transfers.response_head(
+                lambda: _head_and_actor(flow), lambda: flows.response_head(flow)
+            )
+        await self._begin(flow, flow.response, Direction.INBOUND)
+        if exchange.inspected and not exchange.answered:
+            self._trace(flow)
+
+    async def response(self, flow: HTTPFlow) -> None:
+        """Judge a response; the flow ends here."""
+        try:
+            if not _exchange(flow).answered and flow.error is None:
+                await self._complete(flow, Direction.INBOUND)
+        finally:
+            self._end(flow)
+
+    async def response_overflow(self, flow: HTTPFlow) -> None:
+        """Decide over a response that grew too large to be held."""
+        await self._overflow(flow, Direction.INBOUND)
+
+    def error(self, flow: HTTPFlow) -> None:
+        """Forget a flow that broke off."""
+        self._end(flow)
+
+    def client_disconnected(self, client: Client) -> None:
+        """Stop waiting for verdicts that nobody needs any more, and forget the flows."""
+        for task in self._waiting.pop(client.id, set()):
+            task.cancel()
+        for flow_id in [each for each, owner in self._flows.items() if owner == client.id]:
+            del self._flows[flow_id]
+
+    def websocket_start(self, flow: HTTPFlow) -> None:
+        """Count what is not looked into: messages of a WebSocket."""
+        self._count_opaque()
+
+    def tcp_start(self, flow: TCPFlow) -> None:
+        """Count what is not looked into: a tunnel that does not speak HTTP."""
+        self._count_opaque()
+
+    async def _begin(self, flow: HTTPFlow, message: Message, direction: Direction) -> None:
+        exchange = _exchange(flow)
+        ruling = exchange.ruling
+        if ruling.reply is not None:
+            await self._answer(flow, ruling.reply)
+            self._count(direction, "refused")
+        elif ruling.treatment is Treatment.TEE:
+            exchange.sniffer = TeeSniffer(message.headers.get("content-encoding", ""))
+            message.stream = exchange.sniffer.feed
+        elif ruling.treatment is Treatment.COPY:
+            exchange.copy = BodyCopy(self._max_object)
+            message.stream = exchange.copy.feed
+        elif ruling.treatment is Treatment.STREAM:
+            message.stream = True
+            self._count(direction, "streamed")
+
+    async def _complete(self, flow: HTTPFlow, direction: Direction) -> None:
+        exchange = _exchange(flow)
+        ruling, exchange.ruling = exchange.ruling, PASS
+        if ruling.case is None:
+            return
+        if ruling.treatment is Treatment.HOLD:
+            with self._cancellable(flow):
+                await self._held(flow, ruling.case, direction)
+        elif ruling.treatment is Treatment.COPY:
+            self._copied(flow, ruling.case, direction)
+        elif exchange.sniffer is not None and exchange.sniffer.found_image:
+            await self._transfers.uninspected(ruling.case, UninspectedReason.OPAQUE, _IN_DISGUISE, too_late=True)
+
+    async def _held(self, flow: HTTPFlow, case: Case, direction: Direction) -> None:
+        exchange = _exchange(flow)
+        reply = await self._transfers.body(case, lambda: _message(flow, direction))
+        if reply is not None:
+            await self._answer(flow, reply)
+            self._count(direction, "blocked")
+            return
+        exchange.inspected = True
+        self._count(direction, "passed")
+        if direction is Direction.INBOUND:
+            self._trace(flow)
+
+    async def _answer(self, flow: HTTPFlow, reply: Reply) -> None:
+        async def answer() -> None:
+            flows.answer(flow, reply)
+
+        _exchange(flow).answered = True
+        # A block that cannot even be said ends the connection.
+        await self._failsafe.guard("answer", answer, flow.kill)
+
+    def _copied(self, flow: HTTPFlow, case: Case, direction: Direction) -> None:
+        copy, _exchange(flow).copy = _exchange(flow).copy, None
+        if copy is None:
+            return
+        body = copy.body()
+        if copy.is_whole and self._background.has_room(len(body)):
+            message = _message(flow, direction, body)
+            self._background.start(self._transfers.afterwards(case, message), len(body))
+        else:
+            reason = UninspectedReason.TIMEOUT if copy.is_whole else UninspectedReason.TOO_LARGE
+            work = self._transfers.uninspected(case, reason, "too much to be judged at once", too_late=True)
+            self._background.start(_without_reply(work), 0)
+
+    async def _overflow(self, flow: HTTPFlow, direction: Direction) -> None:
+        exchange = _exchange(flow)
+        case, exchange.ruling = exchange.ruling.case, PASS
+        if case is None:
+            return
+        detail = f"the body is larger than {self._max_object} bytes"
+        reply = await self._transfers.uninspected(case, UninspectedReason.TOO_LARGE, detail)
+        if reply is not None:
+            await self._answer(flow, reply)
+        self._count(direction, "streamed" if reply is None else "blocked")
+
+    @contextmanager
+    def _cancellable(self, flow: HTTPFlow) -> Iterator[None]:
+        """Let the end of the client connection cancel this hook while it waits."""
+        task = asyncio.current_task()
+        if task is None:
+            yield
+            return
+        waiting = self._waiting.setdefault(flow.client_conn.id, set())
+        waiting.add(task)
+        try:
+            yield
+        finally:
+            waiting.discard(task)
+            if not waiting:
+                self._waiting.pop(flow.client_conn.id, None)
+
+    def _end(self, flow: HTTPFlow) -> None:
+        self._flows.pop(flow.id, None)
+
+    def _trace(self, flow: HTTPFlow) -> None:
+        if self._debug_headers:
+            flows.trace(flow)
+
+    def _count(self, direction: Direction, outcome: str) -> None:
+        self._metrics.count("safelight_proxy_messages_total", direction=direction, outcome=outcome)
+
+    def _count_opaque(self) -> None:
+        self._metrics.count("safelight_proxy_uninspected_total", reason=UninspectedReason.OPAQUE)
+
+
+async def _without_reply(work: Awaitable[object]) -> None:
+    await work
+
+
+def _exchange(flow: HTTPFlow) -> Exchange:
+    exchange = flow.metadata.get(_KEY)
+    if not isinstance(exchange, Exchange):
+        exchange = flow.metadata[_KEY] = Exchange()
+    return exchange
+
+
+def _head_and_actor(flow: HTTPFlow) -> tuple[HttpHead, Actor]:
+    return flows.request_head(flow), flows.actor(flow)
+
+
+def _message(flow: HTTPFlow, direction: Direction, body: bytes | None = None) -> HttpMessage:
+    outbound = direction is Direction.OUTBOUND
+    return flows.request_message(flow, body) if outbound else flows.response_message(flow, body)

@@ -1,0 +1,130 @@
+"""Carries out a decision: the alerts are durable, then the reply leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+from uuid import uuid4
+
+from proxy_addon import incidents
+from proxy_addon.failsafe import Failsafe
+from proxy_addon.responses import Reply, block_reply, x_safelight
+from shared.core.policy import Policy
+from shared.ports import Clock
+from shared.telemetry import Metrics
+from shared.types import Action, Activity, ActivityContext, Alert, Decision, HttpHead, ImageJudgement, Mode
+
+COMMIT_SECONDS: Final = 2.0
+"""A disk that does not answer holds a flow no longer than this; the alert is still written when it does."""
+LARGE_PLACEHOLDER: Final = 512 * 512
+"""Pixels from which a placeholder is drawn off the event loop."""
+
+BlockReply = Callable[[HttpHead, Decision, str, Activity, tuple[int, int] | None], Reply]
+_log = logging.getLogger(__name__)
+
+
+class Recorder(Protocol):
+    """Makes alerts durable."""
+
+    async def commit(self, alerts: Sequence[Alert]) -> None:
+        """Return once they are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One direction of an exchange, and the policies that apply to it."""
+
+    request: HttpHead
+    context: ActivityContext
+    policies: tuple[Policy, ...]
+
+
+class Enforcement:
+    """Records and answers."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        clock: Clock,
+        metrics: Metrics,
+        failsafe: Failsafe,
+        reply: BlockReply = block_reply,
+    ) -> None:
+        self._recorder = recorder
+        self._clock = clock
+        self._metrics = metrics
+        self._failsafe = failsafe
+        self._block_reply = reply
+
+    async def settle(
+        self, case: Case, decision: Decision, judgements: Sequence[ImageJudgement] = (), *, too_late: bool = False
+    ) -> Reply | None:
+        """Record a decision; return the reply where the transfer is not to pass.
+
+        ``too_late``: the transfer has passed already, so the alerts say that nothing was enforced.
+        """
+        enforced = Action.ALLOW if too_late else decision.action
+        self._count(decision, enforced)
+        alerts = incidents.alerts(
+            decision,
+            judgements,
+            request=case.request,
+            context=case.context,
+            enforced=enforced,
+            time=self._clock.wall(),
+            new_id=lambda: uuid4().hex,
+        )
+        if alerts:
+            await self._failsafe.guard("outbox", lambda: self._record(alerts), lambda: None)
+        if enforced is Action.ALLOW:
+            return None
+        incident = alerts[0].incident if alerts else uuid4().hex
+        size = incidents.image_size(decision, judgements)
+        return await self._failsafe.guard(
+            "reply",
+            lambda: self._reply(case, decision, incident, size),
+            lambda: bare_reply(decision, incident),
+        )
+
+    async def _record(self, alerts: Sequence[Alert]) -> None:
+        # Shielded: the thread that writes goes on anyway, and what it has written must be counted.
+        commit = asyncio.get_running_loop().create_task(_commit(self._recorder, alerts))
+        done, _ = await asyncio.wait({commit}, timeout=COMMIT_SECONDS)
+        if not done:
+            commit.add_done_callback(_report)
+            raise TimeoutError(f"the outbox did not commit within {COMMIT_SECONDS} s")
+        commit.result()
+
+    async def _reply(self, case: Case, decision: Decision, incident: str, size: tuple[int, int] | None) -> Reply:
+        arguments = (case.request, decision, incident, case.context.activity, size)
+        if size is not None and size[0] * size[1] > LARGE_PLACEHOLDER:
+            return await asyncio.to_thread(self._block_reply, *arguments)
+        return self._block_reply(*arguments)
+
+    def _count(self, decision: Decision, enforced: Action) -> None:
+        self._metrics.count("safelight_proxy_decisions_total", action=enforced, mode=Mode.ENFORCE)
+        for finding in decision.findings:
+            if finding.mode is Mode.MONITOR:
+                self._metrics.count("safelight_proxy_decisions_total", action=finding.action, mode=Mode.MONITOR)
+
+
+def bare_reply(decision: Decision, incident: str) -> Reply:
+    """Return a block that needs nothing: no template, no picture."""
+    policy = (decision.policy or "").encode("ascii", "replace").decode()
+    mark = x_safelight(decision.action, policy, incident)
+    headers = (("Content-Length", "0"), ("Cache-Control", "no-store"), ("X-Safelight", mark))
+    return Reply(status=403, headers=headers, body=b"")
+
+
+async def _commit(recorder: Recorder, alerts: Sequence[Alert]) -> None:
+    await recorder.commit(alerts)
+
+
+def _report(commit: asyncio.Task[None]) -> None:
+    error = None if commit.cancelled() else commit.exception()
+    if error is not None:
+        _log.error("an alert was lost: the outbox failed", exc_info=error)

@@ -1,0 +1,95 @@
+"""mitmproxy with the parts that a proxy needs and no more: half of its time per request goes to its stock addons.
+
+Its own start-up prints and exits; here a port in use is an error for the caller.  Flows are not kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from mitmproxy.addons.core import Core
+from mitmproxy.addons.disable_h2c import DisableH2C
+from mitmproxy.addons.next_layer import NextLayer
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.addons.tlsconfig import TlsConfig
+from mitmproxy.exceptions import OptionsError
+from mitmproxy.master import Master
+from mitmproxy.options import Options
+
+from proxy_addon.waiting import until
+from shared.adapters.addresses import listen_error, split_address
+from shared.errors import ConfigError
+
+CLOSE_SECONDS: Final = 1.0
+_server_log: Final = logging.getLogger("mitmproxy.addons.proxyserver")
+
+
+class Engine:
+    """One listening proxy."""
+
+    def __init__(self, listen: str, ca_folder: Path, trusted: Path, addons: Sequence[object]) -> None:
+        self._listen = listen
+        self._ca_folder = ca_folder
+        self._trusted = trusted
+        self._addons = addons
+        self._server = Proxyserver()
+        self._master: Master | None = None
+
+    def listening(self) -> bool:
+        """Tell whether clients can connect."""
+        return any(server.is_running for server in self._server.servers)
+
+    async def start(self) -> str:
+        """Listen; return the address that was bound.  Raises ConfigError."""
+        host, port = split_address(self._listen)
+        master = Master(Options())
+        # Turns every log record into an event for all addons; none of them wants it.
+        master._legacy_log_events.uninstall()  # noqa: SLF001
+        master.addons.add(Core(), DisableH2C(), self._server, NextLayer(), TlsConfig(), *self._addons)
+        try:
+            # After the addons, since each reads the options when they change.
+            master.options.update(
+                listen_host=host,
+                listen_port=port,
+                confdir=str(self._ca_folder),
+                ssl_verify_upstream_trusted_ca=str(self._trusted),
+                # A refused upload must not even connect.
+                connection_strategy="lazy",
+                http2=True,
+            )
+        except OptionsError as error:
+            raise ConfigError(f"the proxy cannot start: {error}") from error
+        await self._bind()
+        await master.running()
+        self._master = master
+        bound = self._server.listen_addrs()[0]
+        return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
+
+    async def _bind(self) -> None:
+        _server_log.disabled = True  # the error is raised below, once
+        try:
+            done = await self._server.setup_servers()
+        finally:
+            _server_log.disabled = False
+        if not done:
+            failure = next((each.last_exception for each in self._server.servers if each.last_exception), None)
+            if isinstance(failure, OSError):
+                raise ConfigError(listen_error("proxy.listen", self._listen, failure)) from failure
+            raise ConfigError(f"cannot listen on {self._listen} (proxy.listen): {failure}")
+
+    async def stop_listening(self) -> None:
+        """Accept no more connections."""
+        await self._server.servers.update([])
+
+    async def close(self) -> None:
+        """Close the connections that are left."""
+        for handler in list(self._server.connections.values()):
+            transport = handler.transports.get(handler.client)
+            if transport is not None and transport.handler is not None:
+                transport.handler.cancel("the proxy stops")
+        await until(lambda: not self._server.connections, CLOSE_SECONDS)
+        if self._master is not None:
+            await self._master.done()

@@ -1,0 +1,110 @@
+"""mitmproxy's flows as the rest of the program sees them, and replies as mitmproxy sends them.
+
+Together with ``http_stream`` (its HTTP layer) and ``launcher`` (its start) the only code that knows mitmproxy's types.
+Every text that comes out of here encodes as UTF-8: bytes that do not are written as ``\\xNN``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mitmproxy.http import Headers, HTTPFlow, Response
+
+from proxy_addon.responses import Reply
+from shared.types import Actor, Direction, HttpHead, HttpMessage
+
+TRACE_HEADER: Final = "X-Safelight"
+_SWITCHING_PROTOCOLS: Final = 101
+
+
+def request_head(flow: HTTPFlow) -> HttpHead:
+    """Return the request's head.
+
+    ``host`` is where the bytes really go: inside TLS the name that the origin's certificate is verified for, else the
+    address asked for.  The Host header is the sender's word only.
+    """
+    path, _, query = _text(flow.request.path).partition("?")
+    name = flow.client_conn.sni if flow.request.scheme == "https" else None
+    return HttpHead(
+        method=_text(flow.request.method).upper(),
+        scheme=flow.request.scheme,
+        host=_text(name or flow.request.host).lower(),
+        port=flow.request.port,
+        path=path,
+        query=query,
+        headers=_headers(flow.request.headers),
+    )
+
+
+def response_head(flow: HTTPFlow) -> HttpHead:
+    """Return the response's head, with the method and address of its request."""
+    request, response = request_head(flow), _response(flow)
+    return HttpHead(
+        method=request.method,
+        scheme=request.scheme,
+        host=request.host,
+        port=request.port,
+        path=request.path,
+        query=request.query,
+        headers=_headers(response.headers),
+        status=response.status_code,
+    )
+
+
+def request_message(flow: HTTPFlow, body: bytes | None = None) -> HttpMessage:
+    """Return the whole request, its body as it was sent: mitmproxy's, or ``body`` where it was streamed."""
+    body = flow.request.raw_content or b"" if body is None else body
+    return HttpMessage(head=request_head(flow), body=body, direction=Direction.OUTBOUND)
+
+
+def response_message(flow: HTTPFlow, body: bytes | None = None) -> HttpMessage:
+    """Return the whole response, its body as it was sent: mitmproxy's, or ``body`` where it was streamed."""
+    body = _response(flow).raw_content or b"" if body is None else body
+    head, request = response_head(flow), request_head(flow)
+    return HttpMessage(head=head, body=body, direction=Direction.INBOUND, request=request)
+
+
+def actor(flow: HTTPFlow) -> Actor:
+    """Return who is behind the flow: so far only the address it comes from."""
+    return Actor(ip=str(flow.client_conn.peername[0]))
+
+
+def answer(flow: HTTPFlow, reply: Reply) -> None:
+    """Answer in the origin's place."""
+    response = Response.make(reply.status)
+    # Not through make: it would put the body's length where a reply to HEAD names the length GET would have had.
+    response.headers = Headers([(name.encode(), value.encode()) for name, value in reply.headers])
+    response.raw_content = reply.body
+    # Refused on its head, a request is not invited to send its body (RFC 9110, section 10.1.1).
+    flow.request.headers.pop("expect", None)
+    flow.response = response
+
+
+def trace(flow: HTTPFlow) -> None:
+    """Mark a response that was inspected and passed."""
+    _response(flow).headers[TRACE_HEADER] = "allow"
+
+
+def forget_request_body(flow: HTTPFlow) -> None:
+    """Let go of a body that has been sent on; mitmproxy would keep it until the response is through."""
+    flow.request.raw_content = None
+
+
+def switches_protocol(flow: HTTPFlow) -> bool:
+    """Tell whether what follows is no longer HTTP."""
+    return _response(flow).status_code == _SWITCHING_PROTOCOLS
+
+
+def _response(flow: HTTPFlow) -> Response:
+    if flow.response is None:
+        raise ValueError("the flow has no response yet")
+    return flow.response
+
+
+def _headers(headers: Headers) -> tuple[tuple[str, str], ...]:
+    return tuple((_text(name).lower(), _text(value)) for name, value in headers.fields)
+
+
+def _text(value: str | bytes) -> str:
+    raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    return raw.decode("utf-8", "backslashreplace")

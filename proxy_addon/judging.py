@@ -1,0 +1,116 @@
+"""From a body to a decision: take it apart, ask for verdicts, decide; by the deadline, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from proxy_addon.enforcement import Case
+from shared.core.policy import REASON_OF_ERROR, Policy, decide, decide_uninspected, wait_ms
+from shared.extract.pipeline import DEFAULT_LIMITS, Extraction, Limits, Problem, Steps, extract_steps
+from shared.ports import Clock
+from shared.telemetry import Metrics
+from shared.types import Decision, HttpMessage, ImageJudgement, Part, UninspectedReason
+
+STRAIGHT_THROUGH_BYTES: Final = 64 << 10
+"""Bodies up to here are taken apart in one go: less than the time of one step."""
+
+Extract = Callable[[HttpMessage, Limits], Steps[Extraction]]
+
+
+class Judge(Protocol):
+    """Asks for verdicts."""
+
+    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+        """Return one judgement per part by ``deadline`` (monotonic seconds)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A decision and what it rests on."""
+
+    decision: Decision
+    judgements: tuple[ImageJudgement, ...] = ()
+
+
+class Judging:
+    """Judges whole messages."""
+
+    def __init__(
+        self,
+        judge: Judge,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        extract: Extract = extract_steps,
+    ) -> None:
+        self._judge = judge
+        self._clock = clock
+        self._metrics = metrics
+        self._limits = limits
+        self._extract = extract
+
+    async def decide(self, case: Case, message: HttpMessage) -> Judged:
+        """Return the decision over a message whose body has just become complete."""
+        begun = self._clock.monotonic()
+        deadline = begun + patience_ms(case.policies) / 1000
+        extraction = await self._take_apart(message, deadline)
+        opened = self._clock.monotonic()
+        self._metrics.observe("safelight_proxy_extract_seconds", opened - begun)
+        if extraction is None:
+            self._metrics.count("safelight_proxy_uninspected_total", reason=UninspectedReason.TIMEOUT)
+            late = decide_uninspected(case.policies, UninspectedReason.TIMEOUT, "the body was not taken apart in time")
+            return Judged(decision=late)
+        judgements = _unopened(extraction.problems)
+        self._count(message, extraction)
+        if extraction.parts:
+            judgements += tuple(await self._judge.verdicts(extraction.parts, deadline))
+            self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)
+        self._count_uninspected(judgements)
+        return Judged(decision=decide(case.policies, judgements), judgements=judgements)
+
+    async def _take_apart(self, message: HttpMessage, deadline: float) -> Extraction | None:
+        steps = self._extract(message, self._limits)
+        yielding = len(message.body) > STRAIGHT_THROUGH_BYTES or bool(message.head.header("content-encoding"))
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                extraction: Extraction = done.value
+                return extraction
+            if self._clock.monotonic() >= deadline:
+                steps.close()
+                return None
+            if yielding:
+                await asyncio.sleep(0)
+
+    def _count(self, message: HttpMessage, extraction: Extraction) -> None:
+        count = self._metrics.count
+        count("safelight_proxy_images_total", len(extraction.parts), direction=message.direction)
+        for problem in extraction.problems:
+            count("safelight_proxy_limit_hits_total", limit=problem.code)
+
+    def _count_uninspected(self, judgements: Sequence[ImageJudgement]) -> None:
+        for judgement in judgements:
+            reason = judgement.uninspected
+            if judgement.verdict is not None and judgement.verdict.error is not None:
+                reason = REASON_OF_ERROR.get(judgement.verdict.error.code)
+            if reason is not None:
+                self._metrics.count("safelight_proxy_uninspected_total", reason=reason)
+
+
+def patience_ms(policies: Sequence[Policy]) -> int:
+    """Return how long a verdict is waited for: by the flow, or behind its back where all policies only monitor."""
+    return wait_ms(policies) or max((policy.deadline_ms for policy in policies), default=0)
+
+
+def _unopened(problems: Sequence[Problem]) -> tuple[ImageJudgement, ...]:
+    return tuple(
+        ImageJudgement(locator=problem.locator, sha256="", size=problem.size, uninspected=reason)
+        for problem in problems
+        if (reason := REASON_OF_ERROR.get(problem.code)) is not None
+    )

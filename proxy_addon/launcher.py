@@ -1,0 +1,156 @@
+"""The proxy role, put together: store, lease, bus, policies, then it listens.
+
+Where the store or the bus is down at the start it listens all the same, not ready, with the policies of its last run:
+everything is then decided by ``on_uninspected``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from proxy_addon.addon import Safelight
+from proxy_addon.background import Background
+from proxy_addon.catalogue import load_catalogue
+from proxy_addon.certificates import ca_folder, trusted_bundle
+from proxy_addon.enforcement import Enforcement
+from proxy_addon.engine import Engine
+from proxy_addon.failsafe import Failsafe
+from proxy_addon.gateway import Gateway
+from proxy_addon.judging import Judging
+from proxy_addon.link import Link
+from proxy_addon.outbox import Outbox
+from proxy_addon.policy_watch import PolicyWatch
+from proxy_addon.transfer import Transfers
+from proxy_addon.upstream import Resolve
+from proxy_addon.waiting import at_most, until
+from proxy_addon.watchdog import Watchdog
+from shared.adapters.alert_log import AlertLog
+from shared.adapters.lease import Lease
+from shared.adapters.opening import open_asking_bus, open_store
+from shared.adapters.role import RoleContext
+from shared.errors import SafelightError, StoreError
+from shared.sealing import Sealer, load_or_create_key
+
+DRAIN_SECONDS: Final = 5.0
+FORWARD_SECONDS: Final = 1.0
+CLOSE_SECONDS: Final = 0.5
+_log = logging.getLogger(__name__)
+
+
+async def run_proxy(context: RoleContext) -> None:
+    """Run until ``context.stopping`` is set and the flows have ended, 8 seconds at most.  Raises ConfigError."""
+    try:
+        await _Proxy(context).run()
+    except BaseExceptionGroup as group:
+        known = group.subgroup(SafelightError)
+        if known is None:
+            raise
+        raise _first(known) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+class _Proxy:
+    def __init__(self, context: RoleContext) -> None:
+        settings, metrics, clock = context.settings, context.metrics, context.clock
+        instance, max_object = settings.proxy.instance, settings.proxy.max_object
+        sealer = Sealer(load_or_create_key(settings.key_file))
+        self._context = context
+        self._store = open_store(settings)
+        self._bus = open_asking_bus(settings)
+        self._lease = Lease(self._store, f"lease/proxy/{instance}")
+        self._link = Link(self._store, self._lease, self._bus, instance)
+        self._gateway = Gateway(self._bus, self._store, sealer, clock, metrics, instance=instance)
+        self._outbox = Outbox(settings.data_dir / f"outbox-{instance}.db", sealer, metrics)
+        self._alert_log = AlertLog(self._store, sealer)
+        self._watch = PolicyWatch(self._store, sealer, metrics, settings.data_dir / "policies-cache.json")
+        self._watchdog = Watchdog(clock, metrics)
+        self._background = Background()
+        failsafe = Failsafe(metrics)
+        transfers = Transfers(
+            classifier=load_catalogue(),
+            policies=self._watch.current,
+            judging=Judging(self._gateway, clock, metrics),
+            enforcement=Enforcement(self._outbox, clock, metrics, failsafe),
+            failsafe=failsafe,
+            clock=clock,
+            metrics=metrics,
+            max_object=max_object,
+        )
+        self._addon = Safelight(
+            transfers,
+            self._background,
+            failsafe,
+            metrics,
+            max_object=max_object,
+            debug_headers=settings.proxy.debug_headers,
+        )
+        self._engine = Engine(
+            settings.proxy.listen,
+            ca_folder(settings.data_dir),
+            trusted_bundle(settings.proxy.upstream_ca, settings.run_dir),
+            [Resolve(settings.proxy.resolve), self._addon],
+        )
+        context.readiness.add("bus", self._link.up)
+        context.readiness.add("policies", self._watch.loaded)
+        context.readiness.add("proxy", self._engine.listening)
+
+    async def run(self) -> None:
+        await self._outbox.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = [group.create_task(work) for work in self._services()]
+                try:
+                    await self._serve()
+                finally:
+                    for task in running:
+                        task.cancel()
+        finally:
+            await self._close()
+
+    def _services(self) -> list[Coroutine[Any, Any, None]]:
+        return [
+            self._link.connect(),
+            self._take_answers(),
+            self._watch.run(),
+            self._outbox.forward(self._alert_log),
+            self._watchdog.run(),
+        ]
+
+    async def _take_answers(self) -> None:
+        await self._link.connected()
+        await self._gateway.run()
+
+    async def _serve(self) -> None:
+        await self._watch.load_cache()
+        await self._link.first_try()
+        try:
+            await self._watch.poll()
+        except StoreError as error:
+            _log.warning("starting with the policies of the last run: %s", error)
+        try:
+            self._context.announce("proxy", await self._engine.start())
+            await self._context.stopping.wait()
+        finally:
+            await self._drain()
+
+    async def _drain(self) -> None:
+        await self._engine.stop_listening()
+        if not await until(lambda: self._addon.in_flight == 0, DRAIN_SECONDS):
+            _log.warning("%d flows did not end and are cut off", self._addon.in_flight)
+        await self._engine.close()
+        await self._background.finish(CLOSE_SECONDS)
+        await until(lambda: self._outbox.is_empty, FORWARD_SECONDS)
+
+    async def _close(self) -> None:
+        await at_most(CLOSE_SECONDS, "ending the questions", self._gateway.close())
+        await at_most(CLOSE_SECONDS, "closing the bus", self._bus.stop())
+        await at_most(CLOSE_SECONDS, "releasing the lease", self._lease.release())
+        await at_most(CLOSE_SECONDS, "closing the store", self._store.stop())
+        await at_most(CLOSE_SECONDS, "closing the outbox", self._outbox.stop())

@@ -1,0 +1,208 @@
+"""What happens to one transfer: ruled on its head, judged on its body.  Nothing here knows mitmproxy.
+
+The request's head decides what is about the transfer itself, for both directions: a download that is forbidden is
+never asked for.  Each direction's head decides how its body is treated: held and judged, streamed, streamed and
+sniffed, or, where all that applies is in monitor mode, streamed and judged behind the flow's back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final, Protocol
+
+from proxy_addon.enforcement import Case, Enforcement
+from proxy_addon.failsafe import Failsafe, as_image_policies
+from proxy_addon.judging import Judged, Judging
+from proxy_addon.responses import Reply
+from shared.core.policy import Policy, applicable, decide, decide_uninspected, wait_ms
+from shared.extract.handling import Handling, handling
+from shared.ports import Clock
+from shared.telemetry import Metrics
+from shared.types import (
+    Activity,
+    ActivityContext,
+    Actor,
+    Decision,
+    Direction,
+    HttpHead,
+    HttpMessage,
+    UninspectedReason,
+)
+
+_BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
+
+
+class Classifier(Protocol):
+    """Says what goes on in a transfer: the catalogue of applications."""
+
+    def classify(self, head: HttpHead, direction: Direction, actor: Actor) -> ActivityContext:
+        """Classify on the request's head."""
+        ...
+
+
+class Treatment(StrEnum):
+    """What is done with a body."""
+
+    STREAM = "stream"
+    TEE = "tee"
+    COPY = "copy"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """An answer at once, or how the body is treated; ``case`` where there is something to judge or to count later."""
+
+    treatment: Treatment = Treatment.STREAM
+    case: Case | None = None
+    reply: Reply | None = None
+
+
+PASS: Final = Ruling()
+ReadHead = Callable[[], tuple[HttpHead, Actor]]
+_UNREADABLE: Final = HttpHead(method="", scheme="", host="", port=0, path="")
+
+
+class Transfers:
+    """Rules and judges; one for a whole proxy, without state of its own for any flow."""
+
+    def __init__(
+        self,
+        *,
+        classifier: Classifier,
+        policies: Callable[[], Sequence[Policy]],
+        judging: Judging,
+        enforcement: Enforcement,
+        failsafe: Failsafe,
+        clock: Clock,
+        metrics: Metrics,
+        max_object: int,
+    ) -> None:
+        self._classifier = classifier
+        self._policies = policies
+        self._judging = judging
+        self._enforcement = enforcement
+        self._failsafe = failsafe
+        self._clock = clock
+        self._metrics = metrics
+        self._max_object = max_object
+
+    async def request_head(self, read: ReadHead) -> Ruling:
+        """Rule on a request; ``read`` gives its head, and is called only where there are policies at all."""
+        policies = self._policies()
+        if not policies:
+            return PASS
+
+        async def rule() -> Ruling | None:
+            request, actor = read()
+            outbound = self._case(policies, request, Direction.OUTBOUND, actor)
+            inbound = self._case(policies, request, Direction.INBOUND, actor)
+            return await self._about_transfer(outbound, inbound) or await self._about_body(outbound, request)
+
+        return await self._ruled(rule, policies, read, Direction.OUTBOUND)
+
+    async def response_head(self, read: ReadHead, response: Callable[[], HttpHead]) -> Ruling:
+        """Rule on a response; ``read`` gives the head of the request that it answers."""
+        policies = self._policies()
+        if not policies:
+            return PASS
+
+        async def rule() -> Ruling | None:
+            request, actor = read()
+            return await self._about_body(self._case(policies, request, Direction.INBOUND, actor), response())
+
+        return await self._ruled(rule, policies, read, Direction.INBOUND)
+
+    async def body(self, case: Case, read: Callable[[], HttpMessage]) -> Reply | None:
+        """Judge a body that was held; return the answer where it is not to pass."""
+        judged = await self._judge(case, read)
+        return await self._enforcement.settle(case, judged.decision, judged.judgements)
+
+    async def afterwards(self, case: Case, message: HttpMessage) -> None:
+        """Judge a body that has passed: for the record."""
+        judged = await self._judge(case, lambda: message)
+        await self._enforcement.settle(case, judged.decision, judged.judgements, too_late=True)
+
+    async def uninspected(
+        self, case: Case, reason: UninspectedReason, detail: str, *, too_late: bool = False
+    ) -> Reply | None:
+        """Decide over a body that cannot be inspected; return the answer where it is not to pass."""
+        self._metrics.count("safelight_proxy_uninspected_total", reason=reason)
+
+        async def judge() -> Decision | None:
+            return decide_uninspected(case.policies, reason, detail)
+
+        decision = await self._failsafe.guard("decide", judge, lambda: None)
+        decision = decision or await self._failsafe.decision(case.policies, "the decision failed")
+        return await self._enforcement.settle(case, decision, too_late=too_late)
+
+    async def _judge(self, case: Case, read: Callable[[], HttpMessage]) -> Judged:
+        async def judge() -> Judged | None:
+            return await self._judging.decide(case, read())
+
+        judged = await self._failsafe.guard("judge", judge, lambda: None)
+        return judged or Judged(decision=await self._failsafe.decision(case.policies, "the inspection failed"))
+
+    def _case(self, policies: Sequence[Policy], request: HttpHead, direction: Direction, actor: Actor) -> Case:
+        context = self._classifier.classify(request, direction, actor)
+        now = datetime.fromtimestamp(self._clock.wall(), UTC)
+        return Case(request=request, context=context, policies=applicable(policies, context, now))
+
+    async def _about_transfer(self, outbound: Case, inbound: Case) -> Ruling | None:
+        """Decide the policies without image conditions; None: they let the transfer go on."""
+        seen: set[str] = set()
+        for case in (outbound, inbound):
+            policies = tuple(each for each in case.policies if each.images is None and each.name not in seen)
+            if not policies or _sends_nothing(case):
+                continue
+            seen.update(policy.name for policy in policies)
+            about = Case(request=case.request, context=case.context, policies=policies)
+            reply = await self._enforcement.settle(about, decide(policies, ()))
+            if reply is not None:
+                return Ruling(reply=reply)
+        return None
+
+    async def _about_body(self, case: Case, head: HttpHead) -> Ruling:
+        policies = tuple(policy for policy in case.policies if policy.images is not None)
+        if not policies:
+            return PASS
+        case = Case(request=case.request, context=case.context, policies=policies)
+        how = handling(head, max_object=self._max_object)
+        if how is Handling.TOO_LARGE:
+            detail = f"the body is larger than {self._max_object} bytes"
+            return Ruling(reply=await self.uninspected(case, UninspectedReason.TOO_LARGE, detail))
+        if how is Handling.HOLD:
+            return Ruling(treatment=Treatment.HOLD if wait_ms(policies) else Treatment.COPY, case=case)
+        return Ruling(treatment=Treatment.TEE, case=case) if how is Handling.TEE else PASS
+
+    async def _ruled(
+        self,
+        rule: Callable[[], Awaitable[Ruling | None]],
+        policies: Sequence[Policy],
+        read: ReadHead,
+        direction: Direction,
+    ) -> Ruling:
+        ruling = await self._failsafe.guard("head", rule, lambda: None)
+        if ruling is not None:
+            return ruling
+
+        async def read_again() -> tuple[HttpHead, Actor]:
+            return read()
+
+        # The head may be what cannot be read; what it says matters only for the record here.
+        request, actor = await self._failsafe.guard("head", read_again, lambda: (_UNREADABLE, Actor()))
+        activity = Activity.UPLOAD if direction is Direction.OUTBOUND else Activity.DOWNLOAD
+        context = ActivityContext(activity=activity, direction=direction, host=request.host, actor=actor)
+        case = Case(request=request, context=context, policies=as_image_policies(policies))
+        decision = await self._failsafe.decision(case.policies, "the head could not be ruled on")
+        return Ruling(reply=await self._enforcement.settle(case, decision))
+
+
+def _sends_nothing(case: Case) -> bool:
+    """Tell whether a request only fetches: it is no upload, whatever the method may carry in theory."""
+    context = case.context
+    generic = context.direction is Direction.OUTBOUND and context.activity is Activity.UPLOAD
+    return generic and case.request.method in _BODILESS

@@ -1,0 +1,187 @@
+"""A real proxy on a free loopback port, its ports filled by hand: who judges, who records, which policies hold."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from proxy_addon.addon import Safelight
+from proxy_addon.background import Background
+from proxy_addon.certificates import ca_folder, export_ca, trusted_bundle
+from proxy_addon.enforcement import BlockReply, Enforcement
+from proxy_addon.engine import Engine
+from proxy_addon.failsafe import Failsafe
+from proxy_addon.judging import Extract, Judging
+from proxy_addon.responses import block_reply
+from proxy_addon.transfer import Transfers
+from proxy_addon.upstream import Resolve
+from shared.adapters.role import SystemClock
+from shared.core.policy import Policy
+from shared.extract.pipeline import extract_steps
+from shared.ports import Clock
+from shared.telemetry import Metrics
+from shared.types import (
+    Activity,
+    ActivityContext,
+    Actor,
+    Alert,
+    Direction,
+    HttpHead,
+    ImageJudgement,
+    Part,
+    UninspectedReason,
+)
+from tests.factories import make_judgement, make_match, make_verdict
+
+MARK = b"PROTECTED"
+"""An image that holds these bytes matches the set of ``make_policy``."""
+
+
+def make_image(size: int = 2048, *, protected: bool = False) -> bytes:
+    """Return bytes that begin like a PNG."""
+    filling = hashlib.shake_256(b"pixels").digest(size)
+    return b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (MARK if protected else b"") + filling
+
+
+class KnowingJudge:
+    """Judges by the mark; ``delay`` seconds late (never past the deadline)."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
+        self.asked: list[Part] = []
+
+    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+        self.asked += parts
+        if self.delay:
+            patience = deadline - SystemClock().monotonic()
+            await asyncio.sleep(min(self.delay, max(0.0, patience)))
+            if self.delay > patience:
+                return [_late(part) for part in parts]
+        return [_known(part) for part in parts]
+
+
+def _known(part: Part) -> ImageJudgement:
+    matches = (make_match(),) if MARK in part.data else ()
+    verdict = make_verdict(sha256=part.sha256, matches=matches)
+    return make_judgement(
+        locator=part.locator, sha256=part.sha256, size=len(part.data), name=part.name, verdict=verdict
+    )
+
+
+def _late(part: Part) -> ImageJudgement:
+    reason = UninspectedReason.TIMEOUT
+    return ImageJudgement(locator=part.locator, sha256=part.sha256, size=len(part.data), uninspected=reason)
+
+
+class PlainClassifier:
+    """Requests are uploads, responses downloads."""
+
+    def classify(self, head: HttpHead, direction: Direction, actor: Actor) -> ActivityContext:
+        activity = Activity.UPLOAD if direction is Direction.OUTBOUND else Activity.DOWNLOAD
+        return ActivityContext(activity=activity, direction=direction, host=head.host, actor=actor)
+
+
+@dataclass
+class ListRecorder:
+    """Keeps alerts."""
+
+    alerts: list[Alert] = field(default_factory=list)
+
+    async def commit(self, alerts: Sequence[Alert]) -> None:
+        self.alerts += alerts
+
+
+@dataclass
+class Setup:
+    """What a transfer goes through; every part can be replaced."""
+
+    policies: Sequence[Policy] = ()
+    judge: KnowingJudge = field(default_factory=KnowingJudge)
+    recorder: ListRecorder = field(default_factory=ListRecorder)
+    classifier: PlainClassifier = field(default_factory=PlainClassifier)
+    clock: Clock = field(default_factory=SystemClock)
+    metrics: Metrics = field(default_factory=Metrics)
+    background: Background = field(default_factory=Background)
+    extract: Extract = extract_steps
+    reply: BlockReply = block_reply
+    max_object: int = 1 << 20
+
+    def failsafe(self) -> Failsafe:
+        return Failsafe(self.metrics)
+
+    def transfers(self) -> Transfers:
+        return Transfers(
+            classifier=self.classifier,
+            policies=lambda: self.policies,
+            judging=Judging(self.judge, self.clock, self.metrics, extract=self.extract),
+            enforcement=Enforcement(self.recorder, self.clock, self.metrics, self.failsafe(), self.reply),
+            failsafe=self.failsafe(),
+            clock=self.clock,
+            metrics=self.metrics,
+            max_object=self.max_object,
+        )
+
+
+class _PrefersHttp2(ssl.SSLContext):
+    """httpx offers HTTP/1.1 first, and the first is what it gets; browsers offer HTTP/2 first."""
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        super().set_alpn_protocols(sorted(alpn_protocols))
+
+
+@dataclass
+class RunningProxy:
+    """A proxy that listens."""
+
+    setup: Setup
+    address: str
+    addon: Safelight
+    ca: str
+
+    def client(self, *, http2: bool = False) -> httpx.AsyncClient:
+        """Return a client that goes through the proxy and trusts its CA alone."""
+        trust = _PrefersHttp2(ssl.PROTOCOL_TLS_CLIENT)
+        trust.load_verify_locations(cadata=self.ca)
+        return httpx.AsyncClient(
+            proxy=f"http://{self.address}", verify=trust, http2=http2, trust_env=False, timeout=20.0
+        )
+
+
+@asynccontextmanager
+async def serve_proxy(
+    setup: Setup,
+    data_dir: Path,
+    *,
+    resolve: Mapping[str, str] | None = None,
+    upstream_ca: Path | None = None,
+    debug_headers: bool = False,
+) -> AsyncIterator[RunningProxy]:
+    """Run a proxy."""
+    addon = Safelight(
+        setup.transfers(),
+        setup.background,
+        setup.failsafe(),
+        setup.metrics,
+        max_object=setup.max_object,
+        debug_headers=debug_headers,
+    )
+    engine = Engine(
+        "127.0.0.1:0",
+        ca_folder(data_dir),
+        trusted_bundle(upstream_ca, data_dir / "run"),
+        [Resolve(resolve or {}), addon],
+    )
+    address = await engine.start()
+    try:
+        yield RunningProxy(setup, address, addon, export_ca(data_dir, "pem").decode())
+    finally:
+        await engine.stop_listening()
+        await engine.close()
+        await setup.background.finish(1.0)
