@@ -1,0 +1,112 @@
+"""What a user does in which application, told from a request's head.
+
+The catalogue is data: one TOML file an application, its rules tried in order, the first hit wins.  Applications share
+hosts (one googleapis.com serves drive, mail and photos), so all rules of all files are tried before any file's plain
+list of hosts.  Unknown hosts get the generic activities.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_plus
+
+from shared.core.catalogue_file import AppEntry, Rule, parse_app
+from shared.errors import ConfigError
+from shared.types import Activity, ActivityContext, Actor, Direction, HttpHead
+
+MAX_PATH: Final = 4096
+"""Characters of a path or a query that rules see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """The known applications, in the order of their files' names."""
+
+    entries: tuple[AppEntry, ...] = ()
+
+    @classmethod
+    def from_toml(cls, texts: Mapping[str, str]) -> Catalogue:
+        """Read files given as name to text.  Raises ConfigError naming the file and the key."""
+        entries = tuple(parse_app(name, texts[name]) for name in sorted(texts))
+        seen: dict[str, str] = {}
+        for entry in entries:
+            if entry.name in seen:
+                raise ConfigError(f"{entry.file}: app.name: {entry.name!r} is in {seen[entry.name]} already")
+            seen[entry.name] = entry.file
+        return cls(entries=entries)
+
+    @property
+    def apps(self) -> frozenset[str]:
+        """The names that a policy's ``apps`` can hold."""
+        return frozenset(entry.name for entry in self.entries)
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags that a policy's ``apps`` can hold as ``tag:NAME``."""
+        return frozenset(tag for entry in self.entries for tag in entry.tags)
+
+    def classify(self, head: HttpHead, direction: Direction, actor: Actor) -> ActivityContext:
+        """Say what a message is about; ``head`` is the request's, also for its response (``direction`` inbound)."""
+        asked = _Asked(head)
+        entry, rule = self._find(asked, direction)
+        return ActivityContext(
+            activity=rule.activity if rule else _generic(asked.method, direction),
+            direction=direction,
+            host=asked.host,
+            app=entry.name if entry else "",
+            tags=entry.tags if entry else (),
+            actor=actor,
+        )
+
+    def _find(self, asked: _Asked, direction: Direction) -> tuple[AppEntry | None, Rule | None]:
+        for entry in self.entries:
+            if not entry.all_hosts.fullmatch(asked.host):
+                continue
+            for rule in entry.rules:
+                if rule.direction is direction and _fits(rule, asked):
+                    return entry, rule
+        known = (entry for entry in self.entries if entry.hosts.fullmatch(asked.host))
+        return next(known, None), None
+
+
+def _generic(method: str, direction: Direction) -> Activity:
+    if direction is Direction.INBOUND:
+        return Activity.DOWNLOAD
+    return Activity.DELETE if method == "DELETE" else Activity.UPLOAD
+
+
+class _Asked:
+    """A request's head in the form that rules are compared with."""
+
+    def __init__(self, head: HttpHead) -> None:
+        self.head = head
+        self.method = head.method.upper()
+        self.host = head.host.lower().rstrip(".")[:255]
+        self.path = head.path[:MAX_PATH]
+        self._query: dict[str, str] | None = None
+
+    def query(self) -> Mapping[str, str]:
+        """The query's first value of each key, keys in lower case."""
+        if self._query is None:
+            self._query = {}
+            for pair in self.head.query.removeprefix("?")[:MAX_PATH].split("&"):
+                key, _, value = pair.partition("=")
+                self._query.setdefault(unquote_plus(key).lower(), unquote_plus(value))
+        return self._query
+
+
+def _fits(rule: Rule, asked: _Asked) -> bool:
+    return (
+        (not rule.methods or asked.method in rule.methods)
+        and rule.host.fullmatch(asked.host) is not None
+        and rule.path.search(asked.path) is not None
+        and all(key in asked.query() and value.fullmatch(asked.query()[key]) for key, value in rule.query.items())
+        and all(_has_header(asked.head, name, value) for name, value in rule.header.items())
+    )
+
+
+def _has_header(head: HttpHead, name: str, value: re.Pattern[str]) -> bool:
+    return any(key == name and value.fullmatch(text) for key, text in head.headers)

@@ -1,0 +1,181 @@
+"""The format of a catalogue file: strict, so that a slip in a rule is an error and not a hole.
+
+    [app]
+    name = "example-drive"            # what policies call it
+    tags = ["storage"]                # "tag:storage" in policies
+    hosts = ["drive.example.com", "*.drive.example.com"]
+    checked = 2026-11-21              # when the rules were last compared with the source
+    source = "https://…"              # where the addresses are documented or were read
+
+    [[rule]]                          # tried in order, the first hit wins
+    activity = "share"
+    direction = "outbound"            # default: inbound for download, else outbound
+    methods = ["POST"]                # default: any
+    hosts = ["api.example.com"]       # globs, "*" is any run of characters but "/"; default: the app's
+    host = 'api\\d+\\.example\\.com'     # or a regular expression for the whole name
+    path = '^/v1/items/[^/]+/share$'  # a regular expression searched in the path; default: any
+    query = { action = "share" }      # regular expressions for the whole value, "" matches an empty one
+    header = { x-verb = "share" }     # as query, of the request
+
+Names and patterns are compared without regard to case.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from shared.errors import ConfigError
+from shared.types import Activity, Direction
+
+APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+_APP_KEYS: Final = frozenset({"name", "tags", "hosts", "checked", "source"})
+_RULE_KEYS: Final = frozenset({"activity", "direction", "methods", "hosts", "host", "path", "query", "header"})
+_METHOD: Final = re.compile(r"[A-Z]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One way to recognise an activity; ``methods`` empty: any."""
+
+    activity: Activity
+    direction: Direction
+    methods: frozenset[str]
+    host: re.Pattern[str]
+    path: re.Pattern[str]
+    query: Mapping[str, re.Pattern[str]]
+    header: Mapping[str, re.Pattern[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppEntry:
+    """One application; ``hosts`` are its own, ``all_hosts`` also those of its rules."""
+
+    file: str
+    name: str
+    tags: tuple[str, ...]
+    checked: date
+    source: str
+    hosts: re.Pattern[str]
+    all_hosts: re.Pattern[str]
+    rules: tuple[Rule, ...]
+
+
+class _Table:
+    """A TOML table that knows its place in the file, for errors that name it."""
+
+    def __init__(self, place: str, value: object, known: Iterable[str]) -> None:
+        self.place = place
+        if not isinstance(value, dict):
+            raise ConfigError(f"{place}: a table is needed")
+        self._values: dict[str, Any] = value
+        for key in value:
+            if key not in known:
+                raise ConfigError(f"{place}.{key}: unknown key; known are {', '.join(sorted(known))}")
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def error(self, key: str, message: str) -> ConfigError:
+        return ConfigError(f"{self.place}.{key}: {message}")
+
+    def value[T](self, key: str, kind: type[T], default: T | None = None) -> T:
+        found = self._values.get(key, default)
+        if not isinstance(found, kind):
+            raise self.error(key, "is missing" if key not in self._values else f"must be a {kind.__name__}")
+        return found
+
+    def strings(self, key: str) -> list[str]:
+        found: list[object] = self.value(key, list, [])
+        if not all(isinstance(item, str) and item for item in found):
+            raise self.error(key, "must be a list of strings")
+        return [str(item) for item in found]
+
+    def patterns(self, key: str) -> dict[str, re.Pattern[str]]:
+        found: dict[str, object] = self.value(key, dict, {})
+        return {name.lower(): self.pattern(f"{key}.{name}", pattern) for name, pattern in found.items()}
+
+    def pattern(self, key: str, text: object) -> re.Pattern[str]:
+        if not isinstance(text, str):
+            raise self.error(key, "must be a regular expression in a string")
+        try:
+            return re.compile(text, re.IGNORECASE)
+        except re.error as error:
+            raise self.error(key, f"is no regular expression: {error}") from error
+
+
+def parse_app(file: str, text: str) -> AppEntry:
+    """Read one file.  Raises ConfigError."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from error
+    document = _Table(file, values, {"app", "rule"})
+    app = _Table(f"{file}: app", document.value("app", dict), _APP_KEYS)
+    name = app.value("name", str)
+    if not APP_NAME.fullmatch(name):
+        raise app.error("name", "must be lower-case letters, digits, dots and dashes")
+    tables = document.value("rule", list, [])
+    rules = tuple(_rule(_Table(f"{file}: rule[{at}]", table, _RULE_KEYS), app) for at, table in enumerate(tables))
+    hosts = _any_of([_glob(host) for host in app.strings("hosts")])
+    tags = app.strings("tags")
+    if any(not APP_NAME.fullmatch(tag) for tag in tags):
+        raise app.error("tags", "must be lower-case letters, digits, dots and dashes")
+    return AppEntry(
+        file=file,
+        name=name,
+        tags=tuple(tags),
+        checked=app.value("checked", date),
+        source=app.value("source", str),
+        hosts=hosts,
+        all_hosts=_any_of([hosts.pattern, *(rule.host.pattern for rule in rules)]),
+        rules=rules,
+    )
+
+
+def _rule(table: _Table, app: _Table) -> Rule:
+    activity = _choice(table, "activity", Activity, None)
+    default = Direction.INBOUND if activity is Activity.DOWNLOAD else Direction.OUTBOUND
+    methods = table.strings("methods")
+    if any(not _METHOD.fullmatch(method) for method in methods):
+        raise table.error("methods", "must be upper-case")
+    return Rule(
+        activity=activity,
+        direction=_choice(table, "direction", Direction, default),
+        methods=frozenset(methods),
+        host=_rule_host(table, app),
+        path=table.pattern("path", table.value("path", str, "")),
+        query=table.patterns("query"),
+        header=table.patterns("header"),
+    )
+
+
+def _choice[T: (Activity, Direction)](table: _Table, key: str, kind: type[T], default: T | None) -> T:
+    text = table.value(key, str, default)
+    try:
+        return kind(text)
+    except ValueError:
+        raise table.error(key, f"{text!r} is none of {', '.join(kind)}") from None
+
+
+def _rule_host(table: _Table, app: _Table) -> re.Pattern[str]:
+    if "host" in table:
+        if "hosts" in table:
+            raise table.error("host", "stands beside hosts; one of them is enough")
+        return table.pattern("host", table.value("host", str))
+    globs = table.strings("hosts") or app.strings("hosts")
+    if not globs:
+        raise table.error("hosts", "is missing, and the app has none")
+    return _any_of([_glob(glob) for glob in globs])
+
+
+def _glob(text: str) -> str:
+    return "[^/]*".join(re.escape(piece) for piece in text.split("*"))
+
+
+def _any_of(patterns: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns if pattern) or "(?!)", re.IGNORECASE)

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.core.activity import MAX_PATH, Catalogue
+from shared.errors import ConfigError
+from shared.types import Account, Activity, ActivityContext, Direction
+from tests.factories import make_actor, make_head
+
+APP = """
+[app]
+name = "drive"
+tags = ["storage", "example"]
+hosts = ["drive.example", "*.drive.example"]
+checked = 2026-11-21
+source = "https://drive.example/docs"
+"""
+RULES = """
+[[rule]]
+activity = "share"
+methods = ["POST"]
+path = '^/v1/items/[^/]+/share$'
+
+[[rule]]
+activity = "move_within"
+hosts = ["api.example"]
+query = { Parent = '.+', mode = '' }
+
+[[rule]]
+activity = "copy"
+host = 'api\\d+\\.example'
+header = { x-copy-source = '.+' }
+
+[[rule]]
+activity = "download"
+path = '^/export/'
+
+[[rule]]
+activity = "print"
+direction = "inbound"
+path = '^/'
+query = { print = '1' }
+"""
+SHARED_HOST = """
+[app]
+name = "mail"
+tags = ["mail"]
+hosts = ["mail.example"]
+checked = 2026-11-21
+source = "https://mail.example/docs"
+
+[[rule]]
+activity = "send"
+hosts = ["drive.example"]
+path = '^/mail/send$'
+"""
+CATALOGUE = Catalogue.from_toml({"drive.toml": APP + RULES, "mail.toml": SHARED_HOST})
+
+
+def classify(direction: Direction = Direction.OUTBOUND, **head: Any) -> ActivityContext:
+    return CATALOGUE.classify(make_head(headers=head.pop("headers", ()), **head), direction, make_actor())
+
+
+def told(direction: Direction = Direction.OUTBOUND, **head: Any) -> tuple[str, Activity]:
+    context = classify(direction, **head)
+    return context.app, context.activity
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "GET", "REPORT"])
+def test_requests_to_unknown_hosts_are_uploads(method: str) -> None:
+    assert told(method=method, host="unknown.example") == ("", Activity.UPLOAD)
+
+
+def test_deletions_at_unknown_hosts() -> None:
+    assert told(method="delete", host="unknown.example") == ("", Activity.DELETE)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_responses_of_unknown_hosts_are_downloads(method: str) -> None:
+    assert told(Direction.INBOUND, method=method, host="unknown.example") == ("", Activity.DOWNLOAD)
+
+
+def test_the_context_says_who_and_where() -> None:
+    context = classify(host="WWW.Drive.Example.", method="GET")
+    assert context == ActivityContext(
+        activity=Activity.UPLOAD,
+        direction=Direction.OUTBOUND,
+        host="www.drive.example",
+        app="drive",
+        tags=("storage", "example"),
+        account=Account.UNKNOWN,
+        actor=make_actor(),
+    )
+
+
+def test_a_rule_asks_for_method_and_path_without_case() -> None:
+    assert told(host="drive.example", path="/V1/Items/7/SHARE") == ("drive", Activity.SHARE)
+    assert told(host="drive.example", path="/v1/items/7/share", method="PUT") == ("drive", Activity.UPLOAD)
+    assert told(host="drive.example", path="/v1/items/7/8/share") == ("drive", Activity.UPLOAD)
+
+
+def test_a_rule_asks_for_the_query() -> None:
+    assert told(host="api.example", query="mode=&parent=a%2Fb") == ("drive", Activity.MOVE_WITHIN)
+    assert told(host="api.example", query="?PARENT=x&mode") == ("drive", Activity.MOVE_WITHIN)
+    assert told(host="api.example", query="parent=x&mode=y") == ("", Activity.UPLOAD)
+    assert told(host="api.example", query="parent=&mode=") == ("", Activity.UPLOAD)
+
+
+def test_a_rule_asks_for_headers() -> None:
+    assert told(host="api2.example", headers=(("x-copy-source", "/a"),)) == ("drive", Activity.COPY)
+    assert told(host="api2.example", headers=(("x-other", "/a"),)) == ("", Activity.UPLOAD)
+
+
+def test_a_rule_has_a_direction() -> None:
+    page: dict[str, Any] = {"host": "drive.example", "method": "GET", "path": "/export/1"}
+    assert told(Direction.INBOUND, **page) == ("drive", Activity.DOWNLOAD)
+    assert told(Direction.INBOUND, **{**page, "path": "/", "query": "print=1"}) == ("drive", Activity.PRINT)
+    assert told(**{**page, "query": "print=1"}) == ("drive", Activity.UPLOAD)
+
+
+def test_rules_of_all_apps_come_before_lists_of_hosts() -> None:
+    assert told(host="drive.example", path="/mail/send") == ("mail", Activity.SEND)
+    assert told(host="drive.example", path="/mail/receive") == ("drive", Activity.UPLOAD)
+
+
+@pytest.mark.parametrize("host", ["evildrive.example", "drive.example.evil.test", "drive-example", "", "drive.exampl"])
+def test_look_alikes_are_unknown(host: str) -> None:
+    assert told(host=host, path="/v1/items/7/share") == ("", Activity.UPLOAD)
+
+
+def test_only_the_start_of_a_path_is_looked_at() -> None:
+    assert told(host="drive.example", path="/v1/items/" + "x" * MAX_PATH + "/share") == ("drive", Activity.UPLOAD)
+
+
+def test_names_for_policies() -> None:
+    assert CATALOGUE.apps == {"drive", "mail"}
+    assert CATALOGUE.tags == {"storage", "example", "mail"}
+
+
+def test_no_catalogue_knows_no_app() -> None:
+    assert Catalogue.from_toml({}).classify(make_head(), Direction.OUTBOUND, make_actor()).app == ""
+
+
+def test_two_files_cannot_describe_one_app() -> None:
+    with pytest.raises(ConfigError, match=r"b\.toml: app\.name: 'drive' is in a\.toml already"):
+        Catalogue.from_toml({"a.toml": APP, "b.toml": APP})
