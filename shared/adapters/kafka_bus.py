@@ -15,8 +15,8 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 
 from shared.adapters.inbox import Inbox
-from shared.adapters.kafka_calls import bounded
-from shared.adapters.kafka_link import Clients, KafkaLink, message_of, open_clients
+from shared.adapters.kafka_clients import Clients, open_clients
+from shared.adapters.kafka_link import KafkaLink, message_of
 from shared.adapters.kafka_offsets import OffsetTracker
 from shared.adapters.kafka_settings import consumer_settings, group_settings, producer_settings
 from shared.adapters.kafka_topics import INSPECT_TOPIC, VERDICTS_TOPIC, ensure_topics
@@ -134,7 +134,8 @@ class KafkaAnsweringBus:
         if not positions:
             return
         offsets = {TopicPartition(INSPECT_TOPIC, partition): offset for partition, offset in positions.items()}
-        await bounded(self._link.clients.consumer.commit(offsets), COMMIT_TIMEOUT, "Kafka did not take a commit")
+        clients = self._link.clients
+        await clients.bounded(clients.consumer.commit(offsets), COMMIT_TIMEOUT, "Kafka did not take a commit")
         self._offsets.committed(positions)
 
     def connected(self) -> bool:
@@ -177,6 +178,7 @@ class _Revocation(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
 
 async def _read(link: KafkaLink, timeout: float, limit: int | None) -> list[Any]:
-    call = link.clients.consumer.getmany(timeout_ms=round(timeout * 1000), max_records=limit)
-    batches = await bounded(call, timeout + READ_GRACE, "Kafka gave nothing to read")
+    clients = link.clients
+    call = clients.consumer.getmany(timeout_ms=round(timeout * 1000), max_records=limit)
+    batches = await clients.bounded(call, timeout + READ_GRACE, "Kafka gave nothing to read")
     return [record for records in batches.values() for record in records]

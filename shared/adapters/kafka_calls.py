@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any, Final
 
 from aiokafka.errors import (
@@ -35,12 +36,14 @@ UNREACHABLE: Final = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
 KAFKA_ERRORS: Final = (KafkaError, ConsumerStoppedError, IllegalOperation, OSError, AssertionError)
 
 
-async def bounded[T](call: Coroutine[Any, Any, T], timeout: float, failure: str) -> T:
+async def bounded[T](
+    call: Coroutine[Any, Any, T], timeout: float, failure: str, *, context: Context | None = None
+) -> T:
     """Return what ``call`` returns, or raise within ``timeout`` seconds whatever it does.
 
     Raises BusTimeoutError, or BusError with Kafka's own words after ``failure``.
     """
-    task = asyncio.get_running_loop().create_task(call)
+    task = asyncio.get_running_loop().create_task(call, context=context)
     try:
         await asyncio.wait([task], timeout=timeout)
     finally:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from shared.adapters.kafka_calls import bounded, closed
-from shared.adapters.kafka_topics import INSPECT_TOPIC, VERDICTS_TOPIC
+from shared.adapters.kafka_clients import Clients
+from shared.adapters.kafka_topics import INSPECT_TOPIC
 from shared.errors import BusError, BusTimeoutError, ConfigError
 from shared.types import BusMessage
 
-START_TIMEOUT: Final = 10.0
-JOIN_TIMEOUT: Final = 20.0  # a group is complete when the slowest member's session has ended
 SEND_TIMEOUT: Final = 1.0
 """Seconds for one message; 0.1 s is the 99.9th percentile on a busy machine."""
 PING_SECONDS: Final = 0.5
@@ -26,26 +23,10 @@ REPLACE_AFTER: Final = 10.0
 """Seconds without an answer after which clients are made anew: brokers may be back under other addresses or with
 other topics, which aiokafka does not always find out."""
 REPLACE_RETRY: Final = 1.0
-CLOSE_TIMEOUT: Final = 1.5
 
 _CORRELATION: Final = "correlation-id"
 _REPLY_PARTITION: Final = "reply-partition"
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """Started clients."""
-
-    producer: AIOKafkaProducer
-    consumer: AIOKafkaConsumer
-
-    async def close(self) -> None:
-        """Close both, within ``CLOSE_TIMEOUT`` each."""
-        await asyncio.gather(
-            closed(self.consumer.stop(), CLOSE_TIMEOUT, "Kafka's consumer"),
-            closed(self.producer.stop(), CLOSE_TIMEOUT, "Kafka's producer"),
-        )
 
 
 class KafkaLink:
@@ -64,7 +45,7 @@ class KafkaLink:
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     async def stop(self) -> None:
-        """Close within about ``CLOSE_TIMEOUT``; idempotent."""
+        """Close within about three seconds; idempotent."""
         watching, self._watching = self._watching, None
         if watching is not None:
             watching.cancel()
@@ -93,7 +74,7 @@ class KafkaLink:
         ]
         call = producer.send_and_wait(topic, message.value, key=message.key, partition=partition, headers=headers)
         try:
-            await bounded(call, SEND_TIMEOUT, "Kafka did not take a message")
+            await self.clients.bounded(call, SEND_TIMEOUT, "Kafka did not take a message")
         except BusTimeoutError:
             self._answers = False  # until the next ping says otherwise: the next ones need not wait
             raise
@@ -103,7 +84,7 @@ class KafkaLink:
         client = self.clients.producer.client
         if partition in (client.cluster.partitions_for_topic(topic) or ()):
             return True
-        await bounded(_refresh(self.clients.producer), SEND_TIMEOUT, "Kafka did not list its partitions")
+        await self.clients.bounded(_refresh(self.clients.producer), SEND_TIMEOUT, "Kafka did not list its partitions")
         return partition in (client.cluster.partitions_for_topic(topic) or ())
 
     async def _watch(self) -> None:
@@ -123,7 +104,7 @@ class KafkaLink:
 
     async def _ping(self) -> bool:
         try:
-            await bounded(_refresh(self.clients.producer), PING_TIMEOUT, "Kafka does not answer")
+            await self.clients.bounded(_refresh(self.clients.producer), PING_TIMEOUT, "Kafka does not answer")
         except BusError as error:
             if self._answers:
                 _logger.warning("%s", error)
@@ -132,9 +113,9 @@ class KafkaLink:
 
     async def _drop(self) -> None:
         clients, self._clients = self._clients, None
-        self._answers = False
+        answers, self._answers = self._answers, False
         if clients is not None:
-            await clients.close()
+            await clients.close(politely=answers)
 
     async def _replace(self) -> None:
         while self._clients is None:
@@ -152,28 +133,6 @@ async def _refresh(producer: AIOKafkaProducer) -> None:
         raise BusError("Kafka's brokers do not answer")
     if not producer.client.cluster.partitions_for_topic(INSPECT_TOPIC):
         raise UnknownTopicOrPartitionError(INSPECT_TOPIC)
-
-
-async def open_clients(
-    producer: AIOKafkaProducer,
-    consumer: AIOKafkaConsumer,
-    start_consumer: Callable[[AIOKafkaConsumer], Coroutine[Any, Any, None]],
-) -> Clients:
-    """Start both clients; closes them again where one does not start."""
-    clients = Clients(producer, consumer)
-    try:
-        await bounded(_start_producer(producer), START_TIMEOUT, "Kafka cannot be reached")
-        await bounded(start_consumer(consumer), JOIN_TIMEOUT, "Kafka gave no partition to read")
-    except BaseException:
-        await clients.close()
-        raise
-    return clients
-
-
-async def _start_producer(producer: AIOKafkaProducer) -> None:
-    await producer.start()
-    # Without this the client asks for every topic of the cluster, twice a second.
-    await producer.client.set_topics([INSPECT_TOPIC, VERDICTS_TOPIC])
 
 
 def message_of(record: Any) -> BusMessage | None:

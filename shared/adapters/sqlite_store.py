@@ -65,7 +65,8 @@ class _Lane:
         self._executor.shutdown(wait=False)
 
     def _connect(self) -> None:
-        self._connection = tables.connect(self._path)
+        if self._connection is None:
+            self._connection = tables.connect(self._path)
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -100,7 +101,7 @@ class SqliteStore:
         self._stopped = False
 
     async def start(self) -> None:
-        """Open both connections and begin to sweep what has expired."""
+        """Open both connections and begin to sweep what has expired; can be tried again where it failed."""
         await _in_thread(None, self._files.prepare)
         await self._writer.open()
         await self._reader.open()

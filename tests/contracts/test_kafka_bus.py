@@ -1,0 +1,147 @@
+"""Kafka: the contract, over a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
+from shared.adapters.kafka_settings import producer_settings
+from shared.adapters.kafka_topics import INSPECT_TOPIC, VERDICTS_PARTITIONS, VERDICTS_TOPIC
+from shared.config import Settings
+from shared.errors import BusError, BusTimeoutError
+from shared.ports import AnsweringBus, AskingBus
+from tests.contracts.bus_contract import BusContract, World, next_reply, requests, until_true
+from tests.servers import KafkaBroker
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+
+class KafkaWorld(World):
+    def __init__(self, broker: KafkaBroker) -> None:
+        super().__init__()
+        self.broker = broker
+        self.settings = Settings(bus=broker.url)
+
+    def new_asking(self) -> AskingBus:
+        return KafkaAskingBus(self.settings)
+
+    def new_answering(self) -> AnsweringBus:
+        return KafkaAnsweringBus(self.settings)
+
+    def worker_code(self) -> str:
+        return (
+            "from shared.config import Settings\nfrom shared.adapters.kafka_bus import KafkaAnsweringBus\n"
+            f"bus = KafkaAnsweringBus(Settings(bus={self.settings.bus!r}))"
+        )
+
+    async def down(self) -> None:
+        await asyncio.to_thread(self.broker.kill)
+
+    async def up(self) -> None:
+        await asyncio.to_thread(self.broker.restart)
+
+
+@pytest.fixture
+async def world(kafka_broker: KafkaBroker) -> AsyncIterator[KafkaWorld]:
+    world = KafkaWorld(kafka_broker)
+    yield world
+    await world.exits.aclose()
+
+
+class TestKafkaBus(BusContract):
+    async def test_topics_are_made_with_their_retention_and_grow_with_the_instance(self, world: KafkaWorld) -> None:
+        instance = VERDICTS_PARTITIONS + 3
+        worker = await world.answering()
+        asker = await world.asking(instance)
+        message = world.message(instance=instance)
+        await worker.reply(message)
+        assert await next_reply(asker) == message
+        admin = AIOKafkaAdminClient(bootstrap_servers=world.broker.bootstrap)
+        await admin.start()
+        try:
+            (topic,) = await admin.describe_topics([VERDICTS_TOPIC])
+            resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in (INSPECT_TOPIC, VERDICTS_TOPIC)]
+            (response,) = await admin.describe_configs(resources)
+        finally:
+            await admin.close()
+        assert len(topic["partitions"]) >= instance + 1
+        for _, _, _, name, entries in response.resources:
+            assert dict(entry[:2] for entry in entries)["retention.ms"] == "60000", name
+
+    async def test_what_is_no_message_is_passed_over_and_committed(self, world: KafkaWorld) -> None:
+        asker, worker = await world.asking(), await world.answering()
+        stranger = AIOKafkaProducer(**producer_settings(world.settings))
+        await stranger.start()
+        key = b"one partition"
+        for value, headers in (
+            (b"no headers", []),
+            (None, [("correlation-id", b"c"), ("reply-partition", b"0")]),
+            (b"v", [("correlation-id", b"\xff"), ("reply-partition", b"0")]),
+            (b"v", [("correlation-id", b"c"), ("reply-partition", b"-1")]),
+            (b"v", [("correlation-id", b"c"), ("reply-partition", b"9" * 40)]),
+        ):
+            await stranger.send_and_wait(INSPECT_TOPIC, value, key=key, headers=headers)
+        await stranger.stop()
+        asked = world.message(key=key)
+        await asker.ask(asked)
+        (delivery,) = await requests(worker, [asked])
+        await worker.commit([delivery])
+
+    async def test_no_broker_at_start_is_a_timeout_error(self) -> None:
+        settings = Settings(bus="kafka://127.0.0.1:9")
+        for start in (KafkaAskingBus(settings).start(0), KafkaAnsweringBus(settings).start()):
+            with pytest.raises(BusTimeoutError):
+                await start
+
+    async def test_a_frozen_broker_holds_nobody(self, killable_kafka: KafkaBroker) -> None:
+        world = KafkaWorld(killable_kafka)
+        asker, worker = await world.asking(), await world.answering()
+        assert killable_kafka.pid is not None
+        os.kill(killable_kafka.pid, signal.SIGSTOP)
+        try:
+            for _ in range(40):  # more than the sockets' buffers take: a graceful close would wait for them
+                for call in (asker.ask(world.message(b"x" * 500_000)), worker.reply(world.message())):
+                    began = time.monotonic()
+                    with pytest.raises(BusError):
+                        await call
+                    assert time.monotonic() - began < 2
+            assert not asker.connected()
+            began = time.monotonic()
+            for start in (world.new_asking().start(1), world.new_answering().start()):
+                with pytest.raises(BusTimeoutError):
+                    await start
+            assert await worker.receive(1, 0.2) == ()
+            assert time.monotonic() - began < 30
+            began = time.monotonic()
+            await world.exits.aclose()
+            assert time.monotonic() - began < 6
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            gc.collect()  # an unclosed client or socket would warn, and a warning is an error
+        finally:
+            os.kill(killable_kafka.pid, signal.SIGCONT)
+
+    async def test_a_broker_that_comes_back_empty_gets_its_topics_again(self, killable_kafka: KafkaBroker) -> None:
+        world = KafkaWorld(killable_kafka)
+        asker, worker = await world.asking(), await world.answering()
+        await world.down()
+        shutil.rmtree(killable_kafka.folder)
+        killable_kafka.folder.mkdir()
+        await asyncio.to_thread(killable_kafka.start)
+        await until_true(lambda: asker.connected() and worker.connected(), 60)
+        asked = world.message()
+        await asker.ask(asked)
+        (delivery,) = await requests(worker, [asked])
+        await worker.reply(delivery.message)
+        assert await next_reply(asker) == asked
+        await world.exits.aclose()

@@ -1,0 +1,34 @@
+"""Settings choose the adapters; a role on its own needs a hub or Kafka."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
+from shared.adapters.local_bus import LocalAnsweringBus, LocalAskingBus
+from shared.adapters.opening import open_answering_bus, open_asking_bus, open_store
+from shared.adapters.redis_store import RedisStore
+from shared.adapters.sqlite_store import SqliteStore
+from shared.config import Settings
+from shared.errors import ConfigError
+
+
+def test_settings_choose_the_adapters(tmp_path: Path) -> None:
+    local = Settings(data_dir=tmp_path, store=f"sqlite:///{tmp_path}/safelight.db")
+    assert isinstance(open_store(local), SqliteStore)
+    assert isinstance(open_asking_bus(local), LocalAskingBus)
+    assert isinstance(open_answering_bus(local), LocalAnsweringBus)
+    scaled = Settings(bus="kafka://broker:9092", store="redis://redis:6379/0")
+    assert isinstance(open_store(scaled), RedisStore)
+    assert isinstance(open_asking_bus(scaled), KafkaAskingBus)
+    assert isinstance(open_answering_bus(scaled), KafkaAnsweringBus)
+
+
+async def test_a_role_on_its_own_without_a_hub_is_told_so(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with pytest.raises(ConfigError, match="safelight up"):
+        await open_asking_bus(settings).start(0)
+    with pytest.raises(ConfigError, match="safelight up"):
+        await open_answering_bus(settings).start()
