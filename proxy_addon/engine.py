@@ -82,7 +82,8 @@ class Engine:
 
     async def stop_listening(self) -> None:
         """Accept no more connections."""
-        await self._server.servers.update([])
+        if self.listening():
+            await self._server.servers.update([])
 
     async def close(self) -> None:
         """Close the connections that are left."""

@@ -34,7 +34,7 @@ from shared.adapters.role import RoleContext
 from shared.errors import SafelightError, StoreError
 from shared.sealing import Sealer, load_or_create_key
 
-DRAIN_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 3.5
 FORWARD_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 0.5
 _log = logging.getLogger(__name__)
@@ -118,10 +118,18 @@ class _Proxy:
         return [
             self._link.connect(),
             self._take_answers(),
-            self._watch.run(),
-            self._outbox.forward(self._alert_log),
+            self._watch_policies(),
+            self._forward_alerts(),
             self._watchdog.run(),
         ]
+
+    async def _watch_policies(self) -> None:
+        await self._link.first_try()
+        await self._watch.run()
+
+    async def _forward_alerts(self) -> None:
+        await self._link.first_try()
+        await self._outbox.forward(self._alert_log)
 
     async def _take_answers(self) -> None:
         await self._link.connected()
