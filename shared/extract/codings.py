@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Final, cast
@@ -50,7 +49,7 @@ def codings_of(values: Sequence[str]) -> tuple[str, ...]:
 
 def undo(body: bytes, codings: Sequence[str], limits: Limits) -> Steps[Inflated]:
     """Undo ``codings``, last applied first.  Never raises; what was inflated before an error is kept."""
-    chunks: deque[bytes] = deque()
+    chunks: list[bytes] = []
     size, error = 0, None
     try:
         for chunk in _chain(body, codings, limits):
@@ -67,11 +66,15 @@ def undo(body: bytes, codings: Sequence[str], limits: Limits) -> Steps[Inflated]
     return Inflated(body=joined, error=error)
 
 
-def _join(chunks: deque[bytes], size: int) -> Steps[bytes]:
-    # Into a buffer of the right size from the start: one that grows moves megabytes at once.
+def _join(chunks: list[bytes], size: int) -> Steps[bytes]:
+    # Into a buffer of the right size from the start: one that grows moves megabytes at once.  From the end, so that
+    # the allocator gives the chunks' memory back bit by bit: all of it at once took 3 ms for 50 MB.
     buffer = io.BytesIO(bytes(size))
     while chunks:
-        buffer.write(chunks.popleft())
+        chunk = chunks.pop()
+        size -= len(chunk)
+        buffer.seek(size)
+        buffer.write(chunk)
         yield
     return buffer.getvalue()
 
