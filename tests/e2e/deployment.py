@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -234,8 +235,14 @@ class ScaledOut(Deployment):
         """Start every role and wait until each is ready."""
         for role in ROLES:
             self._processes[role] = self.spawn(role)
-        for role in ROLES:
-            eventually(lambda role=role: self.role_ready(role), seconds=READY_SECONDS, what=f"{role} is ready")  # type: ignore[misc]
+        try:
+            for role in ROLES:
+                eventually(partial(self.role_ready, role), seconds=READY_SECONDS, what=f"{role} is ready")
+        except AssertionError as error:
+            for process in self._processes.values():
+                process.kill()
+                process.wait()
+            raise AssertionError(f"{error}\n{self.log.read_text()[-4000:]}") from None
 
     def stop(self) -> None:
         """SIGTERM to each; all must end with 0 within 10 seconds."""

@@ -83,3 +83,15 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
     assert "hunter2" not in str(shown)
     assert shown["kafka"] == {"sasl.password": "***", "client.id": "x"}
     assert shown["store"] == "redis://user:***@h:6379"
+
+
+@pytest.mark.parametrize(
+    ("store", "expected"),
+    [
+        ("redis://:hun@ter2@h:6379/0", "redis://:***@h:6379/0"),
+        ("rediss://h:6379/0?password=hunter2&db=1", "rediss://h:6379/0?password=***&db=1"),
+        ("redis://h:6379/0", "redis://h:6379/0"),
+    ],
+)
+def test_a_password_is_masked_wherever_the_address_holds_it(store: str, expected: str) -> None:
+    assert config.masked(config.load(None, {"SAFELIGHT_STORE": store}))["store"] == expected

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigError, IntegrityError
-from shared.sealing import OVERHEAD_BYTES, Sealer, load_or_create_key
+from shared.sealing import OVERHEAD_BYTES, Sealer, load_or_create_key, secret_in_file
 
 SEALER = Sealer(bytes(32))
 
@@ -50,6 +50,20 @@ def test_roles_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
     assert len(keys) == 1
     assert path.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in path.parent.iterdir()] == ["secret.key"]
+
+
+def test_an_empty_secret_is_none(tmp_path: Path) -> None:
+    """Who compares with it would let everybody in who sends nothing."""
+    path = tmp_path / "token"
+    path.write_text("\n")
+    with pytest.raises(ConfigError, match="empty"):
+        secret_in_file(path, lambda: "made")
+
+
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(ConfigError, match=r"secret\.key"):
+        load_or_create_key(tmp_path / "data" / "secret.key")
 
 
 def test_an_unreadable_key_says_so(tmp_path: Path) -> None:

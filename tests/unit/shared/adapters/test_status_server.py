@@ -73,3 +73,14 @@ def test_a_port_in_use_is_a_sentence(server: StatusServer, role: Role) -> None:
     source = StatusSource(exposition=lambda: b"", waiting_for=tuple, healthy=lambda: True)
     with pytest.raises(ConfigError, match="is in use"):
         StatusServer(server.address, source)
+
+
+def test_it_listens_on_ipv6(role: Role) -> None:
+    source = StatusSource(exposition=lambda: role.metrics, waiting_for=lambda: (), healthy=lambda: True)
+    server = StatusServer("[::1]:0", source)
+    server.start()
+    try:
+        assert server.address.startswith("[::1]:")
+        assert get(server, "/metrics") == (200, role.metrics)
+    finally:
+        server.stop()
