@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import stat
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -43,16 +43,19 @@ UNREAD_BYTES: Final = 64 << 20
 """A client that leaves this much unread is dropped: the hub does not keep memory for a process that has stopped."""
 MAX_WANT: Final = 1024
 WORKER: Final = -1
+SOCKET_NAME: Final = "bus.sock"
+PATH_BYTES: Final = 108  # sizeof(sun_path) in unix(7)
 
 _logger = logging.getLogger(__name__)
 
 
-def hub_socket_path(data_dir: Path) -> Path:
+def hub_socket_path(data_dir: Path, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the hub's address: by hash and outside ``data_dir``, for a socket's path has 108 bytes at most."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    base = Path(runtime) if runtime and Path(runtime).is_dir() else Path(tempfile.gettempdir())
-    name = sha256(os.fsencode(data_dir.absolute())).hexdigest()[:16]
-    return base / f"safelight-{os.getuid()}-{name}" / "bus.sock"
+    name = f"safelight-{os.getuid()}-{sha256(os.fsencode(data_dir.absolute())).hexdigest()[:16]}"
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if runtime and Path(runtime).is_dir() and len(path := os.fsencode(Path(runtime, name, SOCKET_NAME))) < PATH_BYTES:
+        return Path(os.fsdecode(path))
+    return Path("/tmp", name, SOCKET_NAME)  # noqa: S108 - start() makes sure that the folder is this user's alone
 
 
 @dataclass(slots=True, eq=False)
