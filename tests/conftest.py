@@ -13,7 +13,7 @@ import pytest
 from tests.servers import ROOT, KafkaBroker, RedisServer
 
 CORPUS: Final = Path(os.environ.get("SAFELIGHT_CORPUS") or ROOT.parent / "shared" / "data")
-TRAINING_TESTS: Final = Path("unit", "workers", "training")
+TRAINING_TESTS: Final = Path("train")
 _left_out = pytest.StashKey[dict[str, int]]()
 
 

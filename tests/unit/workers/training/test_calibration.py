@@ -1,0 +1,89 @@
+"""From histograms of unrelated pairs to tables: monotone, measured where there are pairs, extrapolated where not."""
+
+import json
+
+import numpy as np
+import pytest
+
+from shared.core.matching import Calibration
+from workers.training.calibration import (
+    COSINE_BINS,
+    FLOOR,
+    PDQ_BITS,
+    Stratum,
+    best_view,
+    hamming,
+    nearest_turn,
+    survival,
+    tables,
+)
+
+
+def normal_stratum(spread: float, pairs: int = 1_000_000, seed: int = 0) -> Stratum:
+    rng = np.random.default_rng(seed)
+    stratum = Stratum.empty()
+    cosines = np.clip(rng.normal(0.1, spread, (1, pairs)), -1, 1).astype(np.float32)
+    distances = np.clip(rng.normal(120, 8, (1, pairs)), 0, PDQ_BITS).astype(np.int16)
+    every = np.ones((1, pairs), bool)
+    stratum.add(cosines, distances, every, every)
+    return stratum
+
+
+def test_the_measured_part_is_the_share_of_pairs() -> None:
+    counts = np.array([900, 60, 40, 0])
+    curve, start = survival(counts)
+    assert curve[:3] == pytest.approx(np.log10([1.0, 0.1, 0.04]))
+    assert start == pytest.approx(np.log10(0.04))
+
+
+def test_the_tail_goes_on_falling() -> None:
+    curve, start = survival(normal_stratum(0.1).cosine)
+    beyond = curve[curve < start]
+    assert (np.diff(beyond) <= 0).all()
+    assert beyond.min() == FLOOR
+
+
+def test_the_extrapolation_errs_on_the_safe_side() -> None:
+    """A normal tail falls faster than the exponential one: at 6 sigma the table promises less than the truth."""
+    curve, _ = survival(normal_stratum(0.1).cosine)
+    at_six_sigma = round((0.1 + 6 * 0.1 + 1) / 2 * COSINE_BINS)
+    assert curve[at_six_sigma] > -9.01
+
+
+def test_the_worst_stratum_sets_the_bar() -> None:
+    narrow, wide = normal_stratum(0.05), normal_stratum(0.15)
+    together = Calibration.from_json(json.dumps(tables({"narrow": narrow, "wide": wide})))
+    alone = Calibration.from_json(json.dumps(tables({"wide": wide})))
+    assert together.cosine_log10(0.6) == pytest.approx(alone.cosine_log10(0.6))
+
+
+def test_the_tables_load_as_the_product_reads_them() -> None:
+    stratum = normal_stratum(0.1)
+    calibration = Calibration.from_json(json.dumps(tables({"only": stratum})))
+    assert calibration.pairs == 1_000_000
+    assert calibration.cosine_log10(0.9) < calibration.cosine_log10(0.3)
+    assert calibration.pdq_log10(10) < calibration.pdq_log10(100)
+
+
+def test_pairs_that_are_the_same_thing_do_not_count() -> None:
+    stratum = Stratum.empty()
+    every = np.ones((2, 2), bool)
+    stratum.add(np.eye(2, dtype=np.float32), np.zeros((2, 2), np.int16), ~np.eye(2, dtype=bool), every)
+    assert stratum.cosine.sum() == 2
+    assert stratum.cosine[-1] == 0
+
+
+def test_hamming_counts_bits() -> None:
+    first = np.array([[0xFF, 0x00]], np.uint8)
+    second = np.array([[0xFF, 0x00], [0x0F, 0x01]], np.uint8)
+    assert hamming(first, second).tolist() == [[0, 5]]
+
+
+def test_the_nearest_turn_counts() -> None:
+    variants = np.array([[[0xFF], [0x0F]]], np.uint8)
+    assert nearest_turn(variants, np.array([[0x0F]], np.uint8)).tolist() == [[0]]
+
+
+def test_the_best_view_counts() -> None:
+    views = np.array([[[1.0, 0.0], [0.0, 1.0]]], np.float32)
+    assert best_view(np.array([[0.6, 0.8]], np.float32), views)[0].tolist() == pytest.approx([0.8])

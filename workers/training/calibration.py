@@ -1,0 +1,218 @@
+"""From an encoder and its specimens to `calibration.json`: how probable a false match is at a cosine or a PDQ distance.
+
+For every stratum of unrelated pairs the survival function of the evidence is measured; the table holds, at each value,
+the largest over the strata, so that look-alikes set the bar and not the easy mass of all pairs. Past the last
+`TAIL_COUNT` pairs the curve goes on as an exponential tail fitted to its last decade and a half: log10 survival of
+these tails falls ever faster, so a straight line errs on the safe side. Pairs that are the same thing are left out:
+photographs whose clean pictures are within `SAME_PDQ` bits under some turn, and bursts of one object (`BURSTS`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from workers.training.dataset import DRAWN
+from workers.training.specimens import Specimens, load
+
+COSINE_BINS: Final = 2000
+PDQ_BITS: Final = 256
+# Random pictures differ in 128 bits; held-out pairs under 60 were looked at before and are the same scene.
+SAME_PDQ: Final = 60
+# One object photographed in bursts or one template filled in: a pair inside these is often a true copy.
+BURSTS: Final = ("photos/grocery", "photos/trashnet", "photos/aerial_rsscn7", "classes/synthetic", "classes/documents")
+TAIL_COUNT: Final = 20
+FIT_DECADES: Final = 1.5
+FLOOR: Final = -12.0
+CHUNK: Final = 512
+
+type Vectors = NDArray[np.float32]
+type Counts = NDArray[np.int64]
+type Curve = NDArray[np.float64]
+
+
+def embed(model: Path, pixels: NDArray[np.uint8], batch: int = 32) -> Vectors:
+    """N x 96 x 96 x 3 uint8 to N x 512, as the product feeds the file."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    parts = [
+        session.run(["z"], {"x": pixels[at : at + batch].astype(np.float32).transpose(0, 3, 1, 2)})[0]
+        for at in range(0, len(pixels), batch)
+    ]
+    return np.asarray(np.concatenate(parts), np.float32)
+
+
+def hamming(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """A x B distances of A x 32 and B x 32 packed bits."""
+    left = np.unpackbits(first, axis=1).astype(np.float32)
+    right = np.unpackbits(second, axis=1).astype(np.float32)
+    return np.asarray(left.sum(axis=1)[:, None] + right.sum(axis=1)[None] - 2 * left @ right.T, np.int16)
+
+
+def nearest_turn(variants: NDArray[np.uint8], hashes: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """A x B smallest distances over the 8 dihedral variants of A x 8 x 32 against B x 32."""
+    result = hamming(variants[:, 0], hashes)
+    for turn in range(1, variants.shape[1]):
+        np.minimum(result, hamming(variants[:, turn], hashes), out=result)
+    return result
+
+
+@dataclass(slots=True)
+class Stratum:
+    """Histograms of the unrelated pairs of one kind: cosine in bins of .001 over -1..1, PDQ distance in bits."""
+
+    cosine: Counts
+    pdq: Counts
+
+    @classmethod
+    def empty(cls) -> Stratum:
+        """No pairs yet."""
+        return cls(np.zeros(COSINE_BINS + 1, np.int64), np.zeros(PDQ_BITS + 1, np.int64))
+
+    def add(
+        self, cosines: Vectors, distances: NDArray[np.int16], distinct: NDArray[np.bool_], wanted: NDArray[np.bool_]
+    ) -> None:
+        """Counts the pairs that are wanted and distinct."""
+        places = np.clip((cosines[wanted & distinct] + 1) / 2 * COSINE_BINS, 0, COSINE_BINS).astype(np.int64)
+        self.cosine += np.bincount(places, minlength=COSINE_BINS + 1)
+        self.pdq += np.bincount(distances[wanted & distinct], minlength=PDQ_BITS + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """Vectors of the specimens: N x 512 clean and edited queries, R x V x 512 enrolled views."""
+
+    clean: Vectors
+    edited: Vectors
+    views: Vectors
+
+
+def embed_all(model: Path, specimens: Specimens) -> Embedded:
+    """Everything that calibration compares, through the ONNX file."""
+    references, views = specimens.views.shape[:2]
+    squares = specimens.views.reshape(-1, *specimens.views.shape[2:])
+    return Embedded(
+        clean=embed(model, specimens.clean),
+        edited=embed(model, specimens.edited),
+        views=embed(model, squares).reshape(references, views, -1),
+    )
+
+
+def best_view(queries: Vectors, views: Vectors) -> Vectors:
+    """A x R: the cosine of each query with the closest view of each reference."""
+    result = queries @ views[:, 0].T
+    for view in range(1, views.shape[1]):
+        np.maximum(result, queries @ views[:, view].T, out=result)
+    return result
+
+
+def measure(specimens: Specimens, vectors: Embedded) -> dict[str, Stratum]:
+    """The strata: same drawn family, other drawings, look-alike photographs, other photographs."""
+    strata = {name: Stratum.empty() for name in ("drawn_same_family", "drawn_other", "photo_look_alike", "photo_other")}
+    drawn = specimens.source == DRAWN
+    burst = np.isin(specimens.source, BURSTS)
+    group, source = specimens.group[specimens.rows], specimens.source[specimens.rows]
+    reference_drawn, reference_burst = drawn[specimens.rows], burst[specimens.rows]
+    for rows in _chunks(len(drawn)):
+        same_group = specimens.group[rows, None] == group[None]
+        same_source = specimens.source[rows, None] == source[None]
+        itself = np.arange(rows.start, rows.stop)[:, None] == specimens.rows[None]
+        both_drawn, any_drawn = drawn[rows, None] & reference_drawn[None], drawn[rows, None] | reference_drawn[None]
+        apart = nearest_turn(specimens.turned_pdq[rows], specimens.reference_pdq) > SAME_PDQ
+        distinct = (apart | any_drawn) & ~itself
+        kinds = {
+            "drawn_same_family": both_drawn & same_group,
+            "drawn_other": any_drawn & ~(both_drawn & same_group),
+            "photo_look_alike": ~drawn[rows, None] & same_group & ~reference_burst[None],
+            "photo_other": ~any_drawn & ~same_source,
+        }
+        for queries, variants in ((vectors.clean, specimens.turned_pdq), (vectors.edited, specimens.edited_pdq)):
+            cosines = best_view(queries[rows], vectors.views)
+            distances = nearest_turn(variants[rows], specimens.reference_pdq)
+            for name, wanted in kinds.items():
+                strata[name].add(cosines, distances, distinct, wanted)
+    return strata
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    for at in range(0, count, CHUNK):
+        yield slice(at, min(at + CHUNK, count))
+
+
+def survival(counts: Counts) -> tuple[Curve, float]:
+    """(log10 P(at least this bin), log10 p where extrapolation begins); the histogram's upper end is the rare one."""
+    total = int(counts.sum())
+    above = np.cumsum(counts[::-1])[::-1].astype(np.float64)
+    measured = above >= TAIL_COUNT
+    curve = np.full(len(counts), FLOOR)
+    curve[measured] = np.log10(above[measured] / total)
+    last = int(np.flatnonzero(measured)[-1])
+    start = float(curve[last])
+    inside = np.flatnonzero(measured & (curve <= start + FIT_DECADES))
+    slope = min(-1e-9, float(np.polyfit(inside, curve[inside], 1)[0])) if len(inside) > 2 else -1.0
+    beyond = np.arange(last + 1, len(counts))
+    curve[beyond] = np.maximum(FLOOR, start + slope * (beyond - last))
+    return curve, start
+
+
+def tables(strata: Mapping[str, Stratum]) -> dict[str, Any]:
+    """The content of `calibration.json` but for the encoder's names."""
+    cosine = {name: survival(stratum.cosine) for name, stratum in strata.items()}
+    pdq = {name: survival(stratum.pdq[::-1]) for name, stratum in strata.items()}
+    worst_cosine = np.minimum.accumulate(np.max([curve for curve, _ in cosine.values()], axis=0))
+    worst_pdq = np.minimum.accumulate(np.max([curve for curve, _ in pdq.values()], axis=0))[::-1]
+    centres = np.arange(COSINE_BINS + 1) / COSINE_BINS * 2 - 1
+    return {
+        "cosine": [
+            [round(float(c), 3), round(float(p), 3)] for c, p in list(zip(centres, worst_cosine, strict=True))[1000::5]
+        ],
+        "pdq": [[d, round(float(p), 3)] for d, p in enumerate(worst_pdq[: PDQ_BITS // 2 + 1])],
+        "fusion": "log10 p_pair = min(cosine, pdq) + log10 2",
+        "pairs": sum(int(stratum.cosine.sum()) for stratum in strata.values()),
+        "extrapolated_below_log10_p": {
+            "cosine": round(max(start for _, start in cosine.values()), 3),
+            "pdq": round(max(start for _, start in pdq.values()), 3),
+        },
+        "strata": {
+            name: {"pairs": int(stratum.cosine.sum()), "cosine_at_log10_p": _points(cosine[name][0], centres)}
+            for name, stratum in strata.items()
+        },
+    }
+
+
+def _points(curve: Curve, centres: Curve) -> dict[str, float]:
+    return {
+        str(p): round(float(centres[min(int((curve > p).sum()), len(centres) - 1)]), 3) for p in (-2, -3, -4, -5, -6)
+    }
+
+
+def calibrate(model: Path, specimens: Specimens, encoder: str) -> dict[str, Any]:
+    """The whole of `calibration.json` for one ONNX file."""
+    strata = measure(specimens, embed_all(model, specimens))
+    head = {"version": 1, "encoder": encoder, "encoder_sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
+    return {**head, **tables(strata)}
+
+
+def main() -> None:
+    """Command line: calibration.json beside the model."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("specimens", type=Path, help="written by workers.training.specimens")
+    arguments = parser.parse_args()
+    folder = arguments.model.parent
+    result = calibrate(arguments.model, load(arguments.specimens), folder.name)
+    (folder / "calibration.json").write_text(json.dumps(result, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    main()
