@@ -244,6 +244,7 @@ def _join(base: Path, path: Path) -> Path:
 def masked(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain values with secrets masked, for ``config show``."""
     values = settings.model_dump(mode="json")
-    values["store"] = re.sub(r"(?<=://)([^/@]*):([^/@]*)@", r"\1:***@", settings.store)
+    store = re.sub(r"(?<=://)([^/:]*):([^/]*)@", r"\1:***@", settings.store)
+    values["store"] = re.sub(r"(?<=[?&]password=)[^&]*", "***", store)
     values["kafka"] = {key: "***" if _SECRET_KEY.search(key) else value for key, value in settings.kafka.items()}
     return values

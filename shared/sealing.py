@@ -7,9 +7,11 @@ correlation id, a blob's name), so that a value cannot be moved to another quest
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import secrets
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -67,25 +69,40 @@ def _derive(secret: bytes, purpose: bytes) -> bytes:
 
 
 def load_or_create_key(path: Path) -> bytes:
-    """Return the secret in ``path`` (64 hexadecimal digits), made with mode 0600 where there is none.
+    """Return the secret in ``path`` (64 hexadecimal digits), made where there is none.  Raises ConfigError."""
+    text = secret_in_file(path, lambda: secrets.token_hex(KEY_BYTES))
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise ConfigError(f"cannot read the key in {path}: {error}") from error
+
+
+def secret_in_file(path: Path, make: Callable[[], str]) -> str:
+    """Return the secret text in ``path``, made with mode 0600 where there is none.  Raises ConfigError.
 
     Several roles may start at once on a new machine: the file is linked into place whole, and the first one wins.
     """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        candidate = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(candidate, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        if not path.exists():
+            _link_into_place(path, make())
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read or make the secret in {path}: {error}") from error
+    if not text:
+        raise ConfigError(f"{path} is empty: remove it, and a new secret is made")
+    return text
+
+
+def _link_into_place(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    candidate = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(candidate, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(candidate, path)
-        except FileExistsError:
-            pass
-        finally:
-            candidate.unlink()
-    try:
-        return bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the key in {path}: {error}") from error
+    finally:
+        candidate.unlink()

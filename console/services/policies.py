@@ -11,6 +11,7 @@ from io import StringIO
 from typing import Any, Final
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from shared.core.policy import Policy
 from shared.core.policy_file import (
@@ -67,14 +68,8 @@ class PolicyBook:
         return _dump({"policies": [document["policies"][_index(document, name)]]})
 
     async def delete(self, name: str) -> int:
-        """Remove one policy; raises UsageError for an unknown name."""
-
-        def without(text: str) -> str:
-            document = _load(text)
-            del document["policies"][_index(document, name)]
-            return _dump(document)
-
-        return await self._write(without)
+        """Remove one policy and the comment above it; raises UsageError for an unknown name."""
+        return await self._write(lambda text: _without(text, name))
 
     async def _write(self, change: Callable[[str], str]) -> int:
         for _ in range(WRITE_ATTEMPTS):
@@ -85,6 +80,47 @@ class PolicyBook:
             if version is not None:
                 return version
         raise StoreError("the policies are being changed by others at the same time; try again")
+
+
+def _without(text: str, name: str) -> str:
+    """Return the document less one policy, every other line as it was written where that can be."""
+    document = _load(text)
+    index = _index(document, name)
+    starts = [document["policies"].lc.item(number)[0] for number in range(len(document["policies"]))]
+    del document["policies"][index]
+    if not document["policies"]:
+        return EMPTY  # an empty block list with a comment is dumped as what is no YAML
+    cut = _cut(text.splitlines(keepends=True), starts, index)
+    try:
+        if _load(cut) == document:
+            return cut
+    except YAMLError:
+        pass  # an anchor has gone, or the list is written in one line
+    dumped = _dump(document)
+    parse(dumped)
+    return dumped
+
+
+def _cut(lines: list[str], starts: list[int], index: int) -> str:
+    """Leave out an item of a block list, given the line each begins at, with the comment right above it."""
+    begin = _with_comment(lines, starts[index])
+    if index + 1 < len(starts):
+        end = _with_comment(lines, starts[index + 1])
+    else:
+        end = len(lines)
+        while lines[end - 1].strip() == "" or _is_comment(lines[end - 1]):
+            end -= 1
+    return "".join(lines[:begin] + lines[end:])
+
+
+def _with_comment(lines: list[str], start: int) -> int:
+    while start > 0 and _is_comment(lines[start - 1]):
+        start -= 1
+    return start
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
 
 
 def _load(text: str) -> Any:

@@ -7,13 +7,14 @@ hold the loop that inspects traffic.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
-from shared.adapters.addresses import listen_error, split_address
+from shared.adapters.addresses import join_address, listen_error, split_address
 from shared.errors import ConfigError
 
 EXPOSITION_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -35,7 +36,7 @@ class StatusServer:
     def __init__(self, listen: str, source: StatusSource) -> None:
         host, port = split_address(listen)
         try:
-            self._server = _Server((host, port), _handler(source))
+            self._server = (_ServerV6 if ":" in host else _Server)((host, port), _handler(source))
         except OSError as error:
             raise ConfigError(listen_error("metrics.listen", listen, error)) from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="status", daemon=True)
@@ -43,8 +44,7 @@ class StatusServer:
     @property
     def address(self) -> str:
         """The address that was bound."""
-        host, port = self._server.server_address[:2]
-        return f"{host!s}:{port}"
+        return join_address(*self._server.server_address[:2])
 
     def start(self) -> None:
         """Begin to answer."""
@@ -62,6 +62,10 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     # SO_REUSEADDR lets a restarted role bind at once; a port that is really in use still fails.
     allow_reuse_address = True
+
+
+class _ServerV6(_Server):
+    address_family = socket.AF_INET6
 
 
 def _handler(source: StatusSource) -> type[BaseHTTPRequestHandler]:
