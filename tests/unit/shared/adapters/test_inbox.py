@@ -25,14 +25,13 @@ async def test_the_oldest_is_dropped_when_it_is_full() -> None:
 
 async def test_a_reader_wakes_for_an_item_and_for_the_end() -> None:
     inbox: Inbox[int] = Inbox(10)
-
-    async def read() -> list[int]:
-        return [item async for item in inbox]
-
-    async with asyncio.TaskGroup() as group:
-        reading = group.create_task(read())
-        group.create_task(_feed(inbox))
-    assert reading.result() == [7, 8]
+    iterator = aiter(inbox)
+    loop = asyncio.get_running_loop()
+    for item in (7, 8):
+        loop.call_soon(inbox.put, item)
+        assert await anext(iterator) == item
+    loop.call_soon(inbox.close)
+    assert await anext(iterator, None) is None
 
 
 async def test_wait_tells_whether_something_came() -> None:
@@ -42,11 +41,3 @@ async def test_wait_tells_whether_something_came() -> None:
     assert await inbox.wait(0)
     inbox.clear()
     assert inbox.take(1) == ()
-
-
-async def _feed(inbox: Inbox[int]) -> None:
-    for item in (7, 8):
-        await asyncio.sleep(0)
-        inbox.put(item)
-    await asyncio.sleep(0)
-    inbox.close()

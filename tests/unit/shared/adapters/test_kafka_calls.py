@@ -24,7 +24,10 @@ async def swallow_cancellation(release: asyncio.Event) -> None:
 
 
 async def test_a_result_comes_through() -> None:
-    assert await bounded(asyncio.sleep(0, "result"), 1, "it failed") == "result"
+    async def call() -> str:
+        return "result"
+
+    assert await bounded(call(), 1, "it failed") == "result"
 
 
 async def test_a_call_that_swallows_its_cancellation_is_left_behind() -> None:
@@ -36,17 +39,17 @@ async def test_a_call_that_swallows_its_cancellation_is_left_behind() -> None:
 
 
 async def test_a_cancelled_caller_cancels_the_call() -> None:
-    ended = asyncio.Event()
+    began, ended = asyncio.Event(), asyncio.Event()
 
     async def call() -> None:
+        began.set()
         try:
             await asyncio.Event().wait()
         finally:
             ended.set()
 
     caller = asyncio.get_running_loop().create_task(bounded(call(), 60, "it failed"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await began.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
