@@ -20,14 +20,13 @@ class Breaker:
         self._failures = 0
         self._next_probe = 0.0
 
-    @property
     def is_open(self) -> bool:
-        """Whether waiting is in vain."""
+        """Tell whether waiting is in vain."""
         return self._failures >= self._limit
 
     def admits(self, now: float) -> bool:
         """Tell whether to ask; a probe that is admitted puts off the next one."""
-        if not self.is_open:
+        if not self.is_open():
             return True
         if now < self._next_probe:
             return False

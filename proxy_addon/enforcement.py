@@ -68,8 +68,25 @@ class Enforcement:
         ``too_late``: the transfer has passed already, so the alerts say that nothing was enforced.
         """
         enforced = Action.ALLOW if too_late else decision.action
+        alerts = await self._failsafe.guard(
+            "record", lambda: self._alerts(case, decision, judgements, enforced), lambda: ()
+        )
+        if alerts:
+            await self._failsafe.guard("outbox", lambda: self._commit(alerts), lambda: None)
+        if enforced is Action.ALLOW:
+            return None
+        incident = alerts[0].incident if alerts else uuid4().hex
+        return await self._failsafe.guard(
+            "reply",
+            lambda: self._reply(case, decision, incident, judgements),
+            lambda: bare_reply(decision, incident),
+        )
+
+    async def _alerts(
+        self, case: Case, decision: Decision, judgements: Sequence[ImageJudgement], enforced: Action
+    ) -> tuple[Alert, ...]:
         self._count(decision, enforced)
-        alerts = incidents.alerts(
+        return incidents.alerts(
             decision,
             judgements,
             request=case.request,
@@ -78,19 +95,8 @@ class Enforcement:
             time=self._clock.wall(),
             new_id=lambda: uuid4().hex,
         )
-        if alerts:
-            await self._failsafe.guard("outbox", lambda: self._record(alerts), lambda: None)
-        if enforced is Action.ALLOW:
-            return None
-        incident = alerts[0].incident if alerts else uuid4().hex
-        size = incidents.image_size(decision, judgements)
-        return await self._failsafe.guard(
-            "reply",
-            lambda: self._reply(case, decision, incident, size),
-            lambda: bare_reply(decision, incident),
-        )
 
-    async def _record(self, alerts: Sequence[Alert]) -> None:
+    async def _commit(self, alerts: Sequence[Alert]) -> None:
         # Shielded: the thread that writes goes on anyway, and what it has written must be counted.
         commit = asyncio.get_running_loop().create_task(_commit(self._recorder, alerts))
         done, _ = await asyncio.wait({commit}, timeout=COMMIT_SECONDS)
@@ -99,7 +105,10 @@ class Enforcement:
             raise TimeoutError(f"the outbox did not commit within {COMMIT_SECONDS} s")
         commit.result()
 
-    async def _reply(self, case: Case, decision: Decision, incident: str, size: tuple[int, int] | None) -> Reply:
+    async def _reply(
+        self, case: Case, decision: Decision, incident: str, judgements: Sequence[ImageJudgement]
+    ) -> Reply:
+        size = incidents.image_size(decision, judgements)
         arguments = (case.request, decision, incident, case.context.activity, size)
         if size is not None and size[0] * size[1] > LARGE_PLACEHOLDER:
             return await asyncio.to_thread(self._block_reply, *arguments)

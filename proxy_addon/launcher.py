@@ -154,7 +154,7 @@ class _Proxy:
             _log.warning("%d flows did not end and are cut off", self._addon.in_flight)
         await self._engine.close()
         await self._background.finish(CLOSE_SECONDS)
-        await until(lambda: self._outbox.is_empty, FORWARD_SECONDS)
+        await until(self._outbox.is_empty, FORWARD_SECONDS)
 
     async def _close(self) -> None:
         await at_most(CLOSE_SECONDS, "ending the questions", self._gateway.close())

@@ -77,9 +77,8 @@ class Outbox:
         self._news = asyncio.Event()
         self._waiting = 0
 
-    @property
     def is_empty(self) -> bool:
-        """Whether all alerts are in the log."""
+        """Tell whether all alerts are in the log."""
         return self._waiting == 0
 
     async def start(self) -> None:

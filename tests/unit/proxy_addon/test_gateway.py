@@ -1,0 +1,237 @@
+"""Questions and answers: matched, bounded in time, and never somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from proxy_addon.breaker import Breaker
+from proxy_addon.gateway import BLOB_PREFIX, CLAIM_CHECK_BYTES, Gateway
+from shared import codec
+from shared.errors import BusError
+from shared.sealing import Sealer
+from shared.telemetry import Metrics
+from shared.types import BusMessage, InspectionReply, InspectionRequest, Part, UninspectedReason
+from tests.factories import make_verdict
+from tests.memory_store import MemoryStore
+
+SEALER = Sealer(bytes(32))
+FAR = 1e9
+
+
+class ManualClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return 1_800_000_000.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    request: InspectionRequest
+    message: BusMessage
+
+
+class WorkerBus:
+    """A bus with the worker at its other end: ``answer`` makes the replies to a question."""
+
+    def __init__(self, answer: Callable[[Asked], list[BusMessage]]) -> None:
+        self.answer = answer
+        self.asked: list[Asked] = []
+        self.was_asked = asyncio.Event()
+        self.up = True
+        self._replies: asyncio.Queue[BusMessage] = asyncio.Queue()
+
+    async def start(self, instance: int) -> None:
+        return
+
+    async def ask(self, message: BusMessage) -> None:
+        if not self.up:
+            raise BusError("no broker")
+        asked = Asked(codec.decode_request(SEALER.open(message.value, message.correlation_id)), message)
+        self.asked.append(asked)
+        self.was_asked.set()
+        for reply in self.answer(asked):
+            self._replies.put_nowait(reply)
+
+    async def replies(self) -> AsyncIterator[BusMessage]:
+        while True:
+            yield await self._replies.get()
+
+    def connected(self) -> bool:
+        return self.up
+
+    async def stop(self) -> None:
+        return
+
+
+def make_part(data: bytes = b"an image", locator: str = "body") -> Part:
+    digest = hashlib.sha256(data).hexdigest()
+    return Part(data=data, media_type="image/png", locator=locator, sha256=digest, name="a.png")
+
+
+def make_reply(asked: Asked, **overrides: Any) -> BusMessage:
+    """Return the right answer, fields of the reply overridden."""
+    request = asked.request
+    right = InspectionReply(id=request.id, sha256=request.sha256, verdict=make_verdict(sha256=request.sha256))
+    value = SEALER.seal(codec.encode_reply(replace(right, **overrides)), request.id)
+    return BusMessage(key=asked.message.key, value=value, correlation_id=request.id, partition=request.reply_to)
+
+
+@dataclass
+class World:
+    bus: WorkerBus
+    store: MemoryStore
+    clock: ManualClock
+    metrics: Metrics
+    gateway: Gateway
+
+    def orphans(self, cause: str) -> float:
+        return self.metrics.value("safelight_proxy_orphan_replies_total", cause=cause)
+
+
+@asynccontextmanager
+async def world(answer: Callable[[Asked], list[BusMessage]]) -> AsyncIterator[World]:
+    bus, store, clock, metrics = WorkerBus(answer), MemoryStore(), ManualClock(), Metrics()
+    gateway = Gateway(bus, store, SEALER, clock, metrics, instance=7, breaker=Breaker(failures=2, probe_after=1.0))
+    running = asyncio.get_running_loop().create_task(gateway.run())
+    try:
+        yield World(bus, store, clock, metrics, gateway)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await gateway.close()
+
+
+async def test_a_verdict_for_every_part_in_order() -> None:
+    parts = [make_part(b"one", "a"), make_part(b"two", "b"), make_part(b"one", "c")]
+    async with world(lambda asked: [make_reply(asked)]) as w:
+        judgements = await w.gateway.verdicts(parts, FAR)
+    assert [each.locator for each in judgements] == ["a", "b", "c"]
+    assert [each.verdict and each.verdict.sha256 for each in judgements] == [part.sha256 for part in parts]
+    assert [each.size for each in judgements] == [3, 3, 3]
+    assert len(w.bus.asked) == 2  # the same image is asked for once
+    assert w.gateway.pending == 0
+
+
+async def test_what_a_question_says() -> None:
+    part = make_part()
+    async with world(lambda asked: [make_reply(asked)]) as w:
+        await w.gateway.verdicts([part], w.clock.now + 1.5)
+    (asked,) = w.bus.asked
+    assert asked.request == InspectionRequest(
+        id=asked.message.correlation_id,
+        sha256=part.sha256,
+        budget_ms=1500,
+        sent_at=w.clock.wall(),
+        reply_to=7,
+        payload=part.data,
+    )
+    assert asked.message.key == bytes.fromhex(part.sha256)
+    assert asked.message.partition == 7
+    assert part.data not in asked.message.value
+
+
+async def test_large_images_go_by_claim_check() -> None:
+    data = bytes(CLAIM_CHECK_BYTES)
+    async with world(lambda asked: [make_reply(asked)]) as w:
+        (judgement,) = await w.gateway.verdicts([make_part(data)], FAR)
+    (asked,) = w.bus.asked
+    assert judgement.verdict is not None
+    assert (asked.request.payload, asked.request.blob) == (None, BLOB_PREFIX + asked.request.id)
+    assert SEALER.open(w.store.blobs[BLOB_PREFIX + asked.request.id], asked.request.id) == data
+    assert len(asked.message.value) < 1024
+
+
+async def test_an_inline_message_is_never_larger_than_the_limit() -> None:
+    async with world(lambda asked: [make_reply(asked)]) as w:
+        for size in range(CLAIM_CHECK_BYTES - 700, CLAIM_CHECK_BYTES, 100):
+            await w.gateway.verdicts([make_part(bytes(size))], FAR)
+    assert max(len(asked.message.value) for asked in w.bus.asked) <= CLAIM_CHECK_BYTES
+
+
+@pytest.mark.error_logs("a verdict was dropped")
+@pytest.mark.parametrize(
+    ("cause", "forge"),
+    [
+        ("mismatch", lambda asked: make_reply(asked, id="0" * 32)),
+        ("mismatch", lambda asked: make_reply(asked, sha256="0" * 64)),
+        ("mismatch", lambda asked: make_reply(asked, verdict=make_verdict(sha256="0" * 64))),
+        ("integrity", lambda asked: replace(make_reply(asked), value=b"forged" * 20)),
+        ("wire", lambda asked: replace(make_reply(asked), value=SEALER.seal(b"\xffjunk", asked.request.id))),
+        ("late", lambda asked: replace(make_reply(asked), correlation_id="f" * 32)),
+    ],
+)
+async def test_only_the_answer_to_the_question_counts(cause: str, forge: Callable[[Asked], BusMessage]) -> None:
+    async with world(lambda asked: [forge(asked), make_reply(asked), make_reply(asked)]) as w:
+        (judgement,) = await w.gateway.verdicts([make_part()], FAR)
+        assert judgement.verdict is not None
+        assert w.orphans(cause) >= 1
+
+
+async def test_no_answer_by_the_deadline() -> None:
+    async with world(lambda _: []) as w:
+        (judgement,) = await w.gateway.verdicts([make_part()], w.clock.now + 0.02)
+        assert (judgement.verdict, judgement.uninspected) == (None, UninspectedReason.TIMEOUT)
+        assert w.gateway.pending == 0
+        assert w.metrics.value("safelight_proxy_pending_requests") == 0
+
+
+async def test_after_the_deadline_nothing_is_asked() -> None:
+    async with world(lambda asked: [make_reply(asked)]) as w:
+        (judgement,) = await w.gateway.verdicts([make_part()], w.clock.now)
+    assert judgement.uninspected is UninspectedReason.TIMEOUT
+    assert w.bus.asked == []
+
+
+async def test_a_bus_that_is_down_is_not_waited_for() -> None:
+    async with world(lambda asked: [make_reply(asked)]) as w:
+        w.bus.up = False
+        for _ in range(3):
+            (judgement,) = await w.gateway.verdicts([make_part()], FAR)
+            assert judgement.uninspected is UninspectedReason.TIMEOUT
+        assert w.metrics.value("safelight_bus_errors_total", operation="ask") == 2  # the third was not even tried
+        w.bus.up = True
+        assert (await w.gateway.verdicts([make_part()], FAR))[0].verdict is None
+        w.clock.now += 1.0
+        assert (await w.gateway.verdicts([make_part()], FAR))[0].verdict is not None
+        assert (await w.gateway.verdicts([make_part()], FAR))[0].verdict is not None
+
+
+async def test_a_store_that_is_down_fails_large_images_only() -> None:
+    async with world(lambda asked: [make_reply(asked)]) as w:
+        w.store.down = True
+        large, small = make_part(bytes(CLAIM_CHECK_BYTES)), make_part()
+        judgements = await w.gateway.verdicts([large, small], FAR)
+    assert [each.verdict is None for each in judgements] == [True, False]
+
+
+@pytest.mark.error_logs("cannot ask for a verdict")
+async def test_an_unforeseen_error_is_an_answer_too() -> None:
+    def broken(_: Asked) -> list[BusMessage]:
+        raise RuntimeError("a bug")
+
+    async with world(broken) as w:
+        (judgement,) = await w.gateway.verdicts([make_part()], FAR)
+    assert judgement.uninspected is UninspectedReason.TIMEOUT
+
+
+async def test_a_cancelled_question_leaves_nothing() -> None:
+    async with world(lambda _: []) as w:
+        asking = asyncio.get_running_loop().create_task(w.gateway.verdicts([make_part()], FAR))
+        await w.bus.was_asked.wait()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert w.gateway.pending == 0

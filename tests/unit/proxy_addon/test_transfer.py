@@ -1,0 +1,242 @@
+"""One transfer: ruled on its head, judged on its body, and by on_uninspected where anything breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from proxy_addon.responses import Reply
+from proxy_addon.transfer import PASS, Ruling, Treatment
+from shared.core.policy import OnUninspected, Policy, Selectors
+from shared.extract.pipeline import Extraction, Limits
+from shared.types import (
+    Action,
+    Activity,
+    ActivityContext,
+    Actor,
+    Alert,
+    Decision,
+    Direction,
+    HttpHead,
+    HttpMessage,
+    ImageJudgement,
+    Mode,
+    Part,
+    UninspectedReason,
+)
+from tests.factories import make_actor, make_head, make_policy
+from tests.proxies import KnowingJudge, ListRecorder, PlainClassifier, Setup, make_image
+
+BLOCKS = make_policy(on_uninspected=OnUninspected(default=Action.BLOCK))
+ALLOWS = make_policy(on_uninspected=OnUninspected(default=Action.ALLOW))
+MONITORS = make_policy(mode=Mode.MONITOR)
+ABOUT_UPLOADS = make_policy(name="no-uploads", images=None, when=Selectors(activities=frozenset({Activity.UPLOAD})))
+ABOUT_DOWNLOADS = make_policy(
+    name="no-downloads", images=None, when=Selectors(activities=frozenset({Activity.DOWNLOAD}))
+)
+
+
+def make_message(body: bytes) -> HttpMessage:
+    return HttpMessage(head=make_head(), body=body, direction=Direction.OUTBOUND)
+
+
+async def rule(setup: Setup, **overrides: Any) -> Ruling:
+    head = make_head(**overrides)
+    return await setup.transfers().request_head(lambda: (head, make_actor()))
+
+
+async def upload(setup: Setup, body: bytes) -> Reply | None:
+    """Take a request through both stages; return the answer in the origin's place."""
+    ruling = await rule(setup)
+    if ruling.reply is not None or ruling.case is None:
+        return ruling.reply
+    return await setup.transfers().body(ruling.case, lambda: make_message(body))
+
+
+async def test_without_policies_not_even_the_head_is_read() -> None:
+    def unread() -> tuple[HttpHead, Actor]:
+        raise AssertionError("read")
+
+    assert await Setup().transfers().request_head(unread) is PASS
+    assert await Setup().transfers().response_head(unread, make_head) is PASS
+
+
+@pytest.mark.parametrize(
+    ("policy", "head", "treatment"),
+    [
+        (BLOCKS, {}, Treatment.HOLD),
+        (MONITORS, {}, Treatment.COPY),
+        (BLOCKS, {"headers": (("content-type", "video/mp4"),)}, Treatment.TEE),
+        (BLOCKS, {"headers": (("content-length", "0"),)}, Treatment.STREAM),
+        (BLOCKS, {"headers": (("content-length", "1048576"),)}, Treatment.HOLD),
+        (make_policy(when=Selectors(hosts=("other.example",))), {}, Treatment.STREAM),
+    ],
+)
+async def test_the_head_says_how_the_body_is_treated(
+    policy: Policy, head: dict[str, Any], treatment: Treatment
+) -> None:
+    ruling = await rule(Setup(policies=[policy]), **head)
+    assert (ruling.treatment, ruling.reply) == (treatment, None)
+
+
+@pytest.mark.parametrize(("policy", "blocked"), [(BLOCKS, True), (ALLOWS, False)])
+async def test_a_body_that_is_declared_too_large(policy: Policy, blocked: bool) -> None:
+    setup = Setup(policies=[policy])
+    ruling = await rule(setup, headers=(("content-length", "1048577"),))
+    assert (ruling.reply is not None, ruling.treatment) == (blocked, Treatment.STREAM)
+    (alert,) = setup.recorder.alerts
+    assert alert.finding.reason.startswith("too_large")
+    assert setup.metrics.value("safelight_proxy_uninspected_total", reason="too_large") == 1
+
+
+async def test_policies_about_the_transfer_are_decided_on_the_head() -> None:
+    setup = Setup(policies=[ABOUT_UPLOADS, BLOCKS])
+    assert (await rule(setup)).reply is not None
+    assert [alert.finding.policy for alert in setup.recorder.alerts] == ["no-uploads"]
+
+
+async def test_a_download_is_decided_on_the_heads_of_its_request() -> None:
+    setup = Setup(policies=[ABOUT_DOWNLOADS])
+    assert (await rule(setup, method="GET")).reply is not None
+    (alert,) = setup.recorder.alerts
+    assert (alert.context.direction, alert.context.activity) == (Direction.INBOUND, Activity.DOWNLOAD)
+
+
+async def test_a_request_that_only_fetches_is_no_upload() -> None:
+    setup = Setup(policies=[ABOUT_UPLOADS])
+    assert (await rule(setup, method="GET")).reply is None
+    assert setup.recorder.alerts == []
+
+
+async def test_a_transfer_policy_in_monitor_mode_records_and_goes_on() -> None:
+    setup = Setup(policies=[replace(ABOUT_UPLOADS, mode=Mode.MONITOR), BLOCKS])
+    ruling = await rule(setup)
+    assert (ruling.reply, ruling.treatment) == (None, Treatment.HOLD)
+    assert [(alert.finding.policy, alert.enforced) for alert in setup.recorder.alerts] == [("no-uploads", Action.ALLOW)]
+
+
+async def test_both_directions_record_a_policy_once() -> None:
+    setup = Setup(policies=[make_policy(name="everything", images=None, mode=Mode.MONITOR)])
+    await rule(setup)
+    assert len(setup.recorder.alerts) == 1
+
+
+async def test_a_match_is_answered_and_recorded_first() -> None:
+    setup = Setup(policies=[BLOCKS])
+    reply = await upload(setup, make_image(protected=True))
+    (alert,) = setup.recorder.alerts
+    assert reply is not None
+    assert f'incident="{alert.incident}"' in dict(reply.headers)["X-Safelight"]
+    assert await upload(setup, make_image()) is None
+    assert len(setup.recorder.alerts) == 1
+
+
+async def test_a_body_that_has_passed_is_recorded_as_such() -> None:
+    setup = Setup(policies=[MONITORS])
+    case = (await rule(setup)).case
+    assert case is not None
+    await setup.transfers().afterwards(case, make_message(make_image(protected=True)))
+    assert [alert.enforced for alert in setup.recorder.alerts] == [Action.ALLOW]
+
+
+# --- A fault in every stage ------------------------------------------------------------------------------------------
+
+
+class BrokenClassifier(PlainClassifier):
+    def classify(self, head: HttpHead, direction: Direction, actor: Actor) -> ActivityContext:
+        raise RuntimeError("a bug in the classifier")
+
+
+class BrokenJudge(KnowingJudge):
+    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+        raise RuntimeError("a bug in the gateway")
+
+
+class JunkJudge(KnowingJudge):
+    """Returns what ``decide`` cannot work with."""
+
+    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+        return [replace(each, verdict=7) for each in await super().verdicts(parts, deadline)]  # type: ignore[arg-type]
+
+
+class BrokenRecorder(ListRecorder):
+    async def commit(self, alerts: Sequence[Alert]) -> None:
+        raise RuntimeError("a bug in the outbox")
+
+
+def broken_extract(message: HttpMessage, limits: Limits) -> Generator[None, None, Extraction]:
+    yield
+    raise RuntimeError("a bug in the extraction")
+
+
+def broken_reply(
+    request: HttpHead, decision: Decision, incident: str, activity: Activity, size: tuple[int, int] | None
+) -> Reply:
+    raise RuntimeError("a bug in the reply")
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "head": {"classifier": BrokenClassifier()},
+    "extract": {"extract": broken_extract},
+    "gateway": {"judge": BrokenJudge()},
+    "decide": {"judge": JunkJudge()},
+}
+
+
+@pytest.mark.error_logs("stage .* failed")
+@pytest.mark.parametrize("stage", BROKEN)
+@pytest.mark.parametrize(("policy", "blocked"), [(BLOCKS, True), (ALLOWS, False)])
+async def test_a_fault_is_decided_by_on_uninspected(stage: str, policy: Policy, blocked: bool) -> None:
+    setup = Setup(policies=[policy], **BROKEN[stage])
+    reply = await upload(setup, make_image())
+    assert (reply is not None) == blocked
+    (alert,) = setup.recorder.alerts
+    assert (alert.finding.kind, alert.enforced) == ("uninspected", Action.BLOCK if blocked else Action.ALLOW)
+    assert setup.metrics.value("safelight_proxy_uninspected_total", reason=UninspectedReason.DEFAULT) == 1
+
+
+@pytest.mark.error_logs("stage .* failed")
+@pytest.mark.parametrize(("policy", "blocked"), [(BLOCKS, True), (ALLOWS, False)])
+async def test_a_head_that_cannot_be_read(policy: Policy, blocked: bool) -> None:
+    setup = Setup(policies=[policy])
+
+    def unreadable() -> tuple[HttpHead, Actor]:
+        raise RuntimeError("a bug in the conversion")
+
+    ruling = await setup.transfers().request_head(unreadable)
+    assert (ruling.reply is not None) == blocked
+
+
+@pytest.mark.error_logs("stage .* failed")
+async def test_a_transfer_policy_goes_by_on_uninspected_where_the_head_cannot_be_ruled_on() -> None:
+    setup = Setup(policies=[ABOUT_UPLOADS], classifier=BrokenClassifier())
+    assert (await rule(setup)).reply is None  # its on_uninspected allows
+    setup.policies = [replace(ABOUT_UPLOADS, on_uninspected=OnUninspected(default=Action.BLOCK))]
+    assert (await rule(setup)).reply is not None
+
+
+@pytest.mark.error_logs("stage .* failed")
+@pytest.mark.parametrize("policy", [BLOCKS, ALLOWS])
+@pytest.mark.parametrize(("protected", "blocked"), [(True, True), (False, False)])
+async def test_a_fault_after_the_decision_does_not_change_it(policy: Policy, protected: bool, blocked: bool) -> None:
+    for broken in ({"recorder": BrokenRecorder()}, {"reply": broken_reply}):
+        setup = Setup(policies=[policy], **broken)
+        reply = await upload(setup, make_image(protected=protected))
+        assert (reply is not None) == blocked
+        if reply is not None:
+            assert dict(reply.headers)["X-Safelight"].startswith("block; ")
+            assert dict(reply.headers)["Cache-Control"] == "no-store"
+
+
+@pytest.mark.error_logs("stage .* failed")
+@pytest.mark.parametrize(("policy", "blocked"), [(BLOCKS, True), (ALLOWS, False)])
+async def test_uninspected_too_goes_by_on_uninspected_where_it_breaks(policy: Policy, blocked: bool) -> None:
+    setup = Setup(policies=[policy])
+    case = (await rule(setup)).case
+    assert case is not None
+    reason: Any = ["not hashable"]
+    reply = await setup.transfers().uninspected(case, reason, "a bug in the caller")
+    assert (reply is not None) == blocked
