@@ -39,13 +39,15 @@ class KnownDecoder:
         self.deadlines: list[float | None] = []
         self._low_information = low_information
 
-    async def decode(self, data: bytes, *, deadline: float | None = None) -> DecodedImage:
+    async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
         self.decoded.append(data)
         self.deadlines.append(deadline)
         if self.error is not None:
             raise self.error
         info = make_image_info(low_information=self._low_information)
-        return DecodedImage(info=info, pdq=("a" * 64,) * 8, pdq_quality=90, side=SIDE, pixels=bytes(SIDE * SIDE * 3))
+        pixels = bytes(SIDE * SIDE * 3)
+        others = (pixels,) * 3 if views else ()
+        return DecodedImage(info=info, pdq=("a" * 64,) * 8, pdq_quality=90, side=SIDE, pixels=pixels, views=others)
 
 
 class KnownEncoder:
@@ -61,7 +63,7 @@ class KnownEncoder:
         self.batches.append(len(pixels))
         if self.error is not None:
             raise self.error
-        return np.tile(np.float32([0.5, 0.5, 0.5, 0.5]), (len(pixels), 1))
+        return np.full((len(pixels), DIMENSION), 0.5, dtype=np.float32)
 
 
 class KnownIndex:

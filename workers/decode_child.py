@@ -26,10 +26,11 @@ from shared.errors import DecodeError, ErrorCode, SafelightError
 from shared.extract.sniff import sniff
 from shared.types import DecodedImage, ImageInfo
 from workers import sandbox
-from workers.decode_protocol import FORMATS, LENGTH, READY, READY_UNCONFINED, Reply, frame, pack_reply
+from workers.decode_protocol import FORMATS, READY, READY_UNCONFINED, REQUEST, Reply, frame, pack_reply
 from workers.frame_count import count_frames
 from workers.pdq import pdq
 from workers.pixels import CANONICAL_SIDE, SIDEWAYS, canonical, low_information, reducible, squash
+from workers.reference_views import reference_views
 from workers.truncation import cut_off
 
 ITEMS_PER_CHILD: Final = 1000
@@ -50,8 +51,11 @@ class Limits:
     max_pixels: int
 
 
-def decode(data: bytes, limits: Limits) -> DecodedImage:
-    """Return an image's facts and pixels; raises DecodeError with the reason, and nothing else but MemoryError."""
+def decode(data: bytes, limits: Limits, *, views: bool = False) -> DecodedImage:
+    """Return an image's facts and pixels, and its views as a reference where they are wanted.
+
+    Raises DecodeError with the reason, and nothing else but MemoryError.
+    """
     media_type = sniff(data)
     if media_type is not None and media_type not in _FORMAT_OF:
         raise DecodeError(ErrorCode.UNSUPPORTED_FORMAT, f"{media_type} cannot be decoded yet")
@@ -67,7 +71,7 @@ def decode(data: bytes, limits: Limits) -> DecodedImage:
     except Exception as error:
         raise _unreadable(data, media_type, error) from error
     try:
-        return _describe(data, image, size, orientation, limits)
+        return _describe(data, image, size, orientation, limits.side, views=views)
     except (MemoryError, DecodeError):
         raise
     except Exception as error:
@@ -109,11 +113,15 @@ def _unreadable(data: bytes, media_type: str | None, error: Exception) -> Decode
     return DecodeError(ErrorCode.TRUNCATED if short else ErrorCode.CORRUPT, complaint)
 
 
-def _describe(data: bytes, image: Image.Image, size: tuple[int, int], orientation: int, limits: Limits) -> DecodedImage:
+def _describe(
+    data: bytes, image: Image.Image, size: tuple[int, int], orientation: int, side: int, *, views: bool
+) -> DecodedImage:
     image_format = "JPEG" if image.format == "MPO" else image.format or ""
     plain = reducible(image)
-    squashed = squash(plain, limits.side, orientation)
-    hashes = pdq(np.asarray(canonical(plain, orientation).convert("L")))
+    squashed = squash(plain, side, orientation)
+    picture = canonical(plain, orientation)
+    hashes = pdq(np.asarray(picture.convert("L")))
+    others = reference_views(picture)[1:] if views else []  # the first is the whole picture
     info = ImageInfo(
         format=image_format,
         width=size[0],
@@ -123,14 +131,19 @@ def _describe(data: bytes, image: Image.Image, size: tuple[int, int], orientatio
         low_information=low_information(squashed, hashes.quality),
     )
     return DecodedImage(
-        info=info, pdq=hashes.variants, pdq_quality=hashes.quality, side=limits.side, pixels=squashed.tobytes()
+        info=info,
+        pdq=hashes.variants,
+        pdq_quality=hashes.quality,
+        side=side,
+        pixels=squashed.tobytes(),
+        views=tuple(squash(view, side, 1).tobytes() for view in others),
     )
 
 
-def answer(data: bytes, limits: Limits) -> Reply:
+def answer(data: bytes, limits: Limits, *, views: bool = False) -> Reply:
     """Return the outcome of one item."""
     try:
-        return Reply(outcome=decode(data, limits))
+        return Reply(outcome=decode(data, limits, views=views))
     except DecodeError as error:
         return Reply(outcome=error)
     except MemoryError:
@@ -150,21 +163,22 @@ def prepare(limits: Limits) -> None:
             file = io.BytesIO()
             metadata = {} if name in {"BMP", "GIF"} else {"exif": exif}
             Image.linear_gradient("L").convert(mode).save(file, name, **metadata)
-            decode(file.getvalue(), limits)
+            decode(file.getvalue(), limits, views=True)
     answer(b"not an image", limits)
 
 
-def serve(requests: BinaryIO, reply: Callable[[bytes], None], limits: Limits) -> None:
+def serve(requests: BinaryIO, reply: Callable[[bytes], None], limits: Limits, *, items: int = ITEMS_PER_CHILD) -> None:
     """Answer until the input ends or this child has had its share."""
-    for number in range(1, ITEMS_PER_CHILD + 1):
-        head = requests.read(LENGTH.size)
-        if len(head) < LENGTH.size:
+    for number in range(1, items + 1):
+        head = requests.read(REQUEST.size)
+        if len(head) < REQUEST.size:
             return
+        length, views = REQUEST.unpack(head)
         try:
-            outcome = answer(requests.read(LENGTH.unpack(head)[0]), limits)
+            outcome = answer(requests.read(length), limits, views=views)
         except MemoryError:  # the file itself
             outcome = Reply(outcome=DecodeError(ErrorCode.OVER_BUDGET, "the file needs too much memory"), retire=True)
-        spent = number == ITEMS_PER_CHILD or time.process_time() > sandbox.CPU_SECONDS / 2
+        spent = number == items or time.process_time() > sandbox.CPU_SECONDS / 2
         reply(frame(pack_reply(Reply(outcome=outcome.outcome, retire=outcome.retire or spent))))
 
 

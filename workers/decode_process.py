@@ -12,11 +12,21 @@ from pathlib import Path
 from typing import Final
 
 from shared.errors import SafelightError, WireError
-from workers.decode_protocol import LENGTH, MAX_REPLY_BYTES, READY, READY_UNCONFINED, Reply, unpack_reply
+from workers.decode_protocol import LENGTH, MAX_REPLY_BYTES, READY, READY_UNCONFINED, REQUEST, Reply, unpack_reply
 
 START_SECONDS: Final = 60.0
 """Interpreter and libraries take 0.2 s on an idle core; a machine under load may take a while."""
-_ROOT: Final = Path(__file__).parents[1]
+_ENVIRONMENT: Final = {
+    # Nothing of this process's environment (keys, passwords) is handed on.
+    "PYTHONPATH": str(Path(__file__).parents[1]),
+    "LC_ALL": "C.UTF-8",
+    # Threads are refused in the sandbox.
+    "OPENBLAS_NUM_THREADS": "1",
+    # glibc gives each picture's memory back to the system and faults it in again for the next one: keeping it takes
+    # 12 MB a child and saves 5 of 12 ms of CPU for a photograph of 1280 x 853.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+}
 
 _log = logging.getLogger(__name__)
 
@@ -38,17 +48,10 @@ class DecodeProcess:
     @classmethod
     async def start(cls, *, side: int, max_pixels: int) -> DecodeProcess:
         """Return a child that has loaded its decoders and entered its sandbox; raises ChildLostError."""
-        # Nothing of this process's environment (keys, passwords) is handed on.  Threads are refused in the sandbox.
-        environment = {
-            "PYTHONPATH": str(_ROOT),
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-            "LC_ALL": "C.UTF-8",
-        }
         arguments = [str(side), str(max_pixels), str(os.getpid())]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "workers.decode_child", *arguments,
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, start_new_session=True,
+            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=_ENVIRONMENT, start_new_session=True,
         )  # fmt: skip
         child = cls(process)
         try:
@@ -75,10 +78,10 @@ class DecodeProcess:
         """Tell whether it has not been seen to die."""
         return self._process.returncode is None
 
-    async def ask(self, data: bytes) -> Reply:
+    async def ask(self, data: bytes, *, views: bool = False) -> Reply:
         """Have ``data`` decoded; raises ChildLostError."""
         try:
-            self._requests.write(LENGTH.pack(len(data)))
+            self._requests.write(REQUEST.pack(len(data), views))
             self._requests.write(data)
             await self._requests.drain()
             return unpack_reply(await self._read())

@@ -1,6 +1,7 @@
 """Frames between the pool and a decode child: a length of four bytes, big-endian, then that many bytes.
 
-A request is the image file.  A reply is a length-prefixed JSON head and, for a decoded image, the encoder's pixels.
+A request's length is followed by one more byte, 1 where the reference's views are wanted, and then the image file.  A
+reply is a length-prefixed JSON head and, for a decoded image, the encoder's pixels and those of the views.
 The pool reads replies as it reads anything from a process that hostile bytes may have taken over: bounded and checked.
 """
 
@@ -15,7 +16,9 @@ from shared.errors import DecodeError, ErrorCode, WireError
 from shared.types import PDQ_HEX, DecodedImage, ImageInfo
 
 LENGTH: Final = struct.Struct(">I")
-MAX_REPLY_BYTES: Final = 1 << 20
+REQUEST: Final = struct.Struct(">I?")
+MAX_REPLY_BYTES: Final = 8 << 20
+MAX_ENCODER_SIDE: Final = 512
 MAX_MESSAGE_CHARACTERS: Final = 200
 MAX_SIDE: Final = (1 << 31) - 1
 FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
@@ -46,7 +49,7 @@ def pack_reply(reply: Reply) -> bytes:
     else:
         image = reply.outcome
         head |= {"info": asdict(image.info), "pdq": image.pdq, "pdq_quality": image.pdq_quality, "side": image.side}
-        pixels = image.pixels
+        pixels = b"".join((image.pixels, *image.views))
     return frame(json.dumps(head).encode()) + pixels
 
 
@@ -65,12 +68,16 @@ def _outcome(head: dict[str, Any], pixels: bytes) -> DecodedImage | DecodeError:
     if "error" in head:
         code, message = head["error"]
         return DecodeError(ErrorCode(code), str(message)[:MAX_MESSAGE_CHARACTERS])
+    side = _within(head["side"], 1, MAX_ENCODER_SIDE)
+    size = side * side * 3
+    first, *views = (pixels[start : start + size] for start in range(0, max(1, len(pixels)), size))
     return DecodedImage(
         info=_info(head["info"]),
         pdq=tuple(_hash(value) for value in head["pdq"]),
         pdq_quality=_within(head["pdq_quality"], 0, 100),
-        side=_within(head["side"], 1, 1024),
-        pixels=pixels,
+        side=side,
+        pixels=first,
+        views=tuple(views),
     )
 
 

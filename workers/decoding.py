@@ -29,8 +29,9 @@ _log = logging.getLogger(__name__)
 class _Job:
     """An item; ``begun`` once a child has it."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, views: bool) -> None:
         self.data = data
+        self.views = views
         self.begun = False
 
 
@@ -75,19 +76,21 @@ class DecodePool:
         """Return the children's process ids."""
         return tuple(child.pid for child in self._children)
 
-    async def decode(self, data: bytes, *, deadline: float | None = None) -> DecodedImage:
-        """Return what the image is by ``deadline`` (the event loop's clock, which is monotonic); raises DecodeError."""
+    async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
+        """Return what the image is by ``deadline`` (the event loop's clock, which is monotonic); raises DecodeError.
+
+        ``views``: also as a reference is enrolled.
+        """
         try:
-            return await self._decode(data, deadline)
+            return await self._decode(_Job(data, views=views), deadline)
         except DecodeError as error:
             self._metrics.count("safelight_worker_decode_errors_total", code=error.code)
             raise
 
-    async def _decode(self, data: bytes, deadline: float | None) -> DecodedImage:
+    async def _decode(self, job: _Job, deadline: float | None) -> DecodedImage:
         if len(self._running) >= self._size * (1 + QUEUE_PER_CHILD):
             raise DecodeError(ErrorCode.OVER_BUDGET, f"{len(self._running)} images wait for a decoder")
         loop = asyncio.get_running_loop()
-        job = _Job(data)
         task = loop.create_task(self._run(job))
         self._running.add(task)
         task.add_done_callback(self._finished)
@@ -103,7 +106,7 @@ class DecodePool:
             child = await self._next_idle()
             job.begun = True
             started = asyncio.get_running_loop().time()
-            reply = await self._ask(child, job.data)
+            reply = await self._ask(child, job)
         if isinstance(reply.outcome, DecodeError):
             raise reply.outcome
         elapsed = asyncio.get_running_loop().time() - started
@@ -115,11 +118,11 @@ class DecodePool:
             pass  # it died while it had nothing to do; its keeper brings another
         return child
 
-    async def _ask(self, child: DecodeProcess, data: bytes) -> Reply:
+    async def _ask(self, child: DecodeProcess, job: _Job) -> Reply:
         cause = "cancelled"
         try:
             async with asyncio.timeout(self._timeout):
-                reply = await child.ask(data)
+                reply = await child.ask(job.data, views=job.views)
             cause = "retired" if reply.retire else ""
             return reply
         except TimeoutError:

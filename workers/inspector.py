@@ -35,8 +35,8 @@ _log = logging.getLogger(__name__)
 class Decodes(Protocol):
     """What turns bytes into pixels, such as a DecodePool."""
 
-    async def decode(self, data: bytes, *, deadline: float | None = None) -> DecodedImage:
-        """Return the image; raises DecodeError."""
+    async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
+        """Return the image, with a reference's views where they are wanted; raises DecodeError."""
         ...
 
 
@@ -124,15 +124,15 @@ class Inspector:
             return self.refusal(sha256, ErrorCode.INTERNAL_ERROR, "an internal error; the worker's log has it", timings)
 
     async def fingerprint(self, data: bytes) -> Fingerprint:
-        """Return what the index keeps of an image; raises DecodeError, or what the encoder raises."""
-        image = await self._decoder.decode(data)
-        vector = await self._embedding.embed(image.pixels)
+        """Return what the index keeps of a reference, a vector a view; raises DecodeError, or what the encoder does."""
+        image = await self._decoder.decode(data, views=True)
+        vectors = await asyncio.gather(*(self._embedding.embed(view) for view in (image.pixels, *image.views)))
         return Fingerprint(
             sha256=await _digest(data),
             info=image.info,
             pdq=image.pdq,
             pdq_quality=image.pdq_quality,
-            vectors=(vector.astype("<f4").tobytes(),),
+            vectors=tuple(vector.astype("<f4").tobytes() for vector in vectors),
             encoder=self._encoder.id,
         )
 

@@ -26,7 +26,8 @@ class DecodedImage:
     """What leaves the sandbox: facts and small fixed-size pixels, never the picture itself.
 
     ``pdq`` holds the eight dihedral variants (64 hexadecimal digits each, the upright one first), ``pdq_quality``
-    is 0..100, ``pixels`` is the encoder's input: ``side`` x ``side`` x 3 bytes, RGB, row by row.
+    is 0..100, ``pixels`` is the encoder's input: ``side`` x ``side`` x 3 bytes, RGB, row by row.  ``views`` are further
+    inputs of that kind, made only where a reference is enrolled under several.
     """
 
     info: ImageInfo
@@ -34,9 +35,10 @@ class DecodedImage:
     pdq_quality: int
     side: int
     pixels: bytes
+    views: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.pixels) != self.side * self.side * 3:
+        if {len(picture) for picture in (self.pixels, *self.views)} != {self.side * self.side * 3}:
             raise ValueError("pixels must be side x side x 3 bytes")
         if len(self.pdq) != 8:
             raise ValueError("pdq must hold the eight dihedral variants")

@@ -12,7 +12,8 @@ from shared.core.hashing import hamming
 from shared.errors import DecodeError, ErrorCode
 from tests.image_factories import make_exif, make_file, make_picture
 from workers.decode_child import Limits, answer, decode, serve
-from workers.decode_protocol import FORMATS, LENGTH, frame, unpack_reply
+from workers.decode_protocol import FORMATS, LENGTH, REQUEST, unpack_reply
+from workers.reference_views import VIEWS
 
 LIMITS = Limits(side=32, max_pixels=1_000_000)
 
@@ -153,9 +154,23 @@ def test_slivers_are_read(size: tuple[int, int]) -> None:
 def test_serving_answers_in_order_until_the_input_ends() -> None:
     requests = [make_file(), b"hello", make_file(image_format="GIF")]
     replies: list[bytes] = []
-    serve(io.BytesIO(b"".join(map(frame, requests))), replies.append, LIMITS)
+    asked = b"".join(REQUEST.pack(len(data), False) + data for data in requests)
+    serve(io.BytesIO(asked), replies.append, LIMITS)
     outcomes = [unpack_reply(reply[LENGTH.size :]).outcome for reply in replies]
     assert [getattr(outcome, "code", None) for outcome in outcomes] == [None, ErrorCode.NOT_AN_IMAGE, None]
+
+
+def test_a_child_that_had_its_share_says_so_and_ends() -> None:
+    replies: list[bytes] = []
+    serve(io.BytesIO((REQUEST.pack(5, False) + b"hello") * 3), replies.append, LIMITS, items=2)
+    assert [unpack_reply(reply[LENGTH.size :]).retire for reply in replies] == [False, True]
+
+
+def test_views_are_made_when_they_are_wanted() -> None:
+    data = make_file(make_picture(300, 120))
+    assert decode(data, LIMITS).views == ()
+    image = decode(data, LIMITS, views=True)
+    assert len({image.pixels, *image.views}) == len(VIEWS)
 
 
 def test_answer_turns_errors_into_replies() -> None:

@@ -9,7 +9,14 @@ from shared.types import DecodedImage
 from tests.factories import make_image_info
 from workers.decode_protocol import MAX_MESSAGE_CHARACTERS, Reply, frame, pack_reply, unpack_reply
 
-IMAGE = DecodedImage(info=make_image_info(), pdq=("a" * 64,) * 8, pdq_quality=77, side=2, pixels=bytes(range(12)))
+IMAGE = DecodedImage(
+    info=make_image_info(),
+    pdq=("a" * 64,) * 8,
+    pdq_quality=77,
+    side=2,
+    pixels=bytes(range(12)),
+    views=(bytes(range(1, 13)), bytes(range(2, 14))),
+)
 HEAD = {
     "retire": False,
     "info": {"format": "PNG", "width": 3, "height": 4, "frames": 1, "frames_inspected": 1, "low_information": False},

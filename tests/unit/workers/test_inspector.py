@@ -122,4 +122,4 @@ async def test_a_fingerprint_is_what_the_index_keeps() -> None:
     async with inspecting() as (inspector, _):
         fingerprint = await inspector.fingerprint(DATA)
     assert (fingerprint.sha256, fingerprint.encoder, fingerprint.pdq_quality) == (digest(DATA), "encoder-1", 90)
-    assert np.frombuffer(fingerprint.vectors[0], "<f4").tolist() == [0.5] * 4
+    assert [np.frombuffer(vector, "<f4").tolist() for vector in fingerprint.vectors] == [[0.5] * 4] * 4

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.image_factories import make_picture
@@ -19,7 +20,7 @@ from workers.pixels import (
 SIDE = 32
 
 
-def encoder_pixels(image: Image.Image, orientation: int = 1) -> np.ndarray:  # type: ignore[type-arg]
+def encoder_pixels(image: Image.Image, orientation: int = 1) -> NDArray[np.int16]:
     return np.asarray(squash(reducible(image), SIDE, orientation), dtype=np.int16)
 
 

@@ -1,0 +1,262 @@
+"""What a decode child cannot do, and that losing one costs one item: with real processes, limits and signals."""
+
+import asyncio
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from shared.errors import DecodeError, ErrorCode
+from shared.telemetry import Metrics
+from tests.image_factories import make_file, make_picture
+from workers.decode_child import ITEMS_PER_CHILD
+from workers.decode_process import ChildLostError, DecodeProcess
+from workers.decoding import QUEUE_PER_CHILD, SPARES, DecodePool
+
+# Runs as a process of its own: enters the sandbox, tries everything, and prints what the system said.
+PROBE = """
+import ctypes, errno, json, mmap, os, socket, subprocess, sys
+from workers import sandbox
+
+library = ctypes.CDLL(None, use_errno=True)
+spare = os.dup(0)
+os.close(spare)
+
+def call(name, *arguments):
+    if getattr(library, name)(*arguments) == -1:
+        raise OSError(ctypes.get_errno(), name)
+
+ATTEMPTS = {
+    "socket": lambda: socket.socket(),
+    "unix socket": lambda: socket.socket(socket.AF_UNIX),
+    "read a file": lambda: os.open("/etc/passwd", os.O_RDONLY),
+    "write a file": lambda: os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT),
+    "unlink": lambda: os.unlink(sys.argv[1]),
+    "list": lambda: os.listdir("/"),
+    "exec": lambda: os.execv("/bin/true", ["true"]),
+    "fork": lambda: os.fork(),
+    "signal": lambda: os.kill(os.getppid(), 0),
+    "ptrace": lambda: call("ptrace", 16, os.getppid(), 0, 0),
+    "prctl": lambda: call("prctl", 38, 1, 0, 0, 0),
+    "raise a limit": lambda: call("prlimit", 0, 9, ctypes.create_string_buffer(16), None),
+    "io_uring": lambda: call("syscall", 425, 8, ctypes.create_string_buffer(120)),
+    "memory": lambda: mmap.mmap(-1, sandbox.ADDRESS_SPACE_BYTES),
+}
+
+def outcome(attempt):
+    try:
+        attempt()
+    except OSError as error:
+        return errno.errorcode.get(error.errno, "OSError")
+    return "done"
+
+confinement = sandbox.enter(os.getppid())
+said = {name: outcome(each) for name, each in ATTEMPTS.items()}
+print(json.dumps(said | {"seccomp": confinement.seccomp}), flush=True)
+"""
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def pool(metrics: Metrics) -> AsyncIterator[DecodePool]:
+    pool = DecodePool(size=1, side=96, timeout=1.0, max_pixels=500_000_000, metrics=metrics)
+    await pool.start()
+    yield pool
+    await pool.stop()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - processes are watched from outside
+            await asyncio.sleep(0.01)
+
+
+async def code_of(pool: DecodePool, data: bytes, *, deadline: float | None = None) -> ErrorCode:
+    with pytest.raises(DecodeError) as caught:
+        await pool.decode(data, deadline=deadline)
+    return caught.value.code
+
+
+def restarts(metrics: Metrics, cause: str) -> float:
+    return metrics.value("safelight_worker_decoder_restarts_total", cause=cause)
+
+
+def exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+def test_inside_the_sandbox_everything_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("here")
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, str(target)], cwd=ROOT, capture_output=True, check=True, timeout=30
+    )
+    said = json.loads(done.stdout)
+    assert said.pop("seccomp") is True
+    assert said.pop("memory") == "ENOMEM"
+    assert set(said.values()) == {"EPERM"}, said
+    assert target.read_text() == "here"
+
+
+async def test_a_picture_comes_through(pool: DecodePool) -> None:
+    image = await pool.decode(make_file(make_picture(1280, 853), "JPEG"))
+    assert (image.info.format, image.info.width, image.info.height) == ("JPEG", 1280, 853)
+    assert pool.ready()
+
+
+async def test_large_files_and_many_at_once(pool: DecodePool) -> None:
+    large = make_file(make_picture(3000, 2000), "BMP")  # 18 MB, far over what a pipe holds
+    images = await asyncio.gather(
+        *(pool.decode(large) for _ in range(3)), *(pool.decode(make_file()) for _ in range(20))
+    )
+    assert [image.info.width for image in images] == [3000] * 3 + [320] * 20
+
+
+@pytest.mark.parametrize("lethal", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+async def test_a_crash_costs_one_item(pool: DecodePool, metrics: Metrics, lethal: signal.Signals) -> None:
+    await until(lambda: len(pool.pids()) == 1 + SPARES)
+    for pid in pool.pids():
+        os.kill(pid, signal.SIGSTOP)
+    before = pool.pids()
+    under_way = asyncio.get_running_loop().create_task(code_of(pool, make_file()))
+    await asyncio.sleep(0.05)
+    for pid in before:
+        os.kill(pid, lethal)
+        os.kill(pid, signal.SIGCONT)
+    assert await under_way == ErrorCode.DECODER_CRASHED
+    await until(lambda: not set(before) & set(pool.pids()))
+    assert (await pool.decode(make_file())).info.width == 320
+    assert restarts(metrics, "crash") == 1
+
+
+async def test_a_hang_is_killed_and_replaced(pool: DecodePool, metrics: Metrics) -> None:
+    (stopped, *_) = pool.pids()
+    os.kill(stopped, signal.SIGSTOP)
+    await until(lambda: len(pool.pids()) == 1 + SPARES)
+    assert await code_of(pool, make_file()) == ErrorCode.DECODE_TIMEOUT
+    assert not exists(stopped)
+    assert (await pool.decode(make_file())).info.width == 320
+    assert restarts(metrics, "timeout") == 1
+
+
+async def test_a_deadline_ends_the_waiting_but_not_the_child(pool: DecodePool, metrics: Metrics) -> None:
+    await until(lambda: len(pool.pids()) == 1 + SPARES)
+    for pid in pool.pids():
+        os.kill(pid, signal.SIGSTOP)
+    now = asyncio.get_running_loop().time()
+    begun, queued = await asyncio.gather(*(code_of(pool, make_file(), deadline=now + 0.1) for _ in range(2)))
+    assert (begun, queued) == (ErrorCode.TOO_LATE, ErrorCode.TOO_LATE)
+    for pid in pool.pids():
+        os.kill(pid, signal.SIGCONT)
+    assert (await pool.decode(make_file())).info.width == 320
+    assert restarts(metrics, "timeout") == restarts(metrics, "cancelled") == 0
+
+
+async def test_memory_is_bounded(pool: DecodePool) -> None:
+    side = 20_000  # one bit a pixel in the file, 1.6 GB as RGB
+    rows = zlib.compress(bytes((side // 8 + 1) * side), 1)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)),
+        (b"IDAT", rows),
+        (b"IEND", b""),
+    )
+    bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    patient = DecodePool(size=1, side=96, timeout=60.0, max_pixels=500_000_000, metrics=Metrics())
+    await patient.start()
+    try:
+        assert await code_of(patient, bomb) == ErrorCode.OVER_BUDGET
+        assert (await patient.decode(make_file())).info.width == 320
+    finally:
+        await patient.stop()
+
+
+async def test_a_child_that_died_in_its_sleep_costs_nothing(pool: DecodePool) -> None:
+    await until(lambda: len(pool.pids()) == 1 + SPARES)
+    before = pool.pids()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    await until(lambda: not set(before) & set(pool.pids()))
+    assert (await pool.decode(make_file())).info.width == 320
+
+
+async def test_children_are_renewed(pool: DecodePool, metrics: Metrics) -> None:
+    for _ in range(ITEMS_PER_CHILD + 5):
+        assert await code_of(pool, b"not an image") == ErrorCode.NOT_AN_IMAGE
+        if restarts(metrics, "retired"):
+            break
+    else:
+        # The spare had its turns too.
+        for _ in range(ITEMS_PER_CHILD):
+            await code_of(pool, b"not an image")
+    assert restarts(metrics, "retired") >= 1
+    assert (await pool.decode(make_file())).info.width == 320
+
+
+async def test_the_queue_is_bounded(pool: DecodePool) -> None:
+    now = asyncio.get_running_loop().time()
+    crowd = [code_of(pool, make_file(), deadline=now - 1) for _ in range(2 * QUEUE_PER_CHILD + 10)]
+    codes = await asyncio.gather(*crowd)
+    assert {ErrorCode.TOO_LATE, ErrorCode.OVER_BUDGET} == set(codes)
+
+
+async def test_a_child_that_cannot_start_says_so() -> None:
+    with pytest.raises(ChildLostError):
+        await DecodeProcess.start(side=0, max_pixels=1_000_000)
+
+
+async def test_stop_leaves_no_process_and_can_be_repeated(metrics: Metrics) -> None:
+    pool = DecodePool(size=2, side=96, timeout=5.0, max_pixels=1_000_000, metrics=metrics)
+    await pool.start()
+    await until(lambda: len(pool.pids()) == 2 + SPARES)
+    pids = pool.pids()
+    unfinished = asyncio.get_running_loop().create_task(code_of(pool, make_file(make_picture(900, 900))))
+    await asyncio.sleep(0)
+    await pool.stop()
+    await pool.stop()
+    assert not any(map(exists, pids))
+    assert await unfinished == ErrorCode.TOO_LATE
+    assert not pool.ready()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the parent's death is signalled on Linux only")
+async def test_children_die_with_their_parent() -> None:
+    script = """
+import asyncio
+from shared.telemetry import Metrics
+from workers.decode_process import ChildLostError, DecodeProcess
+from workers.decoding import DecodePool
+
+async def main():
+    pool = DecodePool(size=1, side=96, timeout=5, max_pixels=1000000, metrics=Metrics())
+    await pool.start()
+    print(*pool.pids(), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as parent:  # noqa: ASYNC220
+        assert parent.stdout is not None
+        pids = [int(word) for word in (await asyncio.to_thread(parent.stdout.readline)).split()]
+        assert pids
+        parent.kill()
+    await until(lambda: not any(map(exists, pids)))

@@ -1,0 +1,115 @@
+"""The encoder that ships, and every way in which one may not be had."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.errors import ConfigError, EncoderUnavailableError
+from tests.image_factories import make_picture
+from workers.encoder import MODELS, Encoder, list_encoders
+from workers.pixels import squash
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder.load(batch_limit=4)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    shipped = list_encoders()[-1]
+    shutil.copytree(shipped.folder, tmp_path / "shipped")
+    return tmp_path
+
+
+def pixels(encoder: Encoder, seed: int) -> bytes:
+    return squash(make_picture(seed=seed), encoder.side, 1).tobytes()
+
+
+def test_vectors_are_of_length_one(encoder: Encoder) -> None:
+    vectors = encoder.embed([pixels(encoder, seed) for seed in range(3)])
+    assert vectors.shape == (3, encoder.dimension)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9])
+def test_padding_and_chunks_change_nothing(encoder: Encoder, count: int) -> None:
+    pictures = [pixels(encoder, seed) for seed in range(count)]
+    one_by_one = np.concatenate([encoder.embed([picture]) for picture in pictures])
+    assert encoder.embed(pictures) == pytest.approx(one_by_one, abs=1e-4)
+
+
+def test_no_pictures_no_vectors(encoder: Encoder) -> None:
+    assert encoder.embed([]).shape == (0, encoder.dimension)
+
+
+def test_the_same_picture_is_nearer_than_another(encoder: Encoder) -> None:
+    small = squash(make_picture(160, 100), encoder.side, 1).tobytes()
+    same, copy, other = encoder.embed([pixels(encoder, 1), small, pixels(encoder, 2)])
+    assert same @ copy > 0.9 > same @ other
+
+
+def test_what_ships_has_a_card_and_a_calibration(encoder: Encoder) -> None:
+    (card, *_) = reversed(list_encoders())
+    assert card.id == encoder.id
+    assert card.folder.parent == MODELS
+    assert encoder.calibration.cosine_log10(1.0) < encoder.calibration.cosine_log10(0.0)
+
+
+def test_an_encoder_is_chosen_by_name(models: Path) -> None:
+    assert Encoder.load("shipped", models=models).id == "shipped"
+    with pytest.raises(ConfigError, match="known: shipped"):
+        Encoder.load("other", models=models)
+
+
+def test_versions_sort_as_numbers(models: Path) -> None:
+    for name in ("f1-v10", "f1-v9"):
+        shutil.copytree(models / "shipped", models / name)
+    assert [card.id for card in list_encoders(models)] == ["f1-v9", "f1-v10", "shipped"]
+
+
+def test_a_file_that_its_card_does_not_describe_is_refused(models: Path) -> None:
+    model = models / "shipped" / "encoder.onnx"
+    model.write_bytes(model.read_bytes() + b"\0")
+    with pytest.raises(EncoderUnavailableError, match="not the file"):
+        Encoder.load(models=models)
+
+
+def test_a_file_that_is_no_model_is_refused(models: Path) -> None:
+    model, card = models / "shipped" / "encoder.onnx", models / "shipped" / "card.json"
+    model.write_bytes(b"not a model")
+    card.write_text(json.dumps({"sha256": hashlib.sha256(b"not a model").hexdigest()}))
+    with pytest.raises(EncoderUnavailableError, match="cannot be loaded"):
+        Encoder.load(models=models)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": '])
+def test_a_broken_card_is_refused(models: Path, text: str) -> None:
+    (models / "shipped" / "card.json").write_text(text)
+    with pytest.raises(EncoderUnavailableError, match="card"):
+        Encoder.load(models=models)
+
+
+def test_without_a_calibration_there_is_no_encoder(models: Path) -> None:
+    (models / "shipped" / "calibration.json").unlink()
+    with pytest.raises(EncoderUnavailableError, match="incomplete"):
+        Encoder.load(models=models)
+
+
+def test_without_models_there_is_no_encoder(tmp_path: Path) -> None:
+    with pytest.raises(EncoderUnavailableError, match="no encoder"):
+        Encoder.load(models=tmp_path)
+
+
+def test_a_provider_that_is_not_there_is_never_replaced_in_silence() -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        assert Encoder.load(provider="cuda").side > 0
+        return
+    with pytest.raises(EncoderUnavailableError, match="CUDAExecutionProvider"):
+        Encoder.load(provider="cuda")
