@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Final, Protocol
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException as RoutingError
 
 from console.services.policies import PolicyBook
 from shared.adapters.alert_log import AlertLog
 from shared.core.alert_format import to_ocsf
-from shared.errors import StoreError, UsageError
+from shared.errors import PolicyError, SafelightError, StoreError, UsageError
 
 PREFIX: Final = "/api/v1"
 ALERTS_MOST: Final = 1000
+PROBLEM_TYPE: Final = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+_BEARER: Final = HTTPBearer(auto_error=False, description="The token in {data_dir}/console-token")
 
 
 class SetView(BaseModel):
@@ -101,17 +109,15 @@ def create_api(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    api.add_exception_handler(UsageError, _not_found)
-    api.add_exception_handler(StoreError, _unavailable)
+    for error, handler in _HANDLERS.items():
+        api.add_exception_handler(error, handler)
     api.include_router(_open_routes())
     api.include_router(_viewer_routes(services), dependencies=[Depends(_viewer(services.viewer_token))])
     return api
 
 
-def _viewer(token: str) -> Callable[..., None]:
-    scheme = HTTPBearer(auto_error=False, description="The token in {data_dir}/console-token")
-
-    def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)]) -> None:
+def _viewer(token: str) -> Callable[..., Awaitable[None]]:
+    async def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
         given = credentials.credentials if credentials else ""
         if not hmac.compare_digest(given.encode(), token.encode()):
             raise HTTPException(401, "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
@@ -171,7 +177,36 @@ async def _unavailable(_: Request, error: Exception) -> JSONResponse:
     return _problem(503, "The store is unavailable", str(error))
 
 
+async def _unreadable(_: Request, error: Exception) -> JSONResponse:
+    """What the store holds was written with another key or by another version: no fault of the request."""
+    _log.error("the store holds what cannot be read: %s", error)
+    return _problem(500, "The store holds what cannot be read", str(error))
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RoutingError)  # noqa: S101 - registered for it
+    response = _problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _malformed(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    mistakes = [f"{'.'.join(str(step) for step in one['loc'])}: {one['msg']}" for one in error.errors()]
+    return _problem(422, "The request does not validate", "; ".join(mistakes))
+
+
+_HANDLERS: Final = {
+    PolicyError: _unreadable,
+    UsageError: _not_found,
+    StoreError: _unavailable,
+    SafelightError: _unreadable,
+    RoutingError: _refused,
+    RequestValidationError: _malformed,
+}
+
+
 def _problem(status: int, title: str, detail: str) -> JSONResponse:
     """RFC 9457 problem details."""
     values = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(values, status_code=status, media_type="application/problem+json")
+    return JSONResponse(values, status_code=status, media_type=PROBLEM_TYPE)

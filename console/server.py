@@ -11,20 +11,25 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
-from shared.adapters.opening import open_store
+from fastapi import FastAPI
 
 from console.api import ReferenceView, Services, SetDetails, SetView, create_api
 from console.deployment import policy_book
-from shared.adapters.addresses import listen_error, split_address
+from shared.adapters.addresses import join_address, listen_error, split_address
 from shared.adapters.alert_log import AlertLog
+from shared.adapters.opening import open_store
 from shared.adapters.role import RoleContext
+from shared.adapters.starting import started
+from shared.config import Settings
 from shared.errors import ConfigError
 from shared.ports import Store
-from shared.sealing import Sealer, load_or_create_key
+from shared.sealing import Sealer, load_or_create_key, secret_in_file
 from workers.enrolment import ImageSets
 
 TOKEN_FILE: Final = "console-token"  # noqa: S105 - a file name
-SHUTDOWN_SECONDS: Final = 2
+SHUTDOWN_SECONDS: Final = 1
+"""Less than the time the supervisor gives this role."""
+BACKLOG: Final = 128
 
 
 class StoredSets:
@@ -66,58 +71,70 @@ class _Server(uvicorn.Server):
 async def run_console(context: RoleContext) -> None:
     """Serve until the role is stopped."""
     settings = context.settings
-    listener = _bind(settings.console.listen)
+    services = _services(store := open_store(settings), settings)
     state = {"store": False, "console": False}
     context.readiness.add("store", lambda: state["store"])
     context.readiness.add("console", lambda: state["console"])
-    store = open_store(settings)
-    await store.start()
-    state["store"] = True
+    listener = bind(settings.console.listen)
     try:
-        api = create_api(_services(store, Sealer(load_or_create_key(settings.key_file)), settings.data_dir))
-        server = _Server(
-            uvicorn.Config(api, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
-        )
-        serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
-        host, port = listener.getsockname()[:2]
-        context.announce("console", f"{host}:{port}")
-        state["console"] = True
-        stopping = asyncio.get_running_loop().create_task(context.stopping.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        stopping.cancel()
-        await serving
+        if await started("the store", store.start, context.stopping):
+            state["store"] = True
+            # Not before: a client that connects would wait for an answer that may never come.
+            with _listen_errors(listener, settings.console.listen):
+                listener.listen(BACKLOG)
+            context.announce("console", join_address(*listener.getsockname()[:2]))
+            state["console"] = True
+            await _serve(create_api(services), listener, context.stopping)
     finally:
+        listener.close()
         await store.stop()
 
 
-def _services(store: Store, sealer: Sealer, data_dir: Path) -> Services:
+async def _serve(api: FastAPI, listener: socket.socket, stop: asyncio.Event) -> None:
+    server = _Server(
+        uvicorn.Config(
+            api, log_config=None, access_log=False, backlog=BACKLOG, timeout_graceful_shutdown=SHUTDOWN_SECONDS
+        )
+    )
+    serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.get_running_loop().create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stopping.cancel()
+    await serving
+
+
+def _services(store: Store, settings: Settings) -> Services:
+    sealer = Sealer(load_or_create_key(settings.key_file))
     return Services(
         sets=StoredSets(ImageSets(store, sealer)),
         policies=policy_book(store, sealer),
         alerts=AlertLog(store, sealer),
-        viewer_token=viewer_token(data_dir / TOKEN_FILE),
+        viewer_token=viewer_token(settings.data_dir / TOKEN_FILE),
     )
 
 
 def viewer_token(path: Path) -> str:
-    """Return the viewer's bearer token in ``path``, made with mode 0600 where there is none."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
-    return path.read_text(encoding="ascii").strip()
+    """Return the viewer's bearer token in ``path``, made where there is none.  Raises ConfigError."""
+    return secret_in_file(path, lambda: secrets.token_urlsafe(32))
 
 
-def _bind(listen: str) -> socket.socket:
+def bind(listen: str) -> socket.socket:
+    """Return a socket bound to ``console.listen``, not listening yet; raises ConfigError."""
     host, port = split_address(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
+    with _listen_errors(listener, listen):
         listener.bind((host, port))
+    listener.setblocking(False)
+    return listener
+
+
+@contextlib.contextmanager
+def _listen_errors(listener: socket.socket, listen: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         listener.close()
         raise ConfigError(listen_error("console.listen", listen, error)) from error
-    listener.setblocking(False)
-    return listener

@@ -17,6 +17,7 @@ from typing import Final
 
 from console.merged_status import RoleStatus, merge_expositions, merged_waiting_for
 from console.role_runner import UNTIL_STDIN_CLOSES, configure_logging
+from console.supervisor_lock import SupervisorLock
 from shared.adapters.local_hub import Hub, hub_socket_path
 from shared.adapters.run_files import read_run_file
 from shared.adapters.status_server import StatusServer, StatusSource
@@ -24,8 +25,9 @@ from shared.config import Settings
 from shared.errors import ConfigError
 
 ROLES: Final = ("worker", "alerts", "console", "proxy")
-STOP_ORDER: Final = (("proxy",), ("worker", "console"), ("alerts",))
-STOP_SECONDS: Final = {"proxy": 5.0, "worker": 2.0, "console": 2.0, "alerts": 2.0}
+STOP_ORDER: Final = (("proxy",), ("worker", "console", "alerts"))
+STOP_SECONDS: Final = {"proxy": 6.5, "worker": 2.5, "console": 2.5, "alerts": 2.5}
+"""Together less than the 10 seconds within which ``up`` must have ended."""
 RESTART_FIRST: Final = 0.2
 RESTART_MOST: Final = 5.0
 STABLE_SECONDS: Final = 30.0
@@ -43,12 +45,20 @@ class Supervisor:
         self._config = config
         self._children: dict[str, Process] = {}
         self._stopping = asyncio.Event()
+        self._lock = SupervisorLock(settings.run_dir)
+        self._was_ready = False
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT; raises ConfigError where a role cannot start."""
-        loop = asyncio.get_running_loop()
+        """Run until SIGTERM or SIGINT; raises ConfigError where it or a role cannot start."""
+        try:
+            await self._lock.acquire()
+            await self._run()
+        finally:
+            self._lock.release()
+
+    async def _run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
         for role in ROLES:
             (self._settings.run_dir / f"{role}.json").unlink(missing_ok=True)
         hub = Hub(hub_socket_path(self._settings.data_dir)) if self._settings.bus == "local://" else None
@@ -88,7 +98,8 @@ class Supervisor:
             started = asyncio.get_running_loop().time()
             process = await self._spawn(role)
             status = await process.wait()
-            if status == CONFIG_STATUS:
+            # Once everything was up the configuration is right: what is wrong now may well pass.
+            if status == CONFIG_STATUS and not self._was_ready:
                 raise ConfigError(f"the {role} cannot start; its reason is above")
             if asyncio.get_running_loop().time() - started > STABLE_SECONDS:
                 delay = RESTART_FIRST
@@ -102,24 +113,34 @@ class Supervisor:
             arguments += ["--config", str(self._config)]
         environment = os.environ | {"SAFELIGHT_METRICS__LISTEN": "127.0.0.1:0", UNTIL_STDIN_CLOSES: "1"}
         # A session of its own: Ctrl-C in the terminal must reach the supervisor only, which stops them in order.
-        process = await asyncio.create_subprocess_exec(*arguments, stdin=PIPE, env=environment, start_new_session=True)
+        process = await asyncio.create_subprocess_exec(
+            *arguments, stdin=PIPE, env=environment, start_new_session=True, pass_fds=(self._lock.descriptor,)
+        )
         self._children[role] = process
         return process
 
     async def _announce_ready(self, status_address: str) -> None:
-        while await asyncio.to_thread(self._waiting_for):  # noqa: ASYNC110
+        while not (line := await asyncio.to_thread(self._ready_line, status_address)):  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)  # the roles are other processes: there is no event to wait for
-        run = {role: read_run_file(self._settings.run_dir, role) for role in ROLES}
-        line = f"ready proxy={run['proxy']['proxy']} console={run['console']['console']} metrics={status_address}"
+        self._was_ready = True
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
+
+    def _ready_line(self, status_address: str) -> str:
+        """Return the line for the user, empty while something is missing."""
+        if self._waiting_for():
+            return ""
+        run = {role: read_run_file(self._settings.run_dir, role) for role in ROLES}
+        proxy, console = run["proxy"].get("proxy"), run["console"].get("console")
+        return f"ready proxy={proxy} console={console} metrics={status_address}" if proxy and console else ""
 
     def _statuses(self) -> list[RoleStatus]:
         statuses = []
         for role in ROLES:
             run, child = read_run_file(self._settings.run_dir, role), self._children.get(role)
             alive = child is not None and child.returncode is None and run.get("pid") == child.pid
-            statuses.append(RoleStatus(role=role, address=str(run["metrics"]) if alive else None))
+            address = str(run["metrics"]) if alive and "metrics" in run else None
+            statuses.append(RoleStatus(role=role, address=address))
         return statuses
 
     def _exposition(self) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -65,6 +66,9 @@ def main() -> None:
     if arguments == ["--version"]:
         print(f"safelight {version('safelight')}")
         return
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # the name of a file may hold bytes that the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(hoist_global_options(arguments), prog_name="safelight")
     except SafelightError as error:

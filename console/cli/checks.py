@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from console.cli.inspection import open_inspector
+from console.cli.inspection import open_inspector, verdict_on
 from console.cli.session import session_of, with_store
 from shared.codec import verdict_to_builtins
 from shared.config import Settings
@@ -34,8 +33,7 @@ def check(context: typer.Context, files: Annotated[list[Path], typer.Argument(he
         matched = False
         async with open_inspector(settings, store, sealer) as inspector:
             for file in files:
-                data = file.read_bytes()
-                verdict = await inspector.inspect(data, sha256(data).hexdigest(), None)
+                verdict = await verdict_on(inspector, file, settings.proxy.max_object)
                 matched |= any(match.matched for match in verdict.matches)
                 session.row({"file": str(file)} | verdict_to_builtins(verdict), f"{file}: {_sentence(verdict)}")
         return matched

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from shared.adapters.role import SystemClock
 from shared.config import Settings
+from shared.errors import DecodeError, ErrorCode, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
+from shared.types import Verdict
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
 from workers.index_replica import IndexReplica
@@ -40,3 +44,29 @@ async def open_inspector(settings: Settings, store: Store, sealer: Sealer) -> As
     finally:
         await inspector.stop()
         await pool.stop()
+
+
+async def verdict_on(inspector: Inspector, file: Path, limit: int) -> Verdict:
+    """Return what a worker would say about a file, or that one of more than ``limit`` bytes would not reach it.
+
+    Raises UsageError where it cannot be read.
+    """
+    try:
+        data = read_image(file, limit)
+        return await inspector.inspect(data, hashlib.sha256(data).hexdigest())
+    except DecodeError as error:
+        return inspector.refusal(_digest(file), error.code, str(error))
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+
+
+def read_image(file: Path, limit: int) -> bytes:
+    """Return a file's bytes; raises DecodeError for more than ``limit`` of them, which no proxy would hold; OSError."""
+    if file.stat().st_size > limit:
+        raise DecodeError(ErrorCode.TOO_LARGE, f"more than proxy.max_object ({limit} bytes)")
+    return file.read_bytes()
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

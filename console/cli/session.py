@@ -11,10 +11,11 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
-from shared.adapters.opening import open_store
 
 from shared import config
+from shared.adapters.opening import open_store
 from shared.config import Settings
 from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key
@@ -33,17 +34,18 @@ class Session:
 
     def row(self, values: Mapping[str, object], text: str) -> None:
         """Print one result: a JSON object a line with ``--json``, else ``text``."""
-        print(json.dumps(values, ensure_ascii=False) if self.json else text, flush=True)
+        # Escapes, for a file's name may hold bytes that are no UTF-8 and arrive as lone surrogates.
+        print(json.dumps(values) if self.json else text, flush=True)
 
     def table(self, columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
         """Print results as a table, or as one JSON object a line."""
         if self.json:
             for row in rows:
-                print(json.dumps(row, ensure_ascii=False))
+                print(json.dumps(row))
             return
         table = Table(*columns)
         for row in rows:
-            table.add_row(*(str(row.get(column, "")) for column in columns))
+            table.add_row(*(escape(str(row.get(column, ""))) for column in columns))
         Console(width=None if sys.stdout.isatty() else 160).print(table)
 
     def note(self, text: str) -> None:
@@ -64,10 +66,11 @@ def with_store[T](session: Session, use: Callable[[Settings, Store, Sealer], Awa
     settings = session.settings()
 
     async def run() -> T:
+        sealer = Sealer(load_or_create_key(settings.key_file))
         store = open_store(settings)
-        await store.start()
         try:
-            return await use(settings, store, Sealer(load_or_create_key(settings.key_file)))
+            await store.start()
+            return await use(settings, store, sealer)
         finally:
             await store.stop()
 

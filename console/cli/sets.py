@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.progress import Progress
 
-from console.cli.inspection import open_inspector
+from console.cli.inspection import open_inspector, read_image
 from console.cli.session import Session, session_of, with_store
 from shared.config import Settings
-from shared.errors import UsageError
+from shared.errors import DecodeError, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
 from workers.enrolment import AddResult, ImageSets
+from workers.inspector import Inspector
 
+UNREADABLE: Final = "unreadable"
 app = typer.Typer(help="Image sets: the images to protect.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="The set's name.")]
 
@@ -55,18 +57,33 @@ def add(
         async with open_inspector(settings, store, sealer) as inspector:
             with Progress(transient=True, disable=session.json or len(files) < 2) as progress:
                 for path in progress.track(files, description=f"adding to {name}"):
-                    result = await sets.add(name, path.name, path.read_bytes(), inspector)
+                    result = await _add(sets, name, path, inspector, settings.proxy.max_object)
                     rejected += result.status == "rejected"
-                    _report(session, name, path, result)
+                    _report(session, path, result)
         return rejected
 
     if with_store(session, run):
         raise typer.Exit(1)
 
 
-def _report(session: Session, name: str, path: Path, result: AddResult) -> None:
+async def _add(sets: ImageSets, name: str, path: Path, inspector: Inspector, limit: int) -> AddResult:
+    """Add a file; one that cannot be read, or is larger than ``limit`` bytes, is rejected like a broken one."""
+    try:
+        data = read_image(path, limit)
+    except OSError as error:
+        return _rejected(name, path, UNREADABLE, str(error.strerror))
+    except DecodeError as error:
+        return _rejected(name, path, error.code, str(error))
+    return await sets.add(name, path.name, data, inspector)
+
+
+def _rejected(name: str, path: Path, error: str, message: str) -> AddResult:
+    return AddResult(set=name, name=path.name, reference="", sha256="", status="rejected", error=error, message=message)
+
+
+def _report(session: Session, path: Path, result: AddResult) -> None:
     values: dict[str, object] = {
-        "set": name,
+        "set": result.set,
         "path": str(path),
         "reference": result.reference,
         "sha256": result.sha256,

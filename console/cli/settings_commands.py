@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from console.cli.session import session_of
 from shared.config import masked
+from shared.errors import UsageError
 
 config_app = typer.Typer(help="The configuration.", no_args_is_help=True)
 ca_app = typer.Typer(help="The certificate authority that endpoints must trust.", no_args_is_help=True)
@@ -51,5 +52,8 @@ def export(
         sys.stdout.flush()
         os.write(sys.stdout.fileno(), certificate)
     else:
-        output.write_bytes(certificate)
+        try:
+            output.write_bytes(certificate)
+        except OSError as error:
+            raise UsageError(f"cannot write {output}: {error.strerror}") from error
         session_of(context).row({"file": str(output), "format": encoding.value}, f"wrote {output}")

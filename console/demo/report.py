@@ -19,10 +19,10 @@ NO_EDIT: Final = frozenset({"original", "unrelated", "text", "protected"})
 
 
 def read_alerts(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the alerts by incident."""
+    """Return the alerts by incident; the last line may still be being written."""
     if not path.exists():
         return {}
-    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1] if line]
     return {event["finding_info"]["uid"]: event for event in events}
 
 
@@ -34,7 +34,7 @@ def print_report(outcomes: Sequence[Outcome], alerts: dict[str, dict[str, Any]],
     for outcome in wrong:
         console.print(f"  {_complaint(outcome)}: {outcome.item.way} of {outcome.item.name}{_reason(outcome, alerts)}")
     edits = [outcome for outcome in outcomes if outcome.item.kind not in NO_EDIT]
-    share = sum(outcome.blocked for outcome in edits) / len(edits)
+    share = sum(outcome.blocked for outcome in edits) / max(1, len(edits))
     false = sum(outcome.blocked for outcome in outcomes if not outcome.item.must_block)
     originals = all(outcome.blocked for outcome in outcomes if outcome.item.kind in {"original", "protected"})
     told = all(outcome.incident in alerts for outcome in outcomes if outcome.blocked)

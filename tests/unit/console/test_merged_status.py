@@ -1,6 +1,7 @@
 """Several processes, one exposition."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -18,7 +19,7 @@ def servers() -> Iterator[list[StatusServer]]:
         metrics.count("safelight_store_errors_total", 2, operation="get")
         metrics.observe("safelight_worker_search_seconds", 0.001)
         source = StatusSource(
-            exposition=metrics.exposition, waiting_for=lambda waiting=waiting: waiting, healthy=lambda: True
+            exposition=metrics.exposition, waiting_for=partial(tuple[str, ...], waiting), healthy=lambda: True
         )
         started.append(StatusServer("127.0.0.1:0", source))
         started[-1].start()

@@ -186,13 +186,13 @@ async def test_lists_written_in_other_ways_lose_the_right_policy(store: MemorySt
 
 async def test_a_writer_that_was_second_begins_again_from_what_the_first_wrote() -> None:
     async def add_another() -> None:
-        await book(store).apply(TEXT + "  - {name: added, then: {action: block}}\n")
+        await book(contested).apply(TEXT + "  - {name: added, then: {action: block}}\n")
 
-    store = ContestedStore(0, add_another)
-    await book(store).apply(TEXT)
-    store.contests = 1
-    await book(store).delete("designs")
-    assert await names(store) == ["watch", "last", "added"]
+    contested = ContestedStore(0, add_another)
+    await book(contested).apply(TEXT)
+    contested.contests = 1
+    await book(contested).delete("designs")
+    assert await names(contested) == ["watch", "last", "added"]
 
 
 async def test_writers_at_the_same_time_all_get_through(store: MemoryStore) -> None:
