@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import struct
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
 from tests.image_factories import make_file, make_picture
+from workers import sandbox
 from workers.decode_child import ITEMS_PER_CHILD
 from workers.decode_process import ChildLostError, DecodeProcess
 from workers.decoding import QUEUE_PER_CHILD, SPARES, DecodePool
@@ -113,6 +115,20 @@ def test_inside_the_sandbox_everything_is_refused(tmp_path: Path) -> None:
     assert said.pop("memory") == "ENOMEM"
     assert set(said.values()) == {"EPERM"}, said
     assert target.read_text() == "here"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another process's limits can be read on Linux only")
+async def test_every_child_has_its_limits(pool: DecodePool) -> None:
+    await until(lambda: len(pool.pids()) == 1 + SPARES)
+    limits = {
+        resource.RLIMIT_AS: sandbox.ADDRESS_SPACE_BYTES,
+        resource.RLIMIT_CPU: sandbox.CPU_SECONDS,
+        resource.RLIMIT_NOFILE: sandbox.OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+    }
+    for pid in pool.pids():
+        assert {kind: resource.prlimit(pid, kind) for kind in limits} == {kind: (n, n) for kind, n in limits.items()}
 
 
 async def test_a_picture_comes_through(pool: DecodePool) -> None:
