@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
-from shared.adapters.kafka_settings import client_settings
+from shared.adapters.kafka_calls import bounded, closed
+from shared.adapters.kafka_settings import producer_settings
 from shared.adapters.kafka_topics import ALERTS_TOPIC, ensure_topics
 from shared.config import Settings
 from shared.core.alert_format import to_ocsf
-from shared.errors import BusError, BusTimeoutError
+from shared.errors import BusError, ConfigError
 from shared.ports import AlertSink
 from shared.types import Alert
 
 DELIVERY_TIMEOUT: Final = 10.0
 """Seconds for one batch: aiokafka's send and stop can hang for ever while brokers are down (aiokafka issue 1101)."""
+CLOSE_TIMEOUT: Final = 1.0
+_WHAT: Final = "the alerts' Kafka producer"
 
 
 class JsonlSink:
@@ -31,6 +34,8 @@ class JsonlSink:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # A delivery that is cancelled goes on in its thread: the next one must not write between its lines.
+        self._writing = threading.Lock()
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         """Write all and flush to disk before returning."""
@@ -39,13 +44,16 @@ class JsonlSink:
 
     def _append(self, lines: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a+b") as file:
+        with self._writing, self._path.open("a+b") as file:
+            new = file.tell() == 0
             # A process killed in the middle of a write leaves half a line: close it, the event is written again.
             if file.seek(0, os.SEEK_END) and _last_byte(file.fileno()) != b"\n":
                 lines = b"\n" + lines
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
+            if new:
+                _sync_folder(self._path.parent)
 
     async def stop(self) -> None:
         """Nothing is held between batches."""
@@ -55,51 +63,70 @@ def _last_byte(descriptor: int) -> bytes:
     return os.pread(descriptor, 1, os.fstat(descriptor).st_size - 1)
 
 
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name survive a power cut, too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class KafkaSink:
     """Send to ``safelight.alerts``, keyed by incident, acknowledged by all in-sync replicas."""
 
     name = "kafka"
 
     def __init__(self, settings: Settings) -> None:
+        """Raises ConfigError where Kafka is not configured, or not rightly."""
+        if not settings.bus.startswith("kafka://"):
+            raise ConfigError("alerts.sinks: the sink kafka needs a bus kafka://…")
         self._settings = settings
+        # An alert is worth more than a request: it waits for every replica, and a retry does not double it.
+        self._options = {**producer_settings(settings), "acks": "all", "enable_idempotence": True}
         self._producer: AIOKafkaProducer | None = None
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
         """Send all and wait for the acknowledgements; raises BusError within the bound."""
         try:
-            async with asyncio.timeout(DELIVERY_TIMEOUT):
-                producer = await self._connected()
-                sent = [
-                    await producer.send(ALERTS_TOPIC, json.dumps(to_ocsf(alert)).encode(), key=alert.incident.encode())
-                    for alert in alerts
-                ]
-                await asyncio.gather(*sent)
-        except TimeoutError as error:
+            await bounded(self._send(alerts), DELIVERY_TIMEOUT, "Kafka did not take alerts")
+        except BusError:
             await self.stop()
-            raise BusTimeoutError(f"Kafka did not take alerts within {DELIVERY_TIMEOUT:.0f} s") from error
-        except KafkaError as error:
-            await self.stop()
-            raise BusError(f"Kafka refused alerts: {error}") from error
+            raise
+
+    async def _send(self, alerts: Sequence[Alert]) -> None:
+        producer = await self._connected()
+        sent = [
+            await producer.send(ALERTS_TOPIC, json.dumps(to_ocsf(alert)).encode(), key=alert.incident.encode())
+            for alert in alerts
+        ]
+        await asyncio.gather(*sent)
 
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
             await ensure_topics(self._settings)
-            producer = AIOKafkaProducer(**client_settings(self._settings), acks="all", enable_idempotence=True)
-            await producer.start()
+            producer = AIOKafkaProducer(**self._options)
+            try:
+                await producer.start()
+            except BaseException:
+                await closed(producer.stop(), CLOSE_TIMEOUT, _WHAT)
+                raise
             self._producer = producer
         return self._producer
 
     async def stop(self) -> None:
-        """Close within the bound."""
+        """Close within ``CLOSE_TIMEOUT``; what was not acknowledged is delivered again."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            try:
-                await asyncio.wait_for(producer.stop(), DELIVERY_TIMEOUT)
-            except (TimeoutError, KafkaError):
-                return  # the brokers are gone; what was not acknowledged is delivered again
+            await closed(producer.stop(), CLOSE_TIMEOUT, _WHAT)
+
+
+_SINKS: Final[Mapping[str, Callable[[Settings], AlertSink]]] = {
+    "jsonl": lambda settings: JsonlSink(settings.data_dir / "alerts.jsonl"),
+    "kafka": KafkaSink,
+}
 
 
 def open_sinks(settings: Settings) -> tuple[AlertSink, ...]:
-    """Return the sinks of the configuration."""
-    known: dict[str, AlertSink] = {"jsonl": JsonlSink(settings.data_dir / "alerts.jsonl"), "kafka": KafkaSink(settings)}
-    return tuple(known[name] for name in settings.alert_sinks)
+    """Return the sinks of the configuration, each once; raises ConfigError."""
+    return tuple(_SINKS[name](settings) for name in dict.fromkeys(settings.alert_sinks))
