@@ -146,7 +146,8 @@ class InspectedStream(HttpStream):
         self.flow.request.stream = True
         yield from self.start_request_stream()
         if self.client_state == self.state_stream_request_body:
-            yield from self.state_stream_request_body(RequestData(self.stream_id, held))
+            if held:  # an empty chunk would end a chunked body
+                yield from self.state_stream_request_body(RequestData(self.stream_id, held))
             yield from self.state_stream_request_body(event)
 
     def _response_overflow(self, event: ResponseData) -> Commands:
@@ -161,7 +162,8 @@ class InspectedStream(HttpStream):
             return
         origin.stream = True
         yield from self.start_response_stream()
-        yield from self.state_stream_response_body(ResponseData(self.stream_id, held))
+        if held:
+            yield from self.state_stream_response_body(ResponseData(self.stream_id, held))
         yield from self.state_stream_response_body(event)
 
     def _refuse_response(self, *, ended: bool) -> Commands:

@@ -7,6 +7,7 @@ everything is then decided by ``on_uninspected``.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Coroutine
 from typing import Any, Final
@@ -62,6 +63,7 @@ class _Proxy:
         instance, max_object = settings.proxy.instance, settings.proxy.max_object
         sealer = Sealer(load_or_create_key(settings.key_file))
         self._context = context
+        self._listening = asyncio.Event()
         self._store = open_store(settings)
         self._bus = open_asking_bus(settings)
         self._lease = Lease(self._store, f"lease/proxy/{instance}")
@@ -120,8 +122,12 @@ class _Proxy:
             self._take_answers(),
             self._watch_policies(),
             self._forward_alerts(),
-            self._watchdog.run(),
+            self._watch_loop(),
         ]
+
+    async def _watch_loop(self) -> None:
+        await self._listening.wait()
+        await self._watchdog.run()
 
     async def _watch_policies(self) -> None:
         await self._link.first_try()
@@ -143,7 +149,12 @@ class _Proxy:
         except StoreError as error:
             _log.warning("starting with the policies of the last run: %s", error)
         try:
-            self._context.announce("proxy", await self._engine.start())
+            address = await self._engine.start()
+            # What is alive now lives as long as the process: a full collection would go through it all, for 50 ms.
+            gc.collect()
+            gc.freeze()
+            self._listening.set()
+            self._context.announce("proxy", address)
             await self._context.stopping.wait()
         finally:
             await self._drain()
@@ -157,6 +168,7 @@ class _Proxy:
         await until(self._outbox.is_empty, FORWARD_SECONDS)
 
     async def _close(self) -> None:
+        gc.unfreeze()
         await at_most(CLOSE_SECONDS, "ending the questions", self._gateway.close())
         await at_most(CLOSE_SECONDS, "closing the bus", self._bus.stop())
         await at_most(CLOSE_SECONDS, "releasing the lease", self._lease.release())

@@ -21,11 +21,14 @@ _log = logging.getLogger(__name__)
 class Link:
     """Store, then the lease on the reply partition, then the bus, which stands at that partition."""
 
-    def __init__(self, store: Store, lease: Lease, bus: AskingBus, instance: int) -> None:
+    def __init__(
+        self, store: Store, lease: Lease, bus: AskingBus, instance: int, *, retry: float = RETRY_SECONDS
+    ) -> None:
         self._store = store
         self._lease = lease
         self._bus = bus
         self._instance = instance
+        self._retry = retry
         self._tried = asyncio.Event()
         self._up = asyncio.Event()
 
@@ -66,4 +69,4 @@ class Link:
                 if not self._tried.is_set():
                     _log.warning("%s is not there yet, on_uninspected applies: %s", what, error)
                 self._tried.set()
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._retry)
