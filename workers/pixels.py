@@ -20,7 +20,7 @@ LONGEST_SIDE: Final = 4096
 LOW_CONTRAST_LEVELS: Final = 6
 """A picture whose encoder pixels span fewer grey levels than this shows nothing to recognise."""
 LOW_INFORMATION_QUALITY: Final = 15
-"""A picture of a lower PDQ quality is as good as blank.  Of 12,600 photographs and pages 8 are: blank pages, a wall.
+"""A picture of a lower PDQ quality is as good as blank.  Of 11,664 photographs and pages 14 are: blank pages, a wall.
 
 Not 50, where the *hash* stops being usable: 5 % of charts and of objects on a plain board lie between, and the encoder
 tells those apart.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Final
 
+from shared.adapters.lease import Lease
 from shared.adapters.opening import open_answering_bus, open_store
-
 from shared.adapters.role import RoleContext
+from shared.adapters.starting import started
 from shared.sealing import Sealer, load_or_create_key
 from workers.answering import Answerer
+from workers.compaction import LEASE_KEY, maintain
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
 from workers.index_replica import IndexReplica
@@ -25,11 +28,12 @@ INDEX_POLL_SECONDS: Final = 0.05
 async def run_worker(context: RoleContext) -> None:
     """Serve until ``context.stopping`` is set, then finish what is under way and return.
 
-    Raises ConfigError, EncoderUnavailableError, ChildLostError, BusError or StoreError where a part cannot start.
+    A store or a bus that is away is waited for, not ready; raises ConfigError, EncoderUnavailableError or
+    ChildLostError where a part cannot start.
     """
     settings, worker = context.settings, context.settings.worker
     readiness = context.readiness
-    for part in ("encoder", "decoders", "index", "bus"):
+    for part in ("encoder", "decoders", "store", "index", "bus"):
         readiness.add(part, lambda: False)
     sealer = Sealer(load_or_create_key(settings.key_file))
     encoder = await asyncio.to_thread(
@@ -49,7 +53,9 @@ async def run_worker(context: RoleContext) -> None:
         readiness.add("decoders", pool.ready)
         store = open_store(settings)
         stack.push_async_callback(store.stop)
-        await store.start()
+        if not await started("the store", store.start, context.stopping):
+            return
+        readiness.add("store", lambda: True)
         index = IndexReplica(store, sealer, encoder.id, encoder.calibration, context.metrics)
         readiness.add("index", index.caught_up)
         inspector = Inspector(pool, encoder, index, context.clock, context.metrics, batch_limit=worker.batch_limit)
@@ -57,18 +63,23 @@ async def run_worker(context: RoleContext) -> None:
         stack.push_async_callback(inspector.stop)
         bus = open_answering_bus(settings)
         stack.push_async_callback(bus.stop)
-        await bus.start()
+        if not await started("the bus", bus.start, context.stopping):
+            return
         readiness.add("bus", bus.connected)
         answerer = Answerer(inspector, store, sealer, context.clock, context.metrics)
         loop = RequestLoop(bus, answerer, context.metrics, in_flight=worker.decoders * IN_FLIGHT_PER_DECODER)
-        await _serve(loop, index, context.stopping)
+        upkeep = maintain(store, sealer, index, Lease(store, LEASE_KEY))
+        await _serve(loop, index, upkeep, context.stopping)
 
 
-async def _serve(loop: RequestLoop, index: IndexReplica, stopping: asyncio.Event) -> None:
+async def _serve(
+    loop: RequestLoop, index: IndexReplica, upkeep: Coroutine[None, None, None], stopping: asyncio.Event
+) -> None:
     async with asyncio.TaskGroup() as group:
-        tail = group.create_task(index.tail())
+        behind = [group.create_task(index.tail()), group.create_task(upkeep)]
         # A verdict from an index that is not there yet would let protected images pass.
         while not index.caught_up() and not stopping.is_set():  # noqa: ASYNC110 - a replica has no event for it
             await asyncio.sleep(INDEX_POLL_SECONDS)
         await loop.run(stopping)
-        tail.cancel()
+        for task in behind:
+            task.cancel()
