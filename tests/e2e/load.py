@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-CONNECTION_LIMIT: Final = 100
+CONNECTION_LIMIT: Final = 32
 CLIENT_TIMEOUT: Final = 10.0
 
 

@@ -18,6 +18,7 @@ from workers.training.edits import encode
 
 RATE = 50.0
 BETWEEN_KILLS = 8.0
+BETWEEN_ADDS = 3.0  # a command is a process that loads the encoder: one after the other would fill a core
 DEADLINE = 1.5
 SLACK = 0.25
 PROTECTED = {f"{number}.jpg": encode(draw("poster", 100 + number, size=(640, 480))) for number in range(4)}
@@ -37,7 +38,7 @@ def adding(deployment: Deployment, added: dict[str, bytes]) -> Iterator[None]:
 
     def add() -> None:
         number = 0
-        while not over.is_set():
+        while not over.wait(BETWEEN_ADDS):
             name = f"during-{number}.jpg"
             data = encode(draw("floor_plan", 300 + number, size=(640, 480)))
             number += 1
