@@ -219,6 +219,26 @@ async def test_with_the_store_down_the_last_policies_hold(tmp_path: Path, on_uni
     assert len(await alerts_of(settings)) == 1
 
 
+async def test_a_stop_lets_flows_end_and_takes_no_new_ones(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    await apply(settings, "block")
+    async with hub(settings), serve_origin() as origin:
+        url = f"http://127.0.0.1:{origin.port}/"
+        async with running(settings) as role:
+            client, late = role.client(), role.client()
+            await client.get(url)
+            waiting = asyncio.get_running_loop().create_task(client.post(url, content=make_image()))
+            while not role.metrics.value("safelight_proxy_pending_requests"):
+                await asyncio.wait({waiting}, timeout=0.01)
+            role.stopping.set()
+            assert (await waiting).status_code == 403
+            with pytest.raises(httpx.ConnectError):
+                await late.get(url)
+            await client.aclose()
+            await late.aclose()
+    assert len(await alerts_of(settings)) == 1
+
+
 async def test_a_port_in_use_is_said_in_a_sentence(tmp_path: Path) -> None:
     async with serve_origin() as origin:
         settings = make_settings(tmp_path, proxy={"listen": f"127.0.0.1:{origin.port}"})
