@@ -82,8 +82,9 @@ class KafkaSink:
         if not settings.bus.startswith("kafka://"):
             raise ConfigError("alerts.sinks: the sink kafka needs a bus kafka://…")
         self._settings = settings
-        # An alert is worth more than a request: it waits for every replica, and a retry does not double it.
-        self._options = {**producer_settings(settings), "acks": "all", "enable_idempotence": True}
+        # An alert waits for every replica.  Without idempotence, which would retry for ever: a producer whose brokers
+        # are away could not even be closed.  An alert that arrives twice is told by its incident.
+        self._options = {**producer_settings(settings), "acks": "all", "enable_idempotence": False}
         self._producer: AIOKafkaProducer | None = None
 
     async def deliver(self, alerts: Sequence[Alert]) -> None:
