@@ -7,7 +7,6 @@ import contextlib
 import json
 import random
 import signal
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from ruamel.yaml import YAML
 
 from console.demo.origin import HOST, Origin
 from console.demo.report import print_report, read_alerts
-from console.demo.traffic import Browser, Item, Outcome, Picture, items, judge, pictures
+from console.demo.traffic import Browser, BrowserTrust, Item, Outcome, Picture, items, judge, pictures
 
 ALERT_SECONDS: Final = 5.0
 POLICY_SECONDS: Final = 2.0
@@ -86,7 +85,7 @@ def _demonstrate(folder: Path, config: Path, ready: str, origin: Origin, seed: i
     YAML().dump(POLICY, rules)
     console.print(_safelight(config, "policy", "apply", str(rules)).strip())
     time.sleep(POLICY_SECONDS)
-    trust = ssl.create_default_context(cadata=_safelight(config, "ca", "export"))
+    trust = BrowserTrust.in_ca(_safelight(config, "ca", "export"))
     address = dict(field.split("=", 1) for field in ready.split()[1:])["proxy"]
     outcomes = _send(Browser(f"http://{address}", trust), origin, list(items(protected, unrelated, seed)), console)
     alerts_file = folder / "data" / "alerts.jsonl"

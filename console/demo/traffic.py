@@ -7,10 +7,10 @@ import json
 import random
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import httpx
 
@@ -93,6 +93,21 @@ def items(protected: Sequence[Picture], unrelated: Sequence[Picture], seed: int)
         yield Item(kind="protected", name=picture.name, data=picture.encoded(), must_block=True, way="download")
     for picture in unrelated[:DOWNLOADS]:
         yield Item(kind="unrelated", name=picture.name, data=picture.encoded(), must_block=False, way="download")
+
+
+class BrowserTrust(ssl.SSLContext):
+    """Trusts one CA and offers HTTP/2 first, as browsers do; httpx offers HTTP/1.1 first, and gets that."""
+
+    @classmethod
+    def in_ca(cls, pem: str) -> Self:
+        """Return a context that trusts only ``pem``."""
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=pem)
+        return context
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """Offer ``h2`` before ``http/1.1``."""
+        super().set_alpn_protocols(sorted(alpn_protocols, key="h2".__ne__))
 
 
 class Browser:

@@ -21,6 +21,7 @@ import httpx
 from ruamel.yaml import YAML
 
 from console.demo.origin import HOST, Origin
+from console.demo.traffic import BrowserTrust
 
 READY_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 15.0
@@ -168,7 +169,7 @@ class Deployment:
 
     def trust(self) -> ssl.SSLContext:
         """A TLS context that trusts the proxy's CA only."""
-        return ssl.create_default_context(cadata=self.safelight("ca", "export"))
+        return BrowserTrust.in_ca(self.safelight("ca", "export"))
 
     def client(self, *, http2: bool = False) -> httpx.Client:
         """A browser behind the proxy."""

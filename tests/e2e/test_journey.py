@@ -56,6 +56,7 @@ def test_a_protected_image_is_blocked_and_the_soc_is_told(protected: Deployment,
     protected.origin.arrived.clear()
     with protected.client(http2=http2) as client:
         response = client.post(URL, content=POSTER, headers={"Content-Type": "image/jpeg"})
+    assert response.http_version == ("HTTP/2" if http2 else "HTTP/1.1")
     assert response.status_code == 403
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
