@@ -1,5 +1,7 @@
 """Recall of the fingerprinter beside its baselines, on pictures that no training has seen.
 
+"encoder" is one vector a reference, "enrolled views" what the product keeps (workers/reference_views.py).
+
 Database: 300 references (120 ImageNet samples, 50 BSDS, 130 garments) and at least 1,200 distractors. Queries: every
 reference under 24 transformations, and at least 1,000 transformed pictures that are not in the database. Held out by
 SHA-256 modulo 4; near-duplicates (correlation of 16 x 16 grey thumbnails > .98) are removed from everywhere.
@@ -28,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from recall_edits import TRANSFORMS, canonical
 
+from workers.reference_views import reference_views
 from workers.training.dataset import Item, held_out, read_archives, squash
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -140,6 +143,7 @@ def similarities(queries: dict[str, NDArray[Any]], database: dict[str, NDArray[A
         "PDQ": variants[0],
         "PDQ x 8": np.max(variants, axis=0),
         "encoder": queries["encoder"] @ database["encoder"].T,
+        "encoder, enrolled views": np.max([queries["encoder"] @ view.T for view in database["views"]], axis=0),
     }
 
 
@@ -195,7 +199,9 @@ def measure(data: Path, model: Path, references: int) -> dict[str, Any]:
     started = time.monotonic()
     parts = split(data, references)
     embed = embedder(model)
-    database = describe_all((canonical(item.image) for item in [*parts.references, *parts.distractors]), embed)
+    enrolled = [canonical(item.image) for item in [*parts.references, *parts.distractors]]
+    database = describe_all(iter(enrolled), embed)
+    database["views"] = np.stack([embed(reference_views(image)) for image in enrolled], axis=1)
     names: list[str] = []
     truth: list[int] = []
 

@@ -9,6 +9,7 @@ import torch
 
 from workers.training.contrastive import Progress, TrainConfig, TrainResult, hardness, learning_rate, train
 from workers.training.export import Exported, ExportError, export, load_network, parity
+from workers.training.golden import COMPONENTS, PICTURES, golden
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(600)]
 STEPS = 20
@@ -50,6 +51,12 @@ def test_training_takes_its_steps_and_says_so(trained: TrainResult, reports: lis
 def test_onnx_computes_what_torch_computes(exported: Exported, trained: TrainResult) -> None:
     assert exported.difference < 2e-3
     assert parity(load_network(trained.checkpoint), exported.path) == pytest.approx(exported.difference, abs=1e-6)
+
+
+def test_golden_vectors_name_their_drawings(trained: TrainResult) -> None:
+    result = golden(trained.checkpoint, "f9")
+    assert len({(entry["family"], entry["seed"]) for entry in result["pictures"]}) == PICTURES
+    assert {len(entry["vector"]) for entry in result["pictures"]} == {COMPONENTS}
 
 
 def test_the_file_is_half_the_size_of_its_weights(exported: Exported) -> None:

@@ -1,7 +1,8 @@
 """From an encoder and its specimens to `calibration.json`: how probable a false match is at a cosine or a PDQ distance.
 
-For every stratum of unrelated pairs the survival function of the evidence is measured; the table holds, at each value,
-the largest over the strata, so that look-alikes set the bar and not the easy mass of all pairs. Past the last
+For every stratum of unrelated pairs the survival function of the evidence is measured, and mixed by `SHARES`: one pair
+in ten is taken to be of a kind (two floor plans, two shirts), so that look-alikes weigh a hundred times their share of
+all pairs. A set whose traffic is all of its own kind sees up to ten times as many chance matches. Past the last
 `TAIL_COUNT` pairs the curve goes on as an exponential tail fitted to its last decade and a half: log10 survival of
 these tails falls ever faster, so a straight line errs on the safe side. Pairs that are the same thing are left out:
 photographs whose clean pictures are within `SAME_PDQ` bits under some turn, and bursts of one object (`BURSTS`).
@@ -29,7 +30,16 @@ PDQ_BITS: Final = 256
 # Random pictures differ in 128 bits; held-out pairs under 60 were looked at before and are the same scene.
 SAME_PDQ: Final = 60
 # One object photographed in bursts or one template filled in: a pair inside these is often a true copy.
-BURSTS: Final = ("photos/grocery", "photos/trashnet", "photos/aerial_rsscn7", "classes/synthetic", "classes/documents")
+BURSTS: Final = (
+    *("photos/grocery", "photos/trashnet", "photos/aerial_rsscn7"),
+    *("classes/synthetic", "classes/documents", "classes/handwriting"),
+)
+SHARES: Final[Mapping[str, float]] = {
+    "drawn_same_family": 0.05,
+    "photo_look_alike": 0.05,
+    "drawn_other": 0.45,
+    "photo_other": 0.45,
+}
 TAIL_COUNT: Final = 20
 FIT_DECADES: Final = 1.5
 FLOOR: Final = -12.0
@@ -118,7 +128,7 @@ def best_view(queries: Vectors, views: Vectors) -> Vectors:
 
 def measure(specimens: Specimens, vectors: Embedded) -> dict[str, Stratum]:
     """The strata: same drawn family, other drawings, look-alike photographs, other photographs."""
-    strata = {name: Stratum.empty() for name in ("drawn_same_family", "drawn_other", "photo_look_alike", "photo_other")}
+    strata = {name: Stratum.empty() for name in SHARES}
     drawn = specimens.source == DRAWN
     burst = np.isin(specimens.source, BURSTS)
     group, source = specimens.group[specimens.rows], specimens.source[specimens.rows]
@@ -165,19 +175,27 @@ def survival(counts: Counts) -> tuple[Curve, float]:
     return curve, start
 
 
+def mixture(curves: Mapping[str, Curve]) -> Curve:
+    """log10 of the strata's probabilities, averaged by `SHARES`, never rising."""
+    weights = np.array([SHARES[name] for name in curves])
+    mixed = weights / weights.sum() @ (10.0 ** np.stack(list(curves.values())))
+    return np.minimum.accumulate(np.log10(mixed))
+
+
 def tables(strata: Mapping[str, Stratum]) -> dict[str, Any]:
     """The content of `calibration.json` but for the encoder's names."""
     cosine = {name: survival(stratum.cosine) for name, stratum in strata.items()}
     pdq = {name: survival(stratum.pdq[::-1]) for name, stratum in strata.items()}
-    worst_cosine = np.minimum.accumulate(np.max([curve for curve, _ in cosine.values()], axis=0))
-    worst_pdq = np.minimum.accumulate(np.max([curve for curve, _ in pdq.values()], axis=0))[::-1]
+    mixed_cosine = mixture({name: curve for name, (curve, _) in cosine.items()})
+    mixed_pdq = mixture({name: curve for name, (curve, _) in pdq.items()})[::-1]
     centres = np.arange(COSINE_BINS + 1) / COSINE_BINS * 2 - 1
     return {
         "cosine": [
-            [round(float(c), 3), round(float(p), 3)] for c, p in list(zip(centres, worst_cosine, strict=True))[1000::5]
+            [round(float(c), 3), round(float(p), 3)] for c, p in list(zip(centres, mixed_cosine, strict=True))[1000::5]
         ],
-        "pdq": [[d, round(float(p), 3)] for d, p in enumerate(worst_pdq[: PDQ_BITS // 2 + 1])],
-        "fusion": "log10 p_pair = min(cosine, pdq) + log10 2",
+        "pdq": [[d, round(float(p), 3)] for d, p in enumerate(mixed_pdq[: PDQ_BITS // 2 + 1])],
+        "fusion": "log10 p_pair = min(cosine, pdq) + log10 2, the closest of a reference's views counts once",
+        "shares": dict(SHARES),
         "pairs": sum(int(stratum.cosine.sum()) for stratum in strata.values()),
         "extrapolated_below_log10_p": {
             "cosine": round(max(start for _, start in cosine.values()), 3),

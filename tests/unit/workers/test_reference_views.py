@@ -6,6 +6,8 @@ from PIL import Image
 from tests.image_factories import make_picture
 from workers.reference_views import CROP_SIDE, TILT_SIDE, VIEWS, reference_views
 
+TILTS = 4
+
 
 def test_the_whole_picture_comes_first() -> None:
     picture = make_picture(seed=1)
@@ -15,13 +17,13 @@ def test_the_whole_picture_comes_first() -> None:
 
 
 def test_crops_hold_sixty_per_cent() -> None:
-    crops = reference_views(Image.new("RGB", (1000, 600)))[1:6]
+    crops = reference_views(Image.new("RGB", (1000, 600)))[1:-TILTS]
     assert {crop.size for crop in crops} == {(round(1000 * CROP_SIDE), round(600 * CROP_SIDE))}
 
 
 def test_turning_happens_on_a_small_copy() -> None:
     views = reference_views(Image.new("RGB", (5000, 3000)))
-    assert max(max(view.size) for view in views[6:]) <= TILT_SIDE * 1.2
+    assert max(max(view.size) for view in views[-TILTS:]) <= TILT_SIDE * 1.2
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 500), (96, 96), (3000, 7)])
@@ -29,6 +31,14 @@ def test_every_size_has_its_views(size: tuple[int, int]) -> None:
     assert all(min(view.size) >= 1 for view in reference_views(Image.new("RGB", size)))
 
 
-def test_a_quarter_turn_swaps_the_sides() -> None:
-    views = reference_views(Image.new("RGB", (200, 100)))
-    assert views[-1].size == views[-2].size == (100, 200)
+def test_crops_reach_every_corner() -> None:
+    picture = make_picture(300, 200, seed=2)
+    crops = reference_views(picture)[1:-TILTS]
+    assert crops[0].getpixel((0, 0)) == picture.getpixel((0, 0))
+    assert crops[-1].getpixel((crops[-1].width - 1, crops[-1].height - 1)) == picture.getpixel((299, 199))
+
+
+def test_a_cut_tilt_keeps_the_frame() -> None:
+    grown, cut, _, _ = reference_views(Image.new("RGB", (200, 100)))[-TILTS:]
+    assert cut.size == (200, 100)
+    assert grown.width > 200

@@ -13,6 +13,7 @@ from workers.training.calibration import (
     Stratum,
     best_view,
     hamming,
+    mixture,
     nearest_turn,
     survival,
     tables,
@@ -50,16 +51,21 @@ def test_the_extrapolation_errs_on_the_safe_side() -> None:
     assert curve[at_six_sigma] > -9.01
 
 
-def test_the_worst_stratum_sets_the_bar() -> None:
-    narrow, wide = normal_stratum(0.05), normal_stratum(0.15)
-    together = Calibration.from_json(json.dumps(tables({"narrow": narrow, "wide": wide})))
-    alone = Calibration.from_json(json.dumps(tables({"wide": wide})))
-    assert together.cosine_log10(0.6) == pytest.approx(alone.cosine_log10(0.6))
+def test_look_alikes_set_the_bar() -> None:
+    others, alike = normal_stratum(0.05), normal_stratum(0.15)
+    together = Calibration.from_json(json.dumps(tables({"photo_other": others, "photo_look_alike": alike})))
+    alone = Calibration.from_json(json.dumps(tables({"photo_look_alike": alike})))
+    assert together.cosine_log10(0.6) == pytest.approx(alone.cosine_log10(0.6) - 1, abs=0.05)
+
+
+def test_a_mixture_is_an_average_of_probabilities() -> None:
+    curves = {"drawn_other": np.array([0.0, -2.0, -5.0]), "photo_other": np.array([0.0, -4.0, -5.0])}
+    assert mixture(curves) == pytest.approx([0.0, np.log10((1e-2 + 1e-4) / 2), -5.0])
 
 
 def test_the_tables_load_as_the_product_reads_them() -> None:
     stratum = normal_stratum(0.1)
-    calibration = Calibration.from_json(json.dumps(tables({"only": stratum})))
+    calibration = Calibration.from_json(json.dumps(tables({"photo_other": stratum})))
     assert calibration.pairs == 1_000_000
     assert calibration.cosine_log10(0.9) < calibration.cosine_log10(0.3)
     assert calibration.pdq_log10(10) < calibration.pdq_log10(100)
