@@ -18,8 +18,25 @@ FUNCTION_LIMIT: Final = 60
 # Pure code: each module has a unit test of its own name. Elsewhere a test of another kind that imports the module will
 # do as well: adapters pass contract suites, servers are met by integration tests.
 PURE: Final = ("shared/core/", "shared/extract/")
-# What no test imports because it runs as a process of its own, and the test that runs it.
-RUN_BY: Final[dict[str, str]] = {}
+# What no test imports by name, because it runs as a process of its own or is reached through its package, and the test
+# that runs it.
+RUN_BY: Final[dict[str, str]] = {
+    "shared/types/decisions.py": "tests/unit/shared/core/test_policy.py",
+    "shared/types/index.py": "tests/unit/shared/test_codec.py",
+    **{
+        f"workers/training/drawing/{name}.py": "tests/unit/workers/training/test_drawing.py"
+        for name in ("papers", "scenes", "screens", "sketches")
+    },
+    **{
+        f"console/cli/{name}.py": "tests/integration/test_cli.py"
+        for name in ("checks", "encoders", "policies", "sets", "settings_commands", "session", "inspection")
+    },
+    "console/cli/roles.py": "tests/integration/test_supervisor.py",
+    "console/deployment.py": "tests/integration/test_cli.py",
+    "console/role_runner.py": "tests/integration/test_supervisor.py",
+    "console/supervisor.py": "tests/integration/test_supervisor.py",
+    "console/demo/__main__.py": "tests/e2e/test_demo.py",
+}
 
 
 def python_files(*folders: str) -> Iterator[Path]:
