@@ -160,8 +160,8 @@ class _Heart:
     async def beat(self) -> None:
         while True:
             self._last = self._monotonic()
-            self._at_beat()
             await asyncio.sleep(HEARTBEAT_SECONDS)
+            self._at_beat()
 
     def beats(self) -> bool:
         return self._monotonic() - self._last < UNHEALTHY_SECONDS
