@@ -74,5 +74,3 @@ def main() -> None:
     except SafelightError as error:
         print(f"safelight: {error}", file=sys.stderr)
         sys.exit(USAGE_STATUS)
-    except BrokenPipeError:
-        sys.exit(0)  # `safelight … | head` is no failure

@@ -128,6 +128,14 @@ def test_a_data_dir_that_cannot_be_made_exits_2_with_a_sentence(safelight: Comma
     assert "data" in safelight("ca", "export", status=2).err
 
 
+def test_a_reader_that_goes_away_is_no_traceback(safelight: CommandLine) -> None:
+    process = safelight.start("config", "show")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(60) == 1
+    assert safelight.log() == ""
+
+
 def test_the_version_and_the_help_are_told(safelight: CommandLine) -> None:
     assert safelight.run("--version").text.startswith("safelight ")
     shown = safelight("--help").text

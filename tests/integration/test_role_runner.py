@@ -172,7 +172,7 @@ def test_a_role_waits_for_its_store_and_goes_on_when_it_is_there(
         assert role.stop() == 0
 
 
-@pytest.mark.parametrize("name", ["console", "alerts"])
+@pytest.mark.parametrize("name", ["console", "alerts", "worker", "proxy"])
 def test_a_role_that_waits_for_its_store_can_be_stopped(tmp_path: Path, name: str) -> None:
     role = Role(CommandLine(tmp_path, store="redis://127.0.0.1:1/0"), name)
     try:
