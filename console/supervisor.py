@@ -26,7 +26,7 @@ from shared.errors import ConfigError
 
 ROLES: Final = ("worker", "alerts", "console", "proxy")
 STOP_ORDER: Final = (("proxy",), ("worker", "console", "alerts"))
-STOP_SECONDS: Final = {"proxy": 6.0, "worker": 2.0, "console": 2.0, "alerts": 1.5}
+STOP_SECONDS: Final = {"proxy": 6.5, "worker": 2.5, "console": 2.5, "alerts": 2.5}
 """Together less than the 10 seconds within which ``up`` must have ended."""
 RESTART_FIRST: Final = 0.2
 RESTART_MOST: Final = 5.0

@@ -24,7 +24,7 @@ RUN_BY: Final[dict[str, str]] = {
     "shared/types/decisions.py": "tests/unit/shared/core/test_policy.py",
     "shared/types/index.py": "tests/unit/shared/test_codec.py",
     **{
-        f"workers/training/drawing/{name}.py": "tests/unit/workers/training/test_drawing.py"
+        f"workers/training/drawing/{name}.py": "tests/unit/workers/training/drawing/test___init__.py"
         for name in ("papers", "scenes", "screens", "sketches")
     },
     **{
