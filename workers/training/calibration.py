@@ -3,9 +3,11 @@
 For every stratum of unrelated pairs the survival function of the evidence is measured, and mixed by `SHARES`: one pair
 in ten is taken to be of a kind (two floor plans, two shirts), so that look-alikes weigh a hundred times their share of
 all pairs. A set whose traffic is all of its own kind sees up to ten times as many chance matches. Past the last
-`TAIL_COUNT` pairs the curve goes on as an exponential tail fitted to its last decade and a half: log10 survival of
-these tails falls ever faster, so a straight line errs on the safe side. Pairs that are the same thing are left out:
-photographs whose clean pictures are within `SAME_PDQ` bits under some turn, and bursts of one object (`BURSTS`).
+`TAIL_COUNT` pairs a curve goes on as an exponential tail fitted to its last decade over Fisher's z = artanh(cosine),
+which takes the bound at 1 away; a PDQ distance d stands for the correlation 1 - d/128. log10 survival still falls
+faster than that straight line, so it errs on the safe side. For PDQ, where copies lie far from everything else, the
+worst stratum counts alone. Pairs that are the same thing are left out: photographs whose clean pictures are within
+`SAME_PDQ` bits under some turn, and bursts of one object or one register (`BURSTS`).
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ SHARES: Final[Mapping[str, float]] = {
     "photo_other": 0.45,
 }
 TAIL_COUNT: Final = 20
-FIT_DECADES: Final = 1.5
+FIT_DECADES: Final = 1.0
+HIGHEST_COSINE: Final = 0.9999  # where Fisher's z is still a number
 FLOOR: Final = -12.0
 CHUNK: Final = 512
 
@@ -159,19 +162,22 @@ def _chunks(count: int) -> Iterator[slice]:
         yield slice(at, min(at + CHUNK, count))
 
 
-def survival(counts: Counts) -> tuple[Curve, float]:
-    """(log10 P(at least this bin), log10 p where extrapolation begins); the histogram's upper end is the rare one."""
+def survival(counts: Counts, scale: Curve) -> tuple[Curve, float]:
+    """(log10 P(at least this bin), log10 p where extrapolation begins); the histogram's upper end is the rare one.
+
+    `scale` is the ascending measure of each bin over which the tail is exponential.
+    """
     total = int(counts.sum())
     above = np.cumsum(counts[::-1])[::-1].astype(np.float64)
-    measured = above >= TAIL_COUNT
+    known = above >= TAIL_COUNT
     curve = np.full(len(counts), FLOOR)
-    curve[measured] = np.log10(above[measured] / total)
-    last = int(np.flatnonzero(measured)[-1])
+    curve[known] = np.log10(above[known] / total)
+    last = int(np.flatnonzero(known)[-1])
     start = float(curve[last])
-    inside = np.flatnonzero(measured & (curve <= start + FIT_DECADES))
-    slope = min(-1e-9, float(np.polyfit(inside, curve[inside], 1)[0])) if len(inside) > 2 else -1.0
+    inside = np.flatnonzero(known & (curve <= start + FIT_DECADES))
+    slope = min(-1e-9, float(np.polyfit(scale[inside], curve[inside], 1)[0])) if len(inside) > 2 else -1.0
     beyond = np.arange(last + 1, len(counts))
-    curve[beyond] = np.maximum(FLOOR, start + slope * (beyond - last))
+    curve[beyond] = np.maximum(FLOOR, start + slope * (scale[beyond] - scale[last]))
     return curve, start
 
 
@@ -184,16 +190,18 @@ def mixture(curves: Mapping[str, Curve]) -> Curve:
 
 def tables(strata: Mapping[str, Stratum]) -> dict[str, Any]:
     """The content of `calibration.json` but for the encoder's names."""
-    cosine = {name: survival(stratum.cosine) for name, stratum in strata.items()}
-    pdq = {name: survival(stratum.pdq[::-1]) for name, stratum in strata.items()}
-    mixed_cosine = mixture({name: curve for name, (curve, _) in cosine.items()})
-    mixed_pdq = mixture({name: curve for name, (curve, _) in pdq.items()})[::-1]
     centres = np.arange(COSINE_BINS + 1) / COSINE_BINS * 2 - 1
+    fisher_z = np.arctanh(np.clip(centres, -HIGHEST_COSINE, HIGHEST_COSINE))
+    agreement = np.clip(1 - np.arange(PDQ_BITS + 1)[::-1] / (PDQ_BITS / 2), -HIGHEST_COSINE, HIGHEST_COSINE)
+    cosine = {name: survival(stratum.cosine, fisher_z) for name, stratum in strata.items()}
+    pdq = {name: survival(stratum.pdq[::-1], np.arctanh(agreement)) for name, stratum in strata.items()}
+    mixed_cosine = mixture({name: curve for name, (curve, _) in cosine.items()})
+    worst_pdq = np.max([curve for curve, _ in pdq.values()], axis=0)[::-1]
     return {
         "cosine": [
             [round(float(c), 3), round(float(p), 3)] for c, p in list(zip(centres, mixed_cosine, strict=True))[1000::5]
         ],
-        "pdq": [[d, round(float(p), 3)] for d, p in enumerate(mixed_pdq[: PDQ_BITS // 2 + 1])],
+        "pdq": [[d, round(float(p), 3)] for d, p in enumerate(worst_pdq[: PDQ_BITS // 2 + 1])],
         "fusion": "log10 p_pair = min(cosine, pdq) + log10 2, the closest of a reference's views counts once",
         "shares": dict(SHARES),
         "pairs": sum(int(stratum.cosine.sum()) for stratum in strata.values()),

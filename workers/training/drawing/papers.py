@@ -138,44 +138,73 @@ def _stamp(canvas: Canvas) -> None:
 
 
 def identity_card(rng: random.Random, size: tuple[int, int]) -> Canvas:
-    """A card with guilloche lines, a drawn face, fields, a seal, a machine-readable strip."""
+    """A card, light or dark, with guilloche lines, a drawn face, fields, a seal, sometimes a machine-readable strip."""
     canvas = Canvas(rng, size, (200, 200, 200))
-    light = canvas.colour(rng.uniform(0.1, 0.4), 0.97, 0.2)
-    canvas.gradient(light, canvas.colour(rng.uniform(0.2, 0.6), 0.85, 0.5), horizontal=rng.random() < 0.5)
+    dark = rng.random() < 0.35
+    low, high = (0.12, 0.5) if dark else (0.7, 1.0)
+    first = canvas.colour(rng.uniform(0.1, 0.5), rng.uniform(low, high), 0.2)
+    canvas.gradient(first, canvas.colour(rng.uniform(0.1, 0.7), rng.uniform(low, high)), horizontal=rng.random() < 0.5)
+    _emblem(canvas)
     _guilloche(canvas)
-    accent = canvas.colour(0.8, rng.uniform(0.3, 0.65), 0.6)
-    bar = canvas.px(rng.uniform(8, 16))
-    foot = rng.random() < 0.25
-    canvas.pen.rectangle(
-        (0, canvas.height - bar, canvas.width, canvas.height) if foot else (0, 0, canvas.width, bar), fill=accent
-    )
-    canvas.text(
-        (canvas.width / 2, canvas.height - bar / 2 if foot else bar / 2), canvas.words(2).upper(), 4.4, WHITE, "mm"
-    )
-    top, bottom = (canvas.px(4), canvas.height - bar) if foot else (bar + canvas.px(3), canvas.height)
-    strip = canvas.px(13) if rng.random() < 0.5 else 0
-    photo_width = canvas.width * rng.uniform(0.22, 0.36)
-    photo_left = canvas.px(4) if rng.random() < 0.6 else canvas.width - photo_width - canvas.px(4)
-    photo = (
-        photo_left,
-        top + canvas.px(2),
-        photo_left + photo_width,
-        min(bottom - strip - canvas.px(2), top + photo_width * rng.uniform(1.1, 1.5)),
-    )
-    _face(canvas, photo)
-    fields_left = photo[2] + canvas.px(4) if photo_left < canvas.width / 2 else canvas.px(4)
-    y = top + canvas.px(2)
-    step = canvas.px(rng.uniform(6, 9.5))
-    while y + step < bottom - strip:
-        canvas.text((fields_left, y), canvas.word().upper(), 1.9, blend(accent, INK, 0.3))
-        canvas.text((fields_left, y + canvas.px(2.2)), canvas.words(rng.randint(1, 3)), rng.uniform(2.8, 3.6), INK)
-        y += step
-    _seal(canvas, accent)
-    if strip:
+    ink = WHITE if dark else INK
+    accent = canvas.colour(0.8, 0.95 if dark else rng.uniform(0.3, 0.65), 0.6)
+    left, top, right, bottom = _title_bar(canvas, accent)
+    if rng.random() < 0.45:
+        bottom -= canvas.px(12)
         for row in range(2):
             code = "".join(rng.choice("ABCDEFGHKLMNPRSTUVXYZ0123456789<<<<") for _ in range(36))
-            canvas.text((canvas.px(4), bottom - strip + canvas.px(1 + 5 * row)), code, 3.8, INK)
+            canvas.text((left + canvas.px(3), bottom + canvas.px(1 + 5 * row)), code, 3.8, ink)
+    width, height = right - left, bottom - top
+    wide = width * rng.uniform(0.2, 0.38)
+    tall = min(height - canvas.px(4), wide * rng.uniform(1.05, 1.5))
+    x = left + rng.choice((0.03, 0.97, rng.random())) * (width - wide)
+    y = top + rng.random() * max(1.0, height - tall)
+    _face(canvas, (x, y, x + wide, y + tall))
+    spans = [span for span in ((left, x), (x + wide, right)) if span[1] - span[0] > width * 0.24]
+    for span in spans:
+        _fields(canvas, (span[0] + canvas.px(3), top + canvas.px(2), span[1], bottom), accent, ink)
+    _seal(canvas, accent)
     return canvas
+
+
+def _title_bar(canvas: Canvas, accent: Colour) -> Box:
+    """Paints a bar along one edge and returns what is left of the card."""
+    rng, width, height = canvas.rng, canvas.width, canvas.height
+    bar = canvas.px(rng.uniform(6, 17))
+    edge = rng.choice(("top", "top", "bottom", "left", "right"))
+    bars: dict[str, tuple[Box, Box]] = {
+        "top": ((0, 0, width, bar), (0, bar, width, height)),
+        "bottom": ((0, height - bar, width, height), (0, 0, width, height - bar)),
+        "left": ((0, 0, bar, height), (bar, 0, width, height)),
+        "right": ((width - bar, 0, width, height), (0, 0, width - bar, height)),
+    }
+    box, rest = bars[edge]
+    canvas.pen.rectangle(box, fill=accent)
+    if edge in {"top", "bottom"}:
+        at = (width * rng.choice((0.3, 0.5, 0.7)), (box[1] + box[3]) / 2)
+        canvas.text(at, canvas.words(2).upper(), 4.4, WHITE if sum(accent) < 450 else INK, "mm")
+    return rest
+
+
+def _emblem(canvas: Canvas) -> None:
+    rng = canvas.rng
+    for _ in range(rng.randint(0, 4)):
+        at = (rng.random() * canvas.width, rng.random() * canvas.height)
+        shape = polygon(at, canvas.px(rng.uniform(12, 50)), rng.randint(3, 9), rng.random() * 6)
+        canvas.pen.polygon(shape, fill=canvas.colour(rng.uniform(0.2, 0.6), rng.uniform(0.35, 0.95), 0.5))
+
+
+def _fields(canvas: Canvas, box: Box, accent: Colour, ink: Colour) -> None:
+    left, y, right, bottom = box
+    columns = canvas.rng.randint(1, 2) if right - left > canvas.width * 0.45 else 1
+    step, size = canvas.px(canvas.rng.uniform(6, 11)), canvas.rng.uniform(2.6, 4.0)
+    while y + step < bottom:
+        for column in range(columns):
+            x = left + (right - left) * column / columns
+            if canvas.rng.random() < 0.85:
+                canvas.text((x, y), canvas.word().upper(), 1.9, blend(accent, ink, 0.3))
+                canvas.text((x, y + canvas.px(2.2)), canvas.words(canvas.rng.randint(1, 2)), size, ink)
+        y += step
 
 
 def _guilloche(canvas: Canvas) -> None:

@@ -19,6 +19,8 @@ from workers.training.calibration import (
     tables,
 )
 
+FISHER_Z = np.arctanh(np.clip(np.arange(COSINE_BINS + 1) / COSINE_BINS * 2 - 1, -0.9999, 0.9999))
+
 
 def normal_stratum(spread: float, pairs: int = 1_000_000, seed: int = 0) -> Stratum:
     rng = np.random.default_rng(seed)
@@ -32,13 +34,13 @@ def normal_stratum(spread: float, pairs: int = 1_000_000, seed: int = 0) -> Stra
 
 def test_the_measured_part_is_the_share_of_pairs() -> None:
     counts = np.array([900, 60, 40, 0])
-    curve, start = survival(counts)
+    curve, start = survival(counts, np.arange(4.0))
     assert curve[:3] == pytest.approx(np.log10([1.0, 0.1, 0.04]))
     assert start == pytest.approx(np.log10(0.04))
 
 
 def test_the_tail_goes_on_falling() -> None:
-    curve, start = survival(normal_stratum(0.1).cosine)
+    curve, start = survival(normal_stratum(0.1).cosine, FISHER_Z)
     beyond = curve[curve < start]
     assert (np.diff(beyond) <= 0).all()
     assert beyond.min() == FLOOR
@@ -46,7 +48,7 @@ def test_the_tail_goes_on_falling() -> None:
 
 def test_the_extrapolation_errs_on_the_safe_side() -> None:
     """A normal tail falls faster than the exponential one: at 6 sigma the table promises less than the truth."""
-    curve, _ = survival(normal_stratum(0.1).cosine)
+    curve, _ = survival(normal_stratum(0.1).cosine, FISHER_Z)
     at_six_sigma = round((0.1 + 6 * 0.1 + 1) / 2 * COSINE_BINS)
     assert curve[at_six_sigma] > -9.01
 
