@@ -86,8 +86,8 @@ class _RoleProcess:
         clock, metrics, stopping = SystemClock(), Metrics(), asyncio.Event()
         heart = _Heart(clock.monotonic, self._notice)
         run_file = RunFile(self._settings.run_dir, self._role)
-        started = {"role": False}
-        self._readiness.add(self._role, lambda: started["role"])
+        # Not ready until the role has stated its own conditions: it replaces this one, of its own name, last.
+        self._readiness.add(self._role, lambda: False)
         source = StatusSource(
             exposition=metrics.exposition, waiting_for=self._readiness.waiting_for, healthy=heart.beats
         )
@@ -98,7 +98,6 @@ class _RoleProcess:
         try:
             run_file.announce("metrics", status.address)
             metrics.set("safelight_up", 1)
-            started["role"] = True
             context = RoleContext(
                 settings=self._settings,
                 metrics=metrics,

@@ -138,6 +138,7 @@ async def run_alerts(context: RoleContext) -> None:
     settings, stopping = context.settings, context.stopping
     state = {"store": False}
     context.readiness.add("store", lambda: state["store"])
+    context.readiness.add("alerts", lambda: True)
     sealer = Sealer(load_or_create_key(settings.key_file))
     sinks = open_sinks(settings)
     store = open_store(settings)

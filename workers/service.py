@@ -35,6 +35,7 @@ async def run_worker(context: RoleContext) -> None:
     readiness = context.readiness
     for part in ("encoder", "decoders", "store", "index", "bus"):
         readiness.add(part, lambda: False)
+    readiness.add("worker", lambda: True)
     sealer = Sealer(load_or_create_key(settings.key_file))
     encoder = await asyncio.to_thread(
         Encoder.load, worker.encoder, threads=worker.threads, provider=worker.provider, batch_limit=worker.batch_limit

@@ -26,7 +26,11 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleContext:
-    """A role's surroundings; ``announce("proxy", "127.0.0.1:8080")`` tells the address that was really bound."""
+    """A role's surroundings.
+
+    ``announce("proxy", "127.0.0.1:8080")`` tells the address that was really bound.  ``readiness`` holds one condition,
+    under the role's own name, that is never true: the role replaces it once it has added all it waits for.
+    """
 
     settings: Settings
     metrics: Metrics

@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-CONNECTION_LIMIT: Final = 32
+CONNECTION_LIMIT: Final = 128  # 1.5 s of requests that all wait for their deadline, and room to spare
 CLIENT_TIMEOUT: Final = 10.0
 
 
@@ -22,6 +22,7 @@ class Sent:
     seconds: float
     status: int
     incident: str
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ async def _send(client: httpx.AsyncClient, url: str, payload: Payload) -> Sent:
     begin = time.monotonic()
     try:
         response = await client.post(url, content=payload.data, headers={"Content-Type": "application/octet-stream"})
-        status, header = response.status_code, response.headers.get("x-safelight", "")
-    except httpx.TransportError:
-        status, header = 0, ""
+        status, header, failure = response.status_code, response.headers.get("x-safelight", ""), ""
+    except httpx.TransportError as error:
+        status, header, failure = 0, "", repr(error)
     seconds = time.monotonic() - begin
     incident = header.partition('incident="')[2].rstrip('"')
-    return Sent(kind=payload.kind, begin=begin, seconds=seconds, status=status, incident=incident)
+    return Sent(kind=payload.kind, begin=begin, seconds=seconds, status=status, incident=incident, error=failure)
 
 
 async def run_load(

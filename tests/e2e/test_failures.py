@@ -100,7 +100,8 @@ def check(deployment: Deployment, sent: list[Sent], outages: list[tuple[float, f
     reached = [one for one in sent if one not in away]
     print(f"{len(sent)} sent, {len(away)} around the proxy's own death, {Counter((s.kind, s.status) for s in sent)}")
     print(f"slowest answer {max(one.seconds for one in reached):.3f} s")
-    assert [one for one in reached if one.status == 0] == [], "every request that reached a proxy was answered"
+    broken = [f"{one.begin - sent[0].begin:.3f} s: {one.error}" for one in reached if one.status == 0]
+    assert broken == [], f"every request that reached a proxy was answered; away: {outages}, first: {sent[0].begin}"
     assert [one for one in reached if one.seconds > DEADLINE + SLACK] == []
     assert {one.status for one in sent if one.kind == "protected"} <= {0, 403}, "nothing protected slipped through"
     assert {one.status for one in sent if one.kind == "text"} <= {0, 201}

@@ -76,7 +76,9 @@ def test_what_keeps_a_role_from_starting_is_one_sentence(tmp_path: Path, body: s
 
 @pytest.mark.parametrize("error", ["StoreError", "BusError"])
 def test_a_role_that_was_ready_and_fails_may_be_started_again(tmp_path: Path, error: str) -> None:
-    ended = run(tmp_path, f'await asyncio.sleep(0)\nraise {error}("lost it")')
+    ended = run(
+        tmp_path, f'context.readiness.add("probe", lambda: True)\nawait asyncio.sleep(0)\nraise {error}("lost it")'
+    )
     assert ended.returncode == 1
     assert "the probe failed: lost it" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -141,6 +143,13 @@ class Role:
             time.sleep(0.05)
         return found[1]
 
+    def until_it_waits_for(self, condition: str) -> None:
+        end = time.monotonic() + START_SECONDS
+        while condition not in (found := self.readiness())[1].get("waiting_for", ()):
+            assert time.monotonic() < end, found
+            assert self.process.poll() is None, "the role has ended"
+            time.sleep(0.05)
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(10)
@@ -165,7 +174,7 @@ def test_a_role_waits_for_its_store_and_goes_on_when_it_is_there(
 ) -> None:
     role = Role(CommandLine(tmp_path, store=redis_to_come.url), name)
     try:
-        assert "store" in role.until(503)["waiting_for"]
+        role.until_it_waits_for("store")
         redis_to_come.start()
         assert role.until(200) == {"ready": True, "waiting_for": []}
     finally:
