@@ -57,9 +57,7 @@ class ProxySettings(_Section):
     """The enforcement point."""
 
     listen: Address = Field(default="127.0.0.1:8080", description="address that endpoints use as their proxy")
-    max_object: Size = Field(
-        default=128 << 20, description="largest body held for inspection; more is streamed"
-    )
+    max_object: Size = Field(default=128 << 20, description="largest body held for inspection; more is streamed")
     instance: int = Field(default=0, ge=0, lt=1024, description="reply partition, held by a lease; one proxy each")
     upstream_ca: Path | None = Field(default=None, description="PEM file trusted for origins (default: the system's)")
     resolve: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(

@@ -58,6 +58,15 @@ def list_encoders(models: Path = MODELS) -> list[EncoderCard]:
     return [_read_card(folder) for folder in folders]
 
 
+def load_calibration(folder: Path) -> Calibration:
+    """Return the calibration of the encoder in ``folder``, its background bank included.
+
+    Raises OSError and ValueError where a file is missing or broken, ConfigError where the two do not fit.
+    """
+    bank = np.load(folder / "background.npy", allow_pickle=False).astype(np.float32)
+    return Calibration.from_json((folder / "calibration.json").read_text(encoding="utf-8"), bank)
+
+
 def _natural(folder: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", folder.name)]
 
@@ -106,8 +115,8 @@ class Encoder:
         path = card.folder / "encoder.onnx"
         try:
             model = path.read_bytes()
-            calibration = Calibration.from_json((card.folder / "calibration.json").read_text(encoding="utf-8"))
-        except OSError as error:
+            calibration = load_calibration(card.folder)
+        except (OSError, ValueError) as error:
             raise EncoderUnavailableError(f"encoder {card.id} is incomplete: {error}") from error
         if hashlib.sha256(model).hexdigest() != card.sha256:
             raise EncoderUnavailableError(f"{path} is not the file that its card describes")

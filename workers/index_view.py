@@ -46,11 +46,15 @@ returns 64 neighbours would drown a small set's own.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One image as the index is asked about it; None and empty where a measure is missing or must not count."""
+    """One image as the index is asked about it; None and empty where a measure is missing or must not count.
+
+    ``discount`` is taken off its cosines before they are scored (a picture near everything says less by being near).
+    """
 
     sha256: str
     vector: Vectors | None = None
     pdq: tuple[str, ...] = ()
+    discount: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,7 @@ class LiveSegment:
             return []
         cosines = segment.cosines(found, probe.vector)
         bits = upright[found] if len(upright) else np.full(len(found), UNKNOWN)
-        scores = self._scores(found, cosines, nearest, calibration)
+        scores = self._scores(found, cosines - probe.discount, nearest, calibration)
         same = np.isin(found, identical)
         columns = (found.tolist(), scores.tolist(), cosines.tolist(), bits.tolist(), same.tolist())
         return [
@@ -200,7 +204,7 @@ class IndexView:
         qualities = pdq_qualities if pdq_qualities is not None else [MIN_PDQ_QUALITY] * len(sha256s)
         empty = low_information if low_information is not None else [False] * len(sha256s)
         probes = [
-            _probe(vectors, i, pdqs[i] if qualities[i] >= MIN_PDQ_QUALITY else (), sha256s[i], empty=empty[i])
+            self._probe(vectors, i, pdqs[i] if qualities[i] >= MIN_PDQ_QUALITY else (), sha256s[i], empty=empty[i])
             for i in range(len(sha256s))
         ]
         found: list[list[tuple[float, float, ReferenceMatch]]] = [[] for _ in probes]
@@ -208,6 +212,14 @@ class IndexView:
             for hits, probe, rows in zip(found, probes, _rows(live, probes), strict=True):
                 hits.extend(live.search(probe, rows, self.calibration))
         return [self._best(hits) for hits in found]
+
+    def _probe(self, vectors: Vectors | None, row: int, pdq: tuple[str, ...], sha256: str, *, empty: bool) -> Probe:
+        if empty:
+            return Probe(sha256=sha256)
+        vector = None if vectors is None else vectors[row]
+        if vector is None or not vector.any() or not np.isfinite(vector).all():
+            return Probe(sha256=sha256, pdq=pdq)
+        return Probe(sha256=sha256, vector=vector, pdq=pdq, discount=self.calibration.discount(vector))
 
     def _best(self, hits: list[tuple[float, float, ReferenceMatch]]) -> tuple[ReferenceMatch, ...]:
         # Many scores meet at the calibration's floor: there the cosine decides, then the name, never chance.
@@ -218,14 +230,6 @@ class IndexView:
             best += [hit for hit in of_set if hit[0] >= floor][:MATCHES_PER_SET]
         best.sort(key=lambda hit: (-hit[0], -hit[1], hit[2].set, hit[2].reference))
         return tuple(hit[2] for hit in best)
-
-
-def _probe(vectors: Vectors | None, row: int, pdq: tuple[str, ...], sha256: str, *, empty: bool) -> Probe:
-    if empty:
-        return Probe(sha256=sha256)
-    vector = None if vectors is None else vectors[row]
-    usable = vector is not None and vector.any() and np.isfinite(vector).all()
-    return Probe(sha256=sha256, vector=vector if usable else None, pdq=pdq)
 
 
 def _rows(live: LiveSegment, probes: Sequence[Probe]) -> list[Numbers]:

@@ -237,6 +237,9 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.model.parent
     result = calibrate(arguments.model, load(arguments.specimens), folder.name)
+    earlier = folder / "calibration.json"
+    if earlier.exists() and "background" in (values := json.loads(earlier.read_text())):
+        result["background"] = values["background"]  # workers.training.background wrote it
     (folder / "calibration.json").write_text(json.dumps(result, separators=(",", ":")) + "\n")
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.core.matching import Calibration, fused_scores
+from workers.encoder import load_calibration
 from workers.training.calibration import best_view, embed, nearest_turn
 from workers.training.dataset import squash
 from workers.training.drawing import FAMILIES, draw
@@ -53,7 +54,8 @@ def scores(
     queries = embed(model, np.stack([item.square for item in sent]))
     hashes = np.stack([pdq_variants(image)[0] for image in references])
     distances = nearest_turn(np.stack([item.hashes for item in sent]), hashes)
-    cosines = best_view(queries, views)
+    discounts = np.array([calibration.discount(query) for query in queries])
+    cosines = best_view(queries, views) - discounts[:, None]
     return fused_scores(calibration, cosines, distances, np.full(cosines.shape, len(references)))
 
 
@@ -104,7 +106,7 @@ def main() -> None:
     parser.add_argument("--strangers", type=int, default=200)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    calibration = Calibration.from_json((arguments.model.parent / "calibration.json").read_text())
+    calibration = load_calibration(arguments.model.parent)
     runs = [
         rehearse(arguments.model, calibration, seed=seed, protected=arguments.protected, strangers=arguments.strangers)
         for seed in range(arguments.seeds)

@@ -1,10 +1,14 @@
 import json
 import math
+from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from shared.core.matching import (
     LOG10_FLOOR,
+    Background,
     Calibration,
     Curve,
     SetFacts,
@@ -156,6 +160,33 @@ def test_exact_and_similar_scores_are_shares() -> None:
     assert similar_score(85.0) == 0.85
 
 
-def test_every_reference_is_a_chance() -> None:
-    assert SetFacts(name="a", threshold=85.0).chances == 1
-    assert SetFacts(name="a", threshold=85.0, size=3).chances == 3
+def test_every_reference_is_a_chance_and_a_small_set_counts_as_ten() -> None:
+    assert SetFacts(name="a", threshold=85.0).chances == 10
+    assert SetFacts(name="a", threshold=85.0, size=10).chances == 10
+    assert SetFacts(name="a", threshold=85.0, size=300).chances == 300
+
+
+def test_a_picture_near_the_whole_bank_is_discounted_and_no_other() -> None:
+    bank = np.eye(8, dtype=np.float32)[:4]
+    background = Background(bank=bank, nearest=2, usual=0.5)
+    calibration = replace(CALIBRATION, background=background)
+    assert calibration.discount(np.eye(8, dtype=np.float32)[7]) == 0.0
+    assert calibration.discount(np.array([0.6, 0.8, 0, 0, 0, 0, 0, 0], dtype=np.float32)) == pytest.approx(0.2)
+    assert calibration.discount(None) == 0.0
+    assert CALIBRATION.discount(bank[0]) == 0.0
+
+
+@pytest.mark.parametrize(("bank", "nearest"), [(np.zeros((2, 8), np.float32), 3), (np.zeros(8, np.float32), 1)])
+def test_a_bank_that_does_not_fit_is_refused(bank: npt.NDArray[np.float32], nearest: int) -> None:
+    with pytest.raises(ValueError, match="bank"):
+        Background(bank=bank, nearest=nearest, usual=0.5)
+
+
+def test_a_calibration_that_needs_its_bank_does_not_do_without() -> None:
+    text = json.dumps(
+        {"cosine": [[0, -1], [1, -9]], "pdq": [[0, -9], [128, 0]], "background": {"nearest": 1, "usual": 0}}
+    )
+    with pytest.raises(ConfigError, match="bank"):
+        Calibration.from_json(text)
+    bank = np.eye(4, dtype=np.float32)
+    assert Calibration.from_json(text, bank).discount(bank[0]) == 1.0

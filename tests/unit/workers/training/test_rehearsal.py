@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.core.matching import Calibration
-from workers.encoder import list_encoders
+from workers.encoder import list_encoders, load_calibration
 from workers.training.drawing import draw
 from workers.training.edits import EDITS, encode
 from workers.training.rehearsal import THRESHOLD, receive, scores, summary
@@ -17,7 +16,7 @@ def model() -> Path:
 
 
 def test_a_copy_is_found_and_a_stranger_is_not(model: Path) -> None:
-    calibration = Calibration.from_json((model.parent / "calibration.json").read_text())
+    calibration = load_calibration(model.parent)
     references = [draw("floor_plan", 1), draw("poster", 2)]
     sent = [receive(encode(references[0])), receive(encode(draw("floor_plan", 3)))]
     found = scores(model, calibration, references, sent)
