@@ -8,7 +8,7 @@ SHA-256 modulo 4; near-duplicates (correlation of 16 x 16 grey thumbnails > .98)
 R@1 = mean over the transformations; uAP and R@P99 (recall at precision .99, one global threshold) are pooled over all
 queries, ten best candidates each. Hard on purpose: most garments lie on the same floor.
 
-    python benchmarks/recall.py [--data ../shared/data] [--model FILE.onnx] [--out FILE.json] [--references 300]
+    python -m benchmarks.recall [--data ../shared/data] [--model FILE.onnx] [--out FILE.json] [--references 300]
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import onnxruntime
 import pdqhash
 from numpy.typing import NDArray
 from PIL import Image
-from recall_edits import TRANSFORMS, canonical
 
+from benchmarks.recall_edits import TRANSFORMS, canonical
 from workers.reference_views import reference_views
 from workers.training.dataset import Item, held_out, read_archives, squash
 
@@ -245,6 +245,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--references", type=int, default=sum(REFERENCES.values()))
     arguments = parser.parse_args()
+    if not any(arguments.data.glob("photos/*.tar")):
+        parser.exit(2, f"{arguments.data} holds no pictures: name the folder with --data or SAFELIGHT_CORPUS\n")
     result = measure(arguments.data, arguments.model, arguments.references)
     print(table(result))
     if arguments.out:
