@@ -15,7 +15,11 @@ CLIENT_TIMEOUT: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One request as the client saw it; ``status`` 0 where the connection broke."""
+    """One request as the client saw it; ``status`` 0 where the connection broke.
+
+    ``seconds`` run from the last byte sent to the answer's head: opening a connection and waiting for one are the load
+    generator's own affair.
+    """
 
     kind: str
     begin: float
@@ -35,12 +39,22 @@ class Payload:
 
 async def _send(client: httpx.AsyncClient, url: str, payload: Payload) -> Sent:
     begin = time.monotonic()
+    times: dict[str, float] = {}
+
+    async def trace(event: str, _: object) -> None:
+        times[event] = time.monotonic()  # of the CONNECT before, then of the request itself
+
     try:
-        response = await client.post(url, content=payload.data, headers={"Content-Type": "application/octet-stream"})
+        response = await client.post(
+            url,
+            content=payload.data,
+            headers={"Content-Type": "application/octet-stream"},
+            extensions={"trace": trace},
+        )
         status, header, failure = response.status_code, response.headers.get("x-safelight", ""), ""
+        seconds = times["http11.receive_response_headers.complete"] - times["http11.send_request_body.complete"]
     except httpx.TransportError as error:
-        status, header, failure = 0, "", repr(error)
-    seconds = time.monotonic() - begin
+        status, header, failure, seconds = 0, "", repr(error), time.monotonic() - begin
     incident = header.partition('incident="')[2].rstrip('"')
     return Sent(kind=payload.kind, begin=begin, seconds=seconds, status=status, incident=incident, error=failure)
 
