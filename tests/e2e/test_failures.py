@@ -110,7 +110,7 @@ def check(deployment: Deployment, sent: list[Sent], outages: list[tuple[float, f
     )
     broken = [f"{one.begin - sent[0].begin:.3f} s: {one.error}" for one in reached if one.status == 0]
     assert broken == [], f"every request that reached a proxy was answered; away: {outages}, first: {sent[0].begin}"
-    # What passed has the origin's answer behind it, from a server in this very process; and client, origin, proxy, worker,
+    # What passed has the origin's answer behind it, from a server in this very process; client, origin, proxy, worker,
     # broker and Redis share two cores: a few may be seen late that were not, none by much.
     own = [one for one in reached if one.status == 403]
     late = [f"{one.begin - sent[0].begin:.1f} s: {one.kind} after {one.seconds:.3f} s" for one in own if is_late(one)]
