@@ -23,4 +23,4 @@ def test_the_demonstration_keeps_its_promise() -> None:
         timeout=170,
     )
     assert finished.returncode == 0, f"seed {seed}\n{finished.stdout[-6000:]}\n{finished.stderr[-3000:]}"
-    assert "every block has its alert" in finished.stdout
+    assert "every block has its alert" in " ".join(finished.stdout.split())

@@ -116,7 +116,9 @@ def test_readiness_and_metrics_of_all_roles_are_one(up: Up) -> None:
 def test_the_api_answers_with_what_the_command_line_made(up: Up) -> None:
     up.safelight("set", "create", "designs")
     token = (up.safelight.data_dir / "console-token").read_text().strip()
-    with httpx.Client(base_url=f"http://{up.console}/api/v1", trust_env=False) as client:
+    # Not the address of the ready line: another test may have killed the console, and port 0 gives it a new one.
+    address = json.loads((up.safelight.data_dir / "run" / "console.json").read_text())["console"]
+    with httpx.Client(base_url=f"http://{address}/api/v1", trust_env=False) as client:
         assert client.get("/health").status_code == 200
         assert client.get("/sets").status_code == 401
         (row,) = client.get("/sets", headers={"Authorization": f"Bearer {token}"}).json()
