@@ -4,7 +4,7 @@
     name = "example-drive"            # what policies call it
     tags = ["storage"]                # "tag:storage" in policies
     hosts = ["drive.example.com", "*.drive.example.com"]
-    checked = 2026-11-21              # when the rules were last compared with the source
+    written = 2026-11-21              # when the rules were written; the source is where to compare them
     source = "https://…"              # where the addresses are documented or were read
 
     [[rule]]                          # tried in order, the first hit wins
@@ -33,7 +33,7 @@ from shared.errors import ConfigError
 from shared.types import Activity, Direction
 
 APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
-_APP_KEYS: Final = frozenset({"name", "tags", "hosts", "checked", "source"})
+_APP_KEYS: Final = frozenset({"name", "tags", "hosts", "written", "source"})
 _RULE_KEYS: Final = frozenset({"activity", "direction", "methods", "hosts", "host", "path", "query", "header"})
 _METHOD: Final = re.compile(r"[A-Z]+")
 
@@ -58,7 +58,7 @@ class AppEntry:
     file: str
     name: str
     tags: tuple[str, ...]
-    checked: date
+    written: date
     source: str
     hosts: re.Pattern[str]
     all_hosts: re.Pattern[str]
@@ -129,7 +129,7 @@ def parse_app(file: str, text: str) -> AppEntry:
         file=file,
         name=name,
         tags=tuple(tags),
-        checked=app.value("checked", date),
+        written=app.value("written", date),
         source=app.value("source", str),
         hosts=hosts,
         all_hosts=_any_of([hosts.pattern, *(rule.host.pattern for rule in rules)]),

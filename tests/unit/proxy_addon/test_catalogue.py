@@ -227,7 +227,7 @@ RULES = [(entry, number) for entry in CATALOGUE.entries for number in range(len(
 @pytest.mark.parametrize(("entry", "number"), RULES, ids=lambda value: getattr(value, "name", value))
 def test_each_rule_has_an_address(entry: object, number: int) -> None:
     known = next(each for each in CATALOGUE.entries if each is entry)
-    nowhere = parse_app("x", '[app]\nname = "x"\nchecked = 2026-11-21\nsource = ""').hosts
+    nowhere = parse_app("x", '[app]\nname = "x"\nwritten = 2026-11-21\nsource = ""').hosts
     alone = Catalogue(entries=(replace(known, rules=(known.rules[number],), hosts=nowhere),))
     activity = known.rules[number].activity
     assert any(
@@ -258,7 +258,7 @@ def test_every_app_says_what_it_is_and_where_that_was_read() -> None:
         assert entry.tags
         assert entry.rules
         assert entry.source.startswith("https://")
-        assert entry.checked >= date(2026, 11, 21)
+        assert entry.written >= date(2026, 11, 21)
 
 
 def test_the_tags_for_policies() -> None:

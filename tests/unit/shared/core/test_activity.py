@@ -14,7 +14,7 @@ APP = """
 name = "drive"
 tags = ["storage", "example"]
 hosts = ["drive.example", "*.drive.example"]
-checked = 2026-11-21
+written = 2026-11-21
 source = "https://drive.example/docs"
 """
 RULES = """
@@ -48,7 +48,7 @@ SHARED_HOST = """
 name = "mail"
 tags = ["mail"]
 hosts = ["mail.example"]
-checked = 2026-11-21
+written = 2026-11-21
 source = "https://mail.example/docs"
 
 [[rule]]

@@ -12,14 +12,14 @@ APP = """
 [app]
 name = "drive"
 hosts = ["drive.example"]
-checked = 2026-11-21
+written = 2026-11-21
 source = "https://drive.example/docs"
 """
 
 
 def test_what_is_left_out_has_a_default() -> None:
     entry = parse_app("drive.toml", APP + '[[rule]]\nactivity = "download"\n[[rule]]\nactivity = "copy"')
-    assert (entry.name, entry.tags, entry.checked) == ("drive", (), date(2026, 11, 21))
+    assert (entry.name, entry.tags, entry.written) == ("drive", (), date(2026, 11, 21))
     assert [(rule.activity, rule.direction) for rule in entry.rules] == [
         (Activity.DOWNLOAD, Direction.INBOUND),
         (Activity.COPY, Direction.OUTBOUND),
@@ -41,11 +41,11 @@ def test_globs_do_not_cross_into_other_names() -> None:
         ("", r"a.toml.app: is missing"),
         ("app = 1", r"a.toml.app: must be a dict"),
         (APP + "[other]", r"a.toml.other: unknown key; known are app, rule"),
-        (APP.replace("checked", "seen"), r"a.toml: app.seen: unknown key"),
+        (APP.replace("written", "seen"), r"a.toml: app.seen: unknown key"),
         (APP.replace('name = "drive"', ""), r"a.toml: app.name: is missing"),
         (APP.replace('"drive"', '"My Drive"'), r"a.toml: app.name: must be lower-case"),
         (APP + 'tags = ["A b"]', r"a.toml: app.tags: must be lower-case"),
-        (APP.replace("2026-11-21", '"today"'), r"a.toml: app.checked: must be a date"),
+        (APP.replace("2026-11-21", '"today"'), r"a.toml: app.written: must be a date"),
         (APP.replace('["drive.example"]', '"drive.example"'), r"a.toml: app.hosts: must be a list"),
         (APP.replace('["drive.example"]', "[1]"), r"a.toml: app.hosts: must be a list of strings"),
         ("rule = [1]\n" + APP, r"a.toml: rule\[0\]: a table is needed"),
