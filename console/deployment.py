@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from proxy_addon.catalogue import load_catalogue
-
 from console.services.policies import PolicyBook
+from proxy_addon.catalogue import load_catalogue
 from shared.adapters.role import SystemClock
 from shared.core.policy_file import KnownNames
 from shared.ports import Store
