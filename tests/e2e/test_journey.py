@@ -7,9 +7,11 @@ import base64
 import gzip
 import io
 import json
+import os
 import time
 from collections.abc import Iterator
 from hashlib import sha256
+from pathlib import Path
 
 import httpx
 import pytest
@@ -32,9 +34,19 @@ def protected(deployment: Deployment) -> Iterator[Deployment]:
     assert [row["status"] for row in deployment.protect("designs", PROTECTED)] == ["added"] * 3
     deployment.apply(POLICY)
     time.sleep(2)  # the contract's bound for a policy to be in force on every proxy
-    before = long_stalls(deployment)  # start-up may stall: nobody waits yet
+    before, stolen = long_stalls(deployment), steal_seconds()  # start-up may stall: nobody waits yet
     yield deployment
-    assert long_stalls(deployment) == before, f"the event loop was held for more than {STALL_LIMIT} s"
+    excused = (steal_seconds() - stolen) // STALL_LIMIT
+    held = long_stalls(deployment) - before
+    assert held <= excused, (
+        f"the event loop was held for more than {STALL_LIMIT} s, {held:.0f} times ({excused:.0f} excused)"
+    )
+
+
+def steal_seconds() -> float:
+    """Return for how long a hypervisor has run somebody else while this machine wanted to run (proc_stat(5), steal)."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK")
 
 
 def long_stalls(deployment: Deployment) -> float:
