@@ -199,7 +199,7 @@ class IndexView:
         ``vectors``: n x dimension float32, L2 = 1, None or a row of zeros where there is none (then PDQ and SHA-256
         alone are asked); ``pdqs``: the eight dihedral variants each, empty for none.  Hashes of a quality under 50
         do not count, and a low-information image counts by its bytes only.  Raises ValueError for vectors of another
-        dimension.  Takes 0.6 ms for 10,000 references on one core: call it in a thread above that.
+        dimension.  Takes 0.6 ms for 10,000 vectors on one core: call it in a thread above that.
         """
         qualities = pdq_qualities if pdq_qualities is not None else [MIN_PDQ_QUALITY] * len(sha256s)
         empty = low_information if low_information is not None else [False] * len(sha256s)

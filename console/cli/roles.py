@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from typing import Final
+
 import typer
 
 from console.cli.session import session_of
 from console.role_runner import run_role
 from console.supervisor import run_supervisor
+
+WORKER_NICENESS: Final = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +38,9 @@ def proxy(context: typer.Context) -> None:
 
 def worker(context: typer.Context) -> None:
     """Run an inspection worker."""
+    # Where both share a machine the proxy comes first: a worker that starts takes two seconds of every core, and a flow
+    # whose deadline passes meanwhile was answered up to 0.36 s after it.
+    os.nice(WORKER_NICENESS)
     from workers.service import run_worker
 
     run_role("worker", run_worker, session_of(context).settings())
