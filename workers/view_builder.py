@@ -20,7 +20,7 @@ from workers.index_state import IndexState, Key
 from workers.index_view import IndexView, LiveSegment, make_reach
 
 DELTA_LIMIT: Final = 500
-"""References.  A delta of this size is built anew in 0.6 ms, in a thread, at every change; with ten vectors each, 5 ms."""
+"""References.  A delta of this size is built anew in 0.6 ms, in a thread, at every change; ten vectors each: 5 ms."""
 WORN_SHARE: Final = 0.1
 """Tombstones, or a delta past DELTA_LIMIT, of this share of the base: it is built anew.
 
