@@ -97,6 +97,17 @@ def require_parity(network: Fingerprinter, model: Path, limit: float) -> float:
     return difference
 
 
+def _forget_origin(path: Path) -> None:
+    """Drop the stack traces that the exporter writes into every node: they name files of the machine that trained."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    parts = (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info)
+    for part in parts:
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.save(model, str(path))
+
+
 def parity(network: Fingerprinter, model: Path) -> float:
     """Largest absolute difference between torch and onnxruntime over batches of 1, 4 and 32 images."""
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
