@@ -68,6 +68,7 @@ def export(checkpoint: Path, out: Path) -> Exported:
     )
     require_parity(network, out, PARITY)
     store_half(out)
+    _forget_origin(out)
     difference = require_parity(network, out, HALF_PARITY)
     return Exported(path=out, sha256=hashlib.sha256(out.read_bytes()).hexdigest(), difference=difference)
 
