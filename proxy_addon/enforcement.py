@@ -19,8 +19,6 @@ from shared.types import Action, Activity, ActivityContext, Alert, Decision, Htt
 
 COMMIT_SECONDS: Final = 2.0
 """A disk that does not answer holds a flow no longer than this; the alert is still written when it does."""
-LARGE_PLACEHOLDER: Final = 512 * 512
-"""Pixels from which a placeholder is drawn off the event loop."""
 
 BlockReply = Callable[[HttpHead, Decision, str, Activity, tuple[int, int] | None], Reply]
 _log = logging.getLogger(__name__)
@@ -109,10 +107,8 @@ class Enforcement:
         self, case: Case, decision: Decision, incident: str, judgements: Sequence[ImageJudgement]
     ) -> Reply:
         size = incidents.image_size(decision, judgements)
-        arguments = (case.request, decision, incident, case.context.activity, size)
-        if size is not None and size[0] * size[1] > LARGE_PLACEHOLDER:
-            return await asyncio.to_thread(self._block_reply, *arguments)
-        return self._block_reply(*arguments)
+        # On the loop: the largest placeholder takes 0.7 ms.
+        return self._block_reply(case.request, decision, incident, case.context.activity, size)
 
     def _count(self, decision: Decision, enforced: Action) -> None:
         self._metrics.count("safelight_proxy_decisions_total", action=enforced, mode=Mode.ENFORCE)

@@ -14,7 +14,6 @@ from proxy_addon.responses import Reply
 from shared.types import Actor, Direction, HttpHead, HttpMessage
 
 TRACE_HEADER: Final = "X-Safelight"
-_SWITCHING_PROTOCOLS: Final = 101
 
 
 def request_head(flow: HTTPFlow) -> HttpHead:
@@ -88,11 +87,6 @@ def trace(flow: HTTPFlow) -> None:
 def forget_request_body(flow: HTTPFlow) -> None:
     """Let go of a body that has been sent on; mitmproxy would keep it until the response is through."""
     flow.request.raw_content = None
-
-
-def switches_protocol(flow: HTTPFlow) -> bool:
-    """Tell whether what follows is no longer HTTP."""
-    return _response(flow).status_code == _SWITCHING_PROTOCOLS
 
 
 def _response(flow: HTTPFlow) -> Response:

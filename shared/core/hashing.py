@@ -11,8 +11,6 @@ from enum import IntEnum
 from typing import Final
 
 HASH_BITS: Final = 256
-USABLE_QUALITY: Final = 50
-"""Below this PDQ quality a hash says too little to compare (ThreatExchange, ``pdq/README.md``)."""
 
 
 class Variant(IntEnum):

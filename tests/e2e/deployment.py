@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ def eventually[T](probe: Callable[[], T], *, seconds: float, what: str) -> T:
         time.sleep(0.05)
 
 
-class Deployment:
+class Deployment(ABC):
     """What both shapes share."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -82,11 +83,13 @@ class Deployment:
                 env=os.environ | {"PYTHONWARNINGS": "default"},
             )
 
+    @abstractmethod
     def start(self) -> None:
-        raise NotImplementedError
+        """Start and wait until it is ready."""
 
+    @abstractmethod
     def stop(self) -> None:
-        raise NotImplementedError
+        """Stop; must end well and in time."""
 
     def pid(self, role: str) -> int:
         """Return the process id a role wrote into its run file."""
