@@ -21,14 +21,16 @@ from shared.types import (
     ReferenceRemoved,
     SetCreated,
     SetDeleted,
+    SetThreshold,
     Verdict,
 )
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
 _PREFIX: Final = bytes([WIRE_VERSION])
 
 _EVENT_KINDS: Final[dict[str, type[IndexEvent]]] = {
     "set_created": SetCreated,
+    "set_threshold": SetThreshold,
     "set_deleted": SetDeleted,
     "reference_added": ReferenceAdded,
     "reference_removed": ReferenceRemoved,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from shared.types import IndexEvent, Reference, ReferenceAdded, ReferenceRemoved, SetCreated, SetDeleted
+from shared.types import IndexEvent, Reference, ReferenceAdded, ReferenceRemoved, SetCreated, SetDeleted, SetThreshold
 
 Key = tuple[str, str]
 """A reference's place: (set, reference)."""
@@ -44,6 +44,8 @@ class IndexState:
         match event:
             case SetCreated():
                 return self._create(event)
+            case SetThreshold(name=name, threshold=threshold):
+                return self._move_threshold(name, threshold)
             case SetDeleted(name=name):
                 gone = self.sets.pop(name, None)
                 return NOTHING if gone is None else Change(fresh=True, keys=tuple((name, r) for r in gone.references))
@@ -57,8 +59,15 @@ class IndexState:
 
     def _create(self, event: SetCreated) -> Change:
         if event.name in self.sets:
-            return NOTHING  # the first one wins; a set's threshold does not change under its policies
+            return NOTHING  # the first one wins; only SetThreshold moves a threshold under the set's policies
         self.sets[event.name] = SetState(event)
+        return Change(fresh=True)
+
+    def _move_threshold(self, name: str, threshold: float) -> Change:
+        holder = self.sets.get(name)
+        if holder is None or holder.created.threshold == threshold:
+            return NOTHING
+        holder.created = replace(holder.created, threshold=threshold)
         return Change(fresh=True)
 
     def _add(self, reference: Reference) -> Change:

@@ -34,6 +34,7 @@ from shared.types.index import (
     ReferenceRemoved,
     SetCreated,
     SetDeleted,
+    SetThreshold,
 )
 from shared.types.messages import (
     BusMessage,
@@ -53,6 +54,7 @@ from shared.types.vocabulary import (
     Activity,
     Direction,
     Headers,
+    Matcher,
     Mode,
     Relation,
     Severity,
@@ -88,6 +90,7 @@ __all__ = [
     "InspectionRequest",
     "LabelScore",
     "LogEntry",
+    "Matcher",
     "Mode",
     "Part",
     "Reference",
@@ -97,6 +100,7 @@ __all__ = [
     "Relation",
     "SetCreated",
     "SetDeleted",
+    "SetThreshold",
     "Severity",
     "UninspectedReason",
     "Verdict",

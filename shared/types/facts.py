@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.errors import ErrorCode
-from shared.types.vocabulary import Relation
+from shared.types.vocabulary import Matcher, Relation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,9 @@ class DecodedImage:
 
     ``pdq`` holds the eight dihedral variants (64 hexadecimal digits each, the upright one first), ``pdq_quality``
     is 0..100, ``pixels`` is the encoder's input: ``side`` x ``side`` x 3 bytes, RGB, row by row.  ``views`` are further
-    inputs of that kind, made only where a reference is enrolled under several.
+    inputs of that kind, made only where a reference is enrolled under several.  ``plane`` is the grey picture that local
+    features come from: ``plane_size`` = (width, height) in pixels, row by row, the long side at most 512; empty where
+    the image shows too little.
     """
 
     info: ImageInfo
@@ -36,21 +38,33 @@ class DecodedImage:
     side: int
     pixels: bytes
     views: tuple[bytes, ...] = ()
+    plane: bytes = b""
+    plane_size: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if {len(picture) for picture in (self.pixels, *self.views)} != {self.side * self.side * 3}:
             raise ValueError("pixels must be side x side x 3 bytes")
+        if len(self.plane) != self.plane_size[0] * self.plane_size[1]:
+            raise ValueError("the plane must be width x height bytes")
         if len(self.pdq) != 8:
             raise ValueError("pdq must hold the eight dihedral variants")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What an analyst is shown: geometric agreement with the reference."""
+    """What an analyst is shown: geometric agreement with the reference.
+
+    ``inliers`` local features lie where one transform puts them.  ``region`` is where the reference is seen in the
+    image, ``reference_region`` what part of the reference that is: (left, top, right, bottom), the first in pixels of
+    the image, the second in per cent of the reference.  ``agreement``: the share of the comparable blocks inside that
+    look alike, 0..1, None where none can be compared.  ``transform`` is the transform in words.
+    """
 
     inliers: int
     region: tuple[int, int, int, int]
     transform: str
+    reference_region: tuple[int, int, int, int] = (0, 0, 100, 100)
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +72,8 @@ class ReferenceMatch:
     """How an image relates to one reference of a set.
 
     ``score`` (0..100) is fused and calibrated for the set at its present size; ``raw_score`` is on the encoder's
-    cosine alone; ``exact_score`` and ``similar_score`` are 0..1.
+    cosine alone; ``exact_score`` and ``similar_score`` are 0..1.  ``matched_by`` names the matchers that alone would
+    reach the set's threshold.
     """
 
     set: str
@@ -71,6 +86,7 @@ class ReferenceMatch:
     exact_score: float
     similar_score: float
     evidence: Evidence | None = None
+    matched_by: tuple[Matcher, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

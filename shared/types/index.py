@@ -11,7 +11,10 @@ class Reference:
     """A protected image as the index keeps it: never the picture.
 
     ``reference`` is unique in its set.  ``vectors`` are L2-normalised float32 embeddings in little-endian bytes, the
-    whole picture's first; ``pdq`` is the upright hash (empty where the quality is too low to use).
+    whole picture's first; ``views`` the signs of the other views' embeddings, 1 bit a dimension, one after the other;
+    ``pdq`` is the upright hash (empty where the quality is too low to use).  ``local`` are its local features and
+    ``sketch`` the signature of its blocks, packed (``workers/local_features.py``, ``workers/block_sketch.py``); empty
+    where there are none.  ``thumbnail`` is a sealed JPEG, only where the set keeps them.
     """
 
     set: str
@@ -22,15 +25,35 @@ class Reference:
     pdq_quality: int
     encoder: str
     vectors: tuple[bytes, ...]
+    views: bytes = b""
+    local: bytes = b""
+    sketch: bytes = b""
+    thumbnail: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetCreated:
-    """An image set came into being."""
+    """An image set came into being.
+
+    ``thorough``: local features are searched for every image, not only where another matcher hints at a reference.
+    ``prior``: how many of the images that are inspected show one of the set's, which the likelihoods start from.
+    ``keep_thumbnail``: a small encrypted picture of each reference is kept for the analyst.
+    """
 
     name: str
     threshold: float
     relation: Literal["copy", "any"] = "copy"
+    thorough: bool = False
+    prior: float = 0.01
+    keep_thumbnail: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetThreshold:
+    """A set's threshold was moved, by calibration or by hand."""
+
+    name: str
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,5 +78,5 @@ class ReferenceRemoved:
     reference: str
 
 
-IndexEvent = SetCreated | SetDeleted | ReferenceAdded | ReferenceRemoved
+IndexEvent = SetCreated | SetThreshold | SetDeleted | ReferenceAdded | ReferenceRemoved
 """What the index log holds.  Replaying it in order gives the same index everywhere."""

@@ -91,6 +91,15 @@ class Relation(StrEnum):
     SAME_LAYOUT = "same_layout"
 
 
+class Matcher(StrEnum):
+    """What found a match: identical bytes, the perceptual hash, the encoder, or geometric agreement."""
+
+    BYTES = "bytes"
+    PDQ = "pdq"
+    ENCODER = "encoder"
+    LOCAL = "local"
+
+
 class UninspectedReason(StrEnum):
     """Why an image or a transfer could not be judged: the keys of a policy's ``on_uninspected``."""
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 SIDE: Final = 96
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789    .,!?"
 # Small tilts are what people and scanners do; any-angle turns of a whole picture need their own share to be learned.
-TURNS: Final = ((0.42, "none"), (0.57, "quarter"), (0.75, "any"), (1.0, "tilt"))
+TURNS: Final = ((0.38, "none"), (0.53, "quarter"), (0.78, "any"), (1.0, "tilt"))
 BORDERS: Final = (
     cv2.BORDER_CONSTANT,
     cv2.BORDER_CONSTANT,
@@ -120,8 +120,10 @@ def strong_view(picture: Picture, rng: random.Random, hardness: float, other: Pi
         view = recolour(view, rng, 0.3 + 0.7 * hardness)
     if rng.random() < 0.3 * hardness:
         view = paste(view, rng, other)
-    if rng.random() < 0.3 * hardness:
+    if rng.random() < 0.35 * hardness:
         view = overlay(view, rng, other)
+    if rng.random() < 0.12 * hardness:
+        view = photograph(view, rng)
     if rng.random() < 0.25 + 0.3 * hardness:
         view = degrade(view, rng, hardness)
     if rng.random() < 0.05 * hardness:
@@ -227,7 +229,7 @@ def overlay(view: Pixels, rng: random.Random, other: Picture) -> Pixels:
             at_y = y + bar - 3 if rng.random() < 0.6 else rng.randint(10, SIDE)
             _write(result, rng, (rng.randint(-5, 40), at_y), rng.uniform(0.2, 0.7))
     elif kind < 0.8:
-        x, y, radius = rng.randrange(SIDE), rng.randrange(SIDE), rng.randint(5, 22)
+        x, y, radius = rng.randrange(SIDE), rng.randrange(SIDE), rng.randint(5, 26)
         if rng.random() < 0.5:
             cv2.circle(result, (x, y), radius, any_colour(rng), -1, cv2.LINE_AA)
         else:
@@ -237,6 +239,32 @@ def overlay(view: Pixels, rng: random.Random, other: Picture) -> Pixels:
         x, y = rng.randint(0, SIDE - side), rng.randint(0, SIDE - side)
         result[y : y + side, x : x + side] = cv2.resize(whole(other), (side, side), interpolation=cv2.INTER_AREA)
     return result
+
+
+def photograph(view: Pixels, rng: random.Random) -> Pixels:
+    """A photograph of a screen or a sheet: seen at an angle, lit from one side, often with moire."""
+    corners = np.array([[0, 0], [SIDE, 0], [SIDE, SIDE], [0, SIDE]], np.float32)
+    inset = rng.uniform(0.0, 0.12) * SIDE
+    jitter = np.array([[rng.uniform(-0.1, 0.1) * SIDE for _ in range(2)] for _ in range(4)], np.float32)
+    target = corners + inset * np.sign(SIDE / 2 - corners) + jitter
+    seen = cv2.warpPerspective(
+        view, cv2.getPerspectiveTransform(corners, target.astype(np.float32)), (SIDE, SIDE), borderValue=any_colour(rng)
+    )
+    across, down = np.meshgrid(np.arange(SIDE, dtype=np.float32), np.arange(SIDE, dtype=np.float32))
+    angle = rng.uniform(0, math.pi)
+    along = across * math.cos(angle) + down * math.sin(angle)
+    light = 1 + rng.uniform(-0.35, 0.35) * (along / SIDE - 0.5)
+    if rng.random() < 0.6:
+        light += moire(along, down, rng)
+    return np.clip(seen * light[..., None], 0, 255).astype(np.uint8)
+
+
+def moire(along: NDArray[np.float32], down: NDArray[np.float32], rng: random.Random) -> NDArray[np.float32]:
+    """Gain of the beat between a screen's grid and a sensor's: two fine gratings and their slow product."""
+    period, amplitude = rng.uniform(2.2, 9.0), rng.uniform(0.03, 0.16)
+    first = np.sin(2 * math.pi * along / period)
+    second = np.sin(2 * math.pi * (along + rng.uniform(-0.15, 0.15) * down) / (period * rng.uniform(1.02, 1.15)))
+    return np.asarray(amplitude * (0.4 * first + 0.6 * first * second), np.float32)
 
 
 def degrade(view: Pixels, rng: random.Random, hardness: float) -> Pixels:

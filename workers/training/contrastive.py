@@ -29,6 +29,7 @@ from workers.training.augment import Picture, strong_view, weak_view
 from workers.training.dataset import Corpus, Sampler, build_cache, held_out, open_cache, read_archives, read_drawings
 from workers.training.losses import Queue, objective
 from workers.training.network import DIMENSION, Fingerprinter
+from workers.training.restore import restore
 
 WARM_UP_STEPS: Final = 150
 FINAL_RATE: Final = 0.01
@@ -36,18 +37,23 @@ CLIP_NORM: Final = 5.0
 AVERAGE_DECAY: Final = 0.998
 STRONG_REFERENCE_SHARE: Final = 0.3
 PREFETCH: Final = 4
+MEASURING_BATCHES: Final = 12
 REPORT_EVERY: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """One training run. `data` None: the project's own drawings only. `max_steps` ends a run early (tests)."""
+    """One training run. `data` None: the project's own drawings only. `max_steps` ends a run early (tests).
+
+    `resume` goes on with a checkpoint of the same run, `start` begins a run from an exported encoder's weights.
+    """
 
     out: Path
     data: Path | None = None
     minutes: float = 30.0
     seed: int = 0
     resume: Path | None = None
+    start: Path | None = None
     threads: int = 1
     batch_pairs: int = 64
     rate: float = 1e-3
@@ -113,6 +119,8 @@ def train(config: TrainConfig, progress: Callable[[Progress], None] | None = Non
     config.out.mkdir(parents=True, exist_ok=True)
     corpus = prepare_corpus(config)
     state = _fresh(config) if config.resume is None else _load(config, config.resume)
+    if config.start is not None and config.resume is None:
+        _start_from(config.start, corpus, config, state)
     with BatchMaker(corpus, config, state.step) as batches, (config.out / "loss.jsonl").open("a") as curve:
 
         def report(entry: Progress) -> None:
@@ -179,7 +187,7 @@ class BatchMaker:
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                self._ready.put(self._make())
+                self._ready.put(self.make())
             except Exception as error:  # noqa: BLE001 - handed to the training loop, which raises it
                 self._ready.put(error)
                 return
@@ -188,7 +196,8 @@ class BatchMaker:
         """Row `row` of the corpus."""
         return Picture(self.corpus.large[row], self.corpus.small[row], float(self.corpus.aspect[row]))
 
-    def _make(self) -> Batch:
+    def make(self) -> Batch:
+        """One batch, made in the caller's thread."""
         rows = self.sampler.batch(self.config.batch_pairs)
         first, second = [], []
         for row in rows:
@@ -278,6 +287,14 @@ def _fresh(config: TrainConfig) -> _State:
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=config.rate, betas=(0.9, 0.98))
     return _State(network, copy.deepcopy(network).eval(), optimiser, Queue(config.queue, DIMENSION))
+
+
+def _start_from(model: Path, corpus: Corpus, config: TrainConfig, state: _State) -> None:
+    maker = BatchMaker(corpus, config, 0)
+    maker.hardness = config.ramp[0]
+    pixels = torch.cat([maker.make().pixels for _ in range(MEASURING_BATCHES)])
+    restore(state.network, model, pixels)
+    state.average.load_state_dict(state.network.state_dict())
 
 
 def _save(config: TrainConfig, state: _State) -> Path:

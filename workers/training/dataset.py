@@ -148,6 +148,10 @@ class Sampler:
         members = {number: np.flatnonzero(corpus.group == number) for number in range(len(corpus.groups))}
         self.families = [rows for number, rows in members.items() if drawn[number]]
         self.alike = [rows for number, rows in members.items() if not drawn[number] and len(rows) >= 24]
+        # Garments of every kind lie on one floor: whole sources count as look-alikes too, as often as their groups.
+        by_source = [np.flatnonzero(corpus.source == number) for number in range(len(corpus.sources))]
+        photographed = [rows for rows in by_source if len(rows) >= 24 and not drawn[corpus.group[rows[0]]]]
+        self.alike += photographed * max(1, len(self.alike) // max(1, len(photographed)))
         self.photos = np.flatnonzero(~drawn[corpus.group])
         weight = np.array([SOURCE_WEIGHTS.get(corpus.sources[number], 1.0) for number in corpus.source[self.photos]])
         self.cumulative = np.cumsum(weight / weight.sum()) if len(weight) else weight
