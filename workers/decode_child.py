@@ -29,7 +29,7 @@ from workers import sandbox
 from workers.decode_protocol import FORMATS, READY, READY_UNCONFINED, REQUEST, Reply, frame, pack_reply
 from workers.frame_count import count_frames
 from workers.pdq import pdq
-from workers.pixels import CANONICAL_SIDE, SIDEWAYS, canonical, low_information, reducible, squash
+from workers.pixels import CANONICAL_SIDE, SIDEWAYS, canonical, grey_plane, low_information, reducible, squash
 from workers.reference_views import reference_views
 from workers.truncation import cut_off
 
@@ -122,13 +122,15 @@ def _describe(
     picture = canonical(plain, orientation)
     hashes = pdq(np.asarray(picture.convert("L")))
     others = reference_views(picture)[1:] if views else []  # the first is the whole picture
+    empty = low_information(squashed, hashes.quality)
+    plane = grey_plane(picture)
     info = ImageInfo(
         format=image_format,
         width=size[0],
         height=size[1],
         frames=count_frames(data, image_format),
         frames_inspected=1,
-        low_information=low_information(squashed, hashes.quality),
+        low_information=empty,
     )
     return DecodedImage(
         info=info,
@@ -137,6 +139,8 @@ def _describe(
         side=side,
         pixels=squashed.tobytes(),
         views=tuple(squash(view, side, 1).tobytes() for view in others),
+        plane=b"" if empty else plane.tobytes(),
+        plane_size=(0, 0) if empty else plane.size,
     )
 
 

@@ -1,7 +1,7 @@
 """Frames between the pool and a decode child: a length of four bytes, big-endian, then that many bytes.
 
 A request's length is followed by one more byte, 1 where the reference's views are wanted, and then the image file.  A
-reply is a length-prefixed JSON head and, for a decoded image, the encoder's pixels and those of the views.
+reply is a length-prefixed JSON head and, for a decoded image, the grey plane, the encoder's pixels and the views'.
 The pool reads replies as it reads anything from a process that hostile bytes may have taken over: bounded and checked.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from shared.errors import DecodeError, ErrorCode, WireError
 from shared.types import PDQ_HEX, DecodedImage, ImageInfo
+from workers.pixels import PLANE_SIDE
 
 LENGTH: Final = struct.Struct(">I")
 REQUEST: Final = struct.Struct(">I?")
@@ -49,7 +50,8 @@ def pack_reply(reply: Reply) -> bytes:
     else:
         image = reply.outcome
         head |= {"info": asdict(image.info), "pdq": image.pdq, "pdq_quality": image.pdq_quality, "side": image.side}
-        pixels = b"".join((image.pixels, *image.views))
+        head["plane"] = image.plane_size
+        pixels = b"".join((image.plane, image.pixels, *image.views))
     return frame(json.dumps(head).encode()) + pixels
 
 
@@ -70,7 +72,8 @@ def _outcome(head: dict[str, Any], pixels: bytes) -> DecodedImage | DecodeError:
         return DecodeError(ErrorCode(code), str(message)[:MAX_MESSAGE_CHARACTERS])
     side = _within(head["side"], 1, MAX_ENCODER_SIDE)
     size = side * side * 3
-    first, *views = (pixels[start : start + size] for start in range(0, max(1, len(pixels)), size))
+    width, height = (_within(length, 0, PLANE_SIDE) for length in head["plane"])
+    first, *views = (pixels[start : start + size] for start in range(width * height, max(1, len(pixels)), size))
     return DecodedImage(
         info=_info(head["info"]),
         pdq=tuple(_hash(value) for value in head["pdq"]),
@@ -78,6 +81,8 @@ def _outcome(head: dict[str, Any], pixels: bytes) -> DecodedImage | DecodeError:
         side=side,
         pixels=first,
         views=tuple(views),
+        plane=pixels[: width * height],
+        plane_size=(width, height),
     )
 
 

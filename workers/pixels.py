@@ -1,9 +1,10 @@
-"""From whatever a decoder hands out to the two reductions everything else is computed from.
+"""From whatever a decoder hands out to the three reductions everything else is computed from.
 
 The *canonical* picture is what PDQ hashes: RGB on white, upright, its short side 512 to 1023 pixels (smaller originals
 as they are).  Whole-number box reduction keeps it exact: over 59 photographs and pages of 300 to 2,479 pixels the hash
 is 0 bits (p50), 3 (p90), 17 (p99) off the hash of the full picture, JPEG scaled in its transform included; off by the
-same steps is resizing to 512 (0, 11, 66).  The *encoder* picture is a square squash of the same pixels.
+same steps is resizing to 512 (0, 11, 66).  The *encoder* picture is a square squash of the same pixels; the *plane* is
+the canonical picture in grey, its long side at most 512 pixels, where local features and block sketches come from.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from PIL import Image
 CANONICAL_SIDE: Final = 512
 LONGEST_SIDE: Final = 4096
 """Of the canonical picture; a banner of 1 x 1,000,000 pixels is shortened along its length alone."""
+PLANE_SIDE: Final = 512
+"""Longest side of the plane."""
 LOW_CONTRAST_LEVELS: Final = 6
 """A picture whose encoder pixels span fewer grey levels than this shows nothing to recognise."""
 LOW_INFORMATION_QUALITY: Final = 15
@@ -70,6 +73,16 @@ def squash(image: Image.Image, side: int, orientation: int) -> Image.Image:
     """Return the encoder's picture: ``side`` x ``side``, averaged over areas where it shrinks in both directions."""
     method = Image.Resampling.BOX if min(image.size) >= side else Image.Resampling.BILINEAR
     return _finish(image.resize((side, side), method), orientation)
+
+
+def grey_plane(picture: Image.Image) -> Image.Image:
+    """Return the plane of a canonical picture: grey, averaged over areas, its long side at most ``PLANE_SIDE``."""
+    grey = picture.convert("L")
+    longest = max(grey.size)
+    if longest <= PLANE_SIDE:
+        return grey
+    width, height = (max(1, round(side * PLANE_SIDE / longest)) for side in grey.size)
+    return grey.resize((width, height), Image.Resampling.BOX)
 
 
 def _finish(image: Image.Image, orientation: int) -> Image.Image:

@@ -27,9 +27,9 @@ class DecodedImage:
 
     ``pdq`` holds the eight dihedral variants (64 hexadecimal digits each, the upright one first), ``pdq_quality``
     is 0..100, ``pixels`` is the encoder's input: ``side`` x ``side`` x 3 bytes, RGB, row by row.  ``views`` are further
-    inputs of that kind, made only where a reference is enrolled under several.  ``plane`` is the grey picture that local
-    features come from: ``plane_size`` = (width, height) in pixels, row by row, the long side at most 512; empty where
-    the image shows too little.
+    inputs of that kind, made only where a reference is enrolled under several.  ``plane`` is the grey picture that
+    local features come from: ``plane_size`` = (width, height) in pixels, row by row, the long side at most 512; empty
+    where the image shows too little.
     """
 
     info: ImageInfo

@@ -56,7 +56,7 @@ type Pairs = dict[str, tuple[nn.Conv2d | nn.Linear, nn.BatchNorm2d | nn.BatchNor
 
 
 def _pairs(network: Fingerprinter) -> Pairs:
-    """Each layer with a weight and the normalisation behind it, by the layer's name: they are declared in that order."""
+    """Each layer with a weight, by its name, and the normalisation declared behind it."""
     modules = [
         (name, module)
         for name, module in network.named_modules()

@@ -13,6 +13,7 @@ from shared.types import (
     IndexEvent,
     InspectionReply,
     InspectionRequest,
+    Matcher,
     Reference,
     ReferenceAdded,
     ReferenceMatch,
@@ -20,6 +21,7 @@ from shared.types import (
     Relation,
     SetCreated,
     SetDeleted,
+    SetThreshold,
     Verdict,
     VerdictError,
 )
@@ -34,6 +36,10 @@ REFERENCE = Reference(
     pdq_quality=100,
     encoder="e1",
     vectors=(b"\x00\x00\x80\x3f", b"\x00\x00\x00\x00"),
+    views=b"\x01\x02",
+    local=b"\x03",
+    sketch=b"\x04",
+    thumbnail=b"\x05",
 )
 MATCH = ReferenceMatch(
     set="designs",
@@ -45,7 +51,8 @@ MATCH = ReferenceMatch(
     raw_score=71.25,
     exact_score=0.5,
     similar_score=0.75,
-    evidence=Evidence(inliers=61, region=(12, 40, 610, 402), transform="rotation 7"),
+    evidence=Evidence(inliers=61, region=(12, 40, 610, 402), transform="rotation 7", agreement=0.75),
+    matched_by=(Matcher.PDQ, Matcher.LOCAL),
 )
 VERDICT = Verdict(
     sha256="c" * 64,
@@ -58,7 +65,8 @@ VERDICT = Verdict(
     timings_ms={"decode": 1.5},
 )
 EVENTS: tuple[IndexEvent, ...] = (
-    SetCreated(name="designs", threshold=85.0),
+    SetCreated(name="designs", threshold=85.0, thorough=True, prior=0.001, keep_thumbnail=True),
+    SetThreshold(name="designs", threshold=90.0),
     SetDeleted(name="designs"),
     ReferenceAdded(reference=REFERENCE),
     ReferenceRemoved(set="designs", reference="r1"),
@@ -84,7 +92,7 @@ def test_everything_comes_back() -> None:
     assert codec.decode_references(codec.encode_references((REFERENCE,))) == (REFERENCE,)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x02\x80", b"\x01", b"\x01\xc1", b"\x01\x80", b"\x01\xa3abc"])
+@pytest.mark.parametrize("data", [b"", b"\x01\x80", b"\x02", b"\x02\xc1", b"\x02\x80", b"\x02\xa3abc"])
 def test_foreign_bytes_are_refused(data: bytes) -> None:
     for decode in (codec.decode_request, codec.decode_reply, codec.decode_event, codec.decode_references):
         with pytest.raises(WireError):

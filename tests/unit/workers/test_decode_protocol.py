@@ -16,6 +16,8 @@ IMAGE = DecodedImage(
     side=2,
     pixels=bytes(range(12)),
     views=(bytes(range(1, 13)), bytes(range(2, 14))),
+    plane=bytes(range(6)),
+    plane_size=(3, 2),
 )
 HEAD = {
     "retire": False,
@@ -23,6 +25,7 @@ HEAD = {
     "pdq": ["0" * 64] * 8,
     "pdq_quality": 5,
     "side": 2,
+    "plane": [0, 0],
 }
 
 

@@ -12,6 +12,7 @@ from workers.pixels import (
     LOW_CONTRAST_LEVELS,
     LOW_INFORMATION_QUALITY,
     canonical,
+    grey_plane,
     low_information,
     reducible,
     squash,
@@ -113,3 +114,12 @@ def test_low_information_is_a_blank_page_or_one_colour() -> None:
     assert low_information(picture, LOW_INFORMATION_QUALITY - 1)
     noise = np.random.default_rng(1).integers(100, 100 + LOW_CONTRAST_LEVELS, (SIDE, SIDE, 3), dtype=np.uint8)
     assert low_information(Image.fromarray(noise), 100)
+
+
+@pytest.mark.parametrize(
+    ("size", "plane"),
+    [((1600, 900), (512, 288)), ((512, 700), (374, 512)), ((200, 100), (200, 100)), ((4096, 1), (512, 1))],
+)
+def test_the_plane_is_grey_and_small(size: tuple[int, int], plane: tuple[int, int]) -> None:
+    picture = grey_plane(make_picture().resize(size))
+    assert (picture.mode, picture.size) == ("L", plane)
