@@ -36,7 +36,12 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """What is kept of an image: ``vectors`` are L2-normalised float32 in little-endian bytes."""
+    """What is known of an image that is to be protected; all but the plane is kept as in ``Reference``.
+
+    ``vectors`` holds the whole picture's embedding, L2-normalised float32 in little-endian bytes; ``views`` the other
+    views' signs, 1 bit a dimension.  ``plane`` is the grey picture, ``plane_size`` = (width, height), that a thumbnail
+    is made from; empty where the image shows too little.
+    """
 
     sha256: str
     info: ImageInfo
@@ -44,6 +49,11 @@ class Fingerprint:
     pdq_quality: int
     vectors: tuple[bytes, ...]
     encoder: str
+    views: bytes = b""
+    local: bytes = b""
+    sketch: bytes = b""
+    plane: bytes = b""
+    plane_size: tuple[int, int] = (0, 0)
 
 
 class Fingerprinter(Protocol):
@@ -218,6 +228,9 @@ def _reference(added: AddResult, fingerprint: Fingerprint) -> Reference:
         pdq_quality=fingerprint.pdq_quality,
         encoder=fingerprint.encoder,
         vectors=fingerprint.vectors,
+        views=fingerprint.views,
+        local=fingerprint.local,
+        sketch=fingerprint.sketch,
     )
 
 

@@ -124,16 +124,19 @@ class Inspector:
             return self.refusal(sha256, ErrorCode.INTERNAL_ERROR, "an internal error; the worker's log has it", timings)
 
     async def fingerprint(self, data: bytes) -> Fingerprint:
-        """Return what the index keeps of a reference, a vector a view; raises DecodeError, or what the encoder does."""
+        """Return what the index keeps of a reference; raises DecodeError, or what the encoder does."""
         image = await self._decoder.decode(data, views=True)
-        vectors = await asyncio.gather(*(self._embedding.embed(view) for view in (image.pixels, *image.views)))
+        whole, *views = await asyncio.gather(*(self._embedding.embed(view) for view in (image.pixels, *image.views)))
         return Fingerprint(
             sha256=await _digest(data),
             info=image.info,
             pdq=image.pdq,
             pdq_quality=image.pdq_quality,
-            vectors=tuple(vector.astype("<f4").tobytes() for vector in vectors),
+            vectors=(whole.astype("<f4").tobytes(),),
             encoder=self._encoder.id,
+            views=b"".join(np.packbits(view > 0).tobytes() for view in views),
+            plane=image.plane,
+            plane_size=image.plane_size,
         )
 
     def refusal(

@@ -122,4 +122,5 @@ async def test_a_fingerprint_is_what_the_index_keeps() -> None:
     async with inspecting() as (inspector, _):
         fingerprint = await inspector.fingerprint(DATA)
     assert (fingerprint.sha256, fingerprint.encoder, fingerprint.pdq_quality) == (digest(DATA), "encoder-1", 90)
-    assert [np.frombuffer(vector, "<f4").tolist() for vector in fingerprint.vectors] == [[0.5] * 4] * 4
+    assert [np.frombuffer(vector, "<f4").tolist() for vector in fingerprint.vectors] == [[0.5] * 4]
+    assert fingerprint.views == bytes([0b11110000]) * 3
