@@ -7,6 +7,9 @@ a transfer decides which policies could apply at all (``applicable``); then the 
 Every policy that matches is recorded, at most once for its matches and once for what could not be inspected, naming
 the image that says most.  Of those that enforce, the most restrictive action wins, on a tie the first in the file.
 Whatever could not be inspected is a finding with the action its policy has for the reason: never silence.
+
+An action that takes a file from its owner (DESTRUCTIVE) needs a proven match, see ``policy_conditions``.  Where one
+matcher alone says so the file is tagged instead, and the finding's reason tells the SOC.
 """
 
 from __future__ import annotations
@@ -43,6 +46,12 @@ ANY: Final = "*"
 
 TRANSFER_ACTIONS: Final = frozenset({Action.ALLOW, Action.COACH, Action.REDACT, Action.BLOCK})
 """What a policy can do to a transfer; the other actions are for scans of hosted stores."""
+
+DESTRUCTIVE: Final = frozenset({Action.DELETE, Action.QUARANTINE})
+"""What takes a file from its owner."""
+
+UNPROVEN: Final = Action.TAG
+"""What a destructive action comes down to where nothing proves the match."""
 
 ENFORCED_AS: Final[Mapping[Action, Action]] = MappingProxyType(
     {Action.ALLOW: Action.ALLOW, Action.COACH: Action.BLOCK, Action.REDACT: Action.BLOCK, Action.BLOCK: Action.BLOCK}
@@ -198,16 +207,30 @@ def _findings(policy: Policy, judgements: Sequence[ImageJudgement], detail: str 
     return [finding for finding in both if finding is not None]
 
 
+type _Found = tuple[Fact, ImageJudgement]
+
+
 def _match(policy: Policy, images: ImageConditions, judgements: Sequence[ImageJudgement]) -> Finding | None:
-    facts = [
+    if policy.action not in DESTRUCTIVE:
+        return _best(policy, policy.action, _facts(images, judgements))
+    proven = _best(policy, policy.action, _facts(images, judgements, proven=True))
+    note = f"; one matcher alone, so {UNPROVEN} instead of {policy.action}"
+    return proven or _best(policy, UNPROVEN, _facts(images, judgements), note)
+
+
+def _facts(images: ImageConditions, judgements: Sequence[ImageJudgement], *, proven: bool = False) -> list[_Found]:
+    return [
         (fact, judgement)
         for judgement in judgements
-        if judgement.verdict is not None and (fact := images.fact(judgement.verdict)) is not None
+        if judgement.verdict is not None and (fact := images.fact(judgement.verdict, proven=proven)) is not None
     ]
-    if not facts:
+
+
+def _best(policy: Policy, action: Action, found: Sequence[_Found], note: str = "") -> Finding | None:
+    if not found:
         return None
-    fact, judgement = max(facts, key=lambda pair: -1.0 if pair[0].score is None else pair[0].score)
-    return _finding(policy, "match", policy.action, fact.reason + _others(len(facts)), judgement, fact)
+    fact, judgement = max(found, key=lambda pair: -1.0 if pair[0].score is None else pair[0].score)
+    return _finding(policy, "match", action, fact.reason + _others(len(found)) + note, judgement, fact)
 
 
 def _missed(

@@ -6,6 +6,11 @@ Where several groups are given they must all be true of the same image.
 A verdict may know less than there is to know: an ``error`` other than ``not_an_image``, or ``degraded`` (only hashes
 were looked up).  What such a verdict does say is still true, so a match in it counts.  What it does *not* say is
 unknown, so nothing is ever concluded from an absence: neither ``none`` nor the label ``other`` holds.
+
+What cannot be undone asks for more: a ``proven`` fact, one that no single matcher could be fooled into.  The encoder's
+weights are public, so anybody can compute a picture that it takes for a given reference (Madry et al. 2018), and PDQ
+is forged as well (Prokos et al., USENIX Security 2023).  Proven are identical bytes, geometric agreement, and two
+matchers that agree.  What *excludes* an image needs no proof, so ``none`` is asked as it stands.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from shared.errors import ErrorCode
-from shared.types import ReferenceMatch, Relation, Verdict
+from shared.types import Matcher, ReferenceMatch, Relation, Verdict
 
 DEFAULT_MIN_SCORE: Final = 85.0
 """The score where one in 10,000 unrelated images would match; the default threshold of a set."""
@@ -24,6 +29,15 @@ OTHER: Final = "other"
 """The label of an image that no label of the classifier reaches."""
 
 RelationChoice = Literal["any", "copy", "same_layout"]
+
+PROOF: Final = frozenset({Matcher.BYTES, Matcher.LOCAL})
+"""Matchers that each prove a match alone."""
+
+
+def is_proven(match: ReferenceMatch) -> bool:
+    """Tell whether a match rests on identical bytes, on geometric agreement, or on two matchers at least."""
+    matchers = frozenset(match.matched_by)
+    return bool(matchers & PROOF) or len(matchers) >= 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +63,13 @@ class SetCondition:
     min_score: float | None = None
     relation: RelationChoice | None = None
 
-    def fact(self, verdict: Verdict) -> Fact | None:
+    def fact(self, verdict: Verdict, *, proven: bool = False) -> Fact | None:
         """Return the best match that counts."""
-        counting = [match for match in verdict.matches if match.set == self.set and self._counts(match)]
+        counting = [
+            match
+            for match in verdict.matches
+            if match.set == self.set and self._counts(match) and (is_proven(match) or not proven)
+        ]
         if not counting:
             return None
         best = max(counting, key=lambda match: match.score)
@@ -79,8 +97,10 @@ class LabelCondition:
     classifier: str
     label: str
 
-    def fact(self, verdict: Verdict) -> Fact | None:
-        """Return the label and its score."""
+    def fact(self, verdict: Verdict, *, proven: bool = False) -> Fact | None:
+        """Return the label and its score; never proven, since a classifier looks through the encoder alone."""
+        if proven:
+            return None
         reached = [score for score in verdict.labels if score.classifier == self.classifier and score.label != OTHER]
         if self.label == OTHER:
             certain = not verdict.degraded and verdict.error is None
@@ -98,9 +118,9 @@ class HashListCondition:
 
     list: str
 
-    def fact(self, verdict: Verdict) -> Fact | None:
-        """Return the nearest hit."""
-        hits = [hit for hit in verdict.hash_hits if hit.list == self.list]
+    def fact(self, verdict: Verdict, *, proven: bool = False) -> Fact | None:
+        """Return the nearest hit; only SHA-256 proves one: two files of one MD5 are made in seconds."""
+        hits = [hit for hit in verdict.hash_hits if hit.list == self.list and (hit.kind == "sha256" or not proven)]
         if not hits:
             return None
         nearest = min(hits, key=lambda hit: hit.distance)
@@ -111,8 +131,8 @@ class HashListCondition:
 class ImageCondition:
     """Every image that was inspected."""
 
-    def fact(self, verdict: Verdict) -> Fact | None:
-        """Return that it is an image."""
+    def fact(self, verdict: Verdict, *, proven: bool = False) -> Fact | None:
+        """Return that it is an image; whoever means every image needs no matcher."""
         return Fact(reason="an image") if verdict.error is None else None
 
 
@@ -131,14 +151,14 @@ class ImageConditions:
         if not (self.any or self.all or self.none):
             raise ValueError("at least one of any, all and none must hold a condition")
 
-    def fact(self, verdict: Verdict) -> Fact | None:
-        """Return why all the groups hold for this image, or None where they do not."""
+    def fact(self, verdict: Verdict, *, proven: bool = False) -> Fact | None:
+        """Return why all the groups hold for this image, or None; with ``proven`` by proven facts alone."""
         if verdict.error is not None and verdict.error.code is ErrorCode.NOT_AN_IMAGE:
             return None
         if self.none and not self._is_none(verdict):
             return None
-        either = _facts(self.any, verdict)
-        every = _facts(self.all, verdict)
+        either = _facts(self.any, verdict, proven=proven)
+        every = _facts(self.all, verdict, proven=proven)
         if (self.any and not either) or len(every) < len(self.all):
             return None
         absent = Fact(reason="an image that satisfies none of the excluded conditions")
@@ -154,5 +174,5 @@ class ImageConditions:
         return certain and not _facts(self.none, verdict)
 
 
-def _facts(conditions: Sequence[Condition], verdict: Verdict) -> list[Fact]:
-    return [fact for condition in conditions if (fact := condition.fact(verdict)) is not None]
+def _facts(conditions: Sequence[Condition], verdict: Verdict, *, proven: bool = False) -> list[Fact]:
+    return [fact for condition in conditions if (fact := condition.fact(verdict, proven=proven)) is not None]

@@ -19,7 +19,7 @@ from shared.core.policy import (
 )
 from shared.core.policy_conditions import ImageCondition, ImageConditions, SetCondition
 from shared.errors import ErrorCode
-from shared.types import Account, Action, Activity, Actor, Direction, Mode, Severity, UninspectedReason
+from shared.types import Account, Action, Activity, Actor, Direction, Matcher, Mode, Severity, UninspectedReason
 from tests.factories import (
     SET,
     make_actor,
@@ -99,6 +99,42 @@ def test_actions_of_scans_never_apply_to_a_transfer() -> None:
     assert applicable(scans, make_context(), NOON) == ()
     assert decide(scans, [make_matching()]).action is Action.ALLOW
     assert wait_ms(scans) == 0
+
+
+DESTRUCTIVE_ACTIONS = pytest.mark.parametrize("action", [Action.DELETE, Action.QUARANTINE])
+
+
+@DESTRUCTIVE_ACTIONS
+@pytest.mark.parametrize("matched_by", [(Matcher.BYTES,), (Matcher.LOCAL,), (Matcher.PDQ, Matcher.ENCODER)])
+def test_what_is_proven_is_destroyed(action: Action, matched_by: tuple[Matcher, ...]) -> None:
+    (finding,) = decide([make_policy(action=action)], [make_matching(matched_by=matched_by)]).findings
+    assert (finding.action, finding.reason) == (action, "set designs: copy of pump.png, score 96.1")
+
+
+@DESTRUCTIVE_ACTIONS
+@pytest.mark.parametrize("matched_by", [(), (Matcher.PDQ,), (Matcher.ENCODER,)])
+def test_what_one_matcher_alone_says_is_tagged_and_the_reason_says_so(
+    action: Action, matched_by: tuple[Matcher, ...]
+) -> None:
+    (finding,) = decide([make_policy(action=action)], [make_matching(matched_by=matched_by)]).findings
+    assert finding.action is Action.TAG
+    assert finding.reason == (
+        f"set designs: copy of pump.png, score 96.1; one matcher alone, so tag instead of {action}"
+    )
+
+
+def test_one_proven_image_is_what_a_destructive_finding_names() -> None:
+    forged = make_matching(reference="forged", score=99.9, matched_by=(Matcher.ENCODER,))
+    real = make_matching(reference="real", score=88.0, matched_by=(Matcher.LOCAL,))
+    (finding,) = decide([make_policy(action=Action.DELETE)], [forged, real]).findings
+    assert (finding.action, finding.reference) == (Action.DELETE, "real")
+    assert finding.reason == "set designs: copy of pump.png, score 88.0"
+
+
+@pytest.mark.parametrize("action", sorted(set(Action) - {Action.DELETE, Action.QUARANTINE}))
+def test_what_can_be_undone_needs_no_proof(action: Action) -> None:
+    (finding,) = decide([make_policy(action=action)], [make_matching(matched_by=(Matcher.ENCODER,))]).findings
+    assert (finding.action, finding.reason) == (action, "set designs: copy of pump.png, score 96.1")
 
 
 def test_what_must_be_waited_for() -> None:

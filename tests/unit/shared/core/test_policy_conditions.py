@@ -1,6 +1,6 @@
 """Whether the facts of one image satisfy what a policy asks."""
 
-from typing import Any
+from typing import Any, Final, Literal
 
 import pytest
 
@@ -11,9 +11,10 @@ from shared.core.policy_conditions import (
     ImageConditions,
     LabelCondition,
     SetCondition,
+    is_proven,
 )
 from shared.errors import ErrorCode
-from shared.types import HashHit, LabelScore, Relation
+from shared.types import HashHit, LabelScore, Matcher, ReferenceMatch, Relation
 from tests.factories import SET, make_error_verdict, make_match, make_verdict
 
 PASSPORT = LabelScore(classifier="documents", label="passport", score=91.0)
@@ -42,6 +43,16 @@ PASSPORT = LabelScore(classifier="documents", label="passport", score=91.0)
         ({"relation": "any"}, {"matched": False, "score": 99.0, "relation": Relation.COPY}, False),
         ({"relation": "same_layout"}, {"matched": True, "relation": Relation.COPY}, False),
         ({"relation": "copy"}, {"matched": True, "relation": Relation.SAME_LAYOUT}, False),
+        ({"relation": "copy"}, {"matched": True, "relation": Relation.COPY}, True),
+        ({"relation": "same_layout"}, {"matched": True, "relation": Relation.SAME_LAYOUT}, True),
+        ({"relation": "copy", "min_score": 90}, {"score": 91.0, "relation": Relation.SAME_LAYOUT}, False),
+        ({"relation": "copy", "min_score": 90}, {"matched": False, "score": 91.0}, True),
+        ({"relation": "same_layout", "min_score": 97}, {"score": 96.0, "relation": Relation.SAME_LAYOUT}, False),
+        (
+            {"relation": "same_layout", "min_score": 97},
+            {"matched": False, "score": 97.0, "relation": Relation.SAME_LAYOUT},
+            True,
+        ),
     ],
 )
 def test_set_condition(condition: dict[str, Any], match: dict[str, Any], holds: bool) -> None:
@@ -55,6 +66,48 @@ def test_set_condition_names_the_best_reference() -> None:
     assert fact is not None
     assert (fact.set, fact.reference, fact.score) == (SET, "r-2", 97.5)
     assert fact.reason == "set designs: copy of r-2, score 97.5"
+
+
+@pytest.mark.parametrize(
+    ("matched_by", "proven"),
+    [
+        ((), False),
+        ((Matcher.PDQ,), False),
+        ((Matcher.ENCODER,), False),
+        ((Matcher.ENCODER, Matcher.ENCODER), False),
+        ((Matcher.BYTES,), True),
+        ((Matcher.LOCAL,), True),
+        ((Matcher.PDQ, Matcher.ENCODER), True),
+    ],
+)
+def test_one_matcher_alone_proves_nothing_but_by_bytes_or_geometry(
+    matched_by: tuple[Matcher, ...], proven: bool
+) -> None:
+    match = make_match(matched_by=matched_by)
+    assert is_proven(match) is proven
+    verdict = make_verdict(matches=(match,))
+    assert SetCondition(set=SET).fact(verdict) is not None
+    assert (SetCondition(set=SET).fact(verdict, proven=True) is not None) is proven
+
+
+def test_a_proven_fact_names_the_reference_that_is_proven() -> None:
+    forged = make_match(reference="r-1", score=99.0, matched_by=(Matcher.ENCODER,))
+    real = make_match(reference="r-2", score=90.0, matched_by=(Matcher.LOCAL,))
+    fact = SetCondition(set=SET).fact(make_verdict(matches=(forged, real)), proven=True)
+    assert fact is not None
+    assert fact.reference == "r-2"
+
+
+@pytest.mark.parametrize(("kind", "proven"), [("pdq", False), ("md5", False), ("sha256", True)])
+def test_of_a_hash_list_only_sha256_is_proof(kind: Literal["pdq", "md5", "sha256"], proven: bool) -> None:
+    verdict = make_verdict(hash_hits=(HashHit(list="partner-x", kind=kind, distance=0),))
+    assert (HashListCondition(list="partner-x").fact(verdict, proven=True) is not None) is proven
+
+
+def test_a_label_is_never_proof() -> None:
+    seen = make_verdict(labels=(PASSPORT,))
+    assert LabelCondition(classifier="documents", label="passport").fact(seen, proven=True) is None
+    assert LabelCondition(classifier="documents", label="other").fact(make_verdict(), proven=True) is None
 
 
 @pytest.mark.parametrize(
@@ -105,6 +158,30 @@ ANY_IMAGE: Condition = ImageCondition()
 def test_groups_must_all_hold_for_the_same_image(groups: dict[str, tuple[Condition, ...]], holds: bool) -> None:
     verdict = make_verdict(matches=(make_match(),))
     assert (ImageConditions(**groups).fact(verdict) is not None) is holds
+
+
+FORGED: Final = make_match(matched_by=(Matcher.ENCODER,))
+REAL: Final = make_match(matched_by=(Matcher.LOCAL,))
+FORGED_ELSEWHERE: Final = make_match(set="public", matched_by=(Matcher.ENCODER,))
+
+
+@pytest.mark.parametrize(
+    ("groups", "matches", "holds"),
+    [
+        ({"any": (IN_SET,)}, (FORGED,), False),
+        ({"any": (IN_SET,)}, (REAL,), True),
+        ({"any": (IN_SET, IN_OTHER_SET)}, (REAL, FORGED_ELSEWHERE), True),
+        ({"all": (IN_SET, IN_OTHER_SET)}, (REAL, FORGED_ELSEWHERE), False),
+        ({"any": (ANY_IMAGE, IN_SET)}, (FORGED,), True),
+        ({"any": (IN_SET,), "none": (IN_OTHER_SET,)}, (REAL, FORGED_ELSEWHERE), False),
+        ({"none": (IN_OTHER_SET,)}, (FORGED,), True),
+    ],
+)
+def test_proof_is_asked_of_what_includes_an_image_not_of_what_excludes_it(
+    groups: dict[str, tuple[Condition, ...]], matches: tuple[ReferenceMatch, ...], holds: bool
+) -> None:
+    verdict = make_verdict(matches=matches)
+    assert (ImageConditions(**groups).fact(verdict, proven=True) is not None) is holds
 
 
 def test_groups_report_the_best_score() -> None:
