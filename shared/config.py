@@ -98,6 +98,10 @@ class WorkerSettings(_Section):
     provider: Literal["cpu", "cuda"] = Field(
         default="cpu", description="execution provider; falling back fails readiness"
     )
+    precision: Literal["auto", "fp32", "int8", "fp16"] = Field(
+        default="auto",
+        description="of the encoder's file, an index version each (auto: fp16 on cuda, int8 on cpu, else fp32)",
+    )
 
 
 class AlertsSettings(_Section):

@@ -1,17 +1,14 @@
 """The image fingerprinter: an ONNX file, checked, loaded on the device that was asked for, and warmed up.
 
 The file's contract: input ``x`` float32 N x 3 x side x side, RGB 0..255 (normalisation is in the graph); one output,
-float32 N x dimension.  A run pads to one of a few fixed batch sizes, each run once at start: a size that was never
-seen costs a GPU 0.3 to 8 s (onnxruntime#19838, triton#7776).
+float32 N x dimension.  Which file of a version runs depends on the device (workers/encoder_files.py): int8 on a CPU,
+fp16 on a GPU, or what ``worker.precision`` says.  A run pads to one of a few fixed batch sizes, each run once at start:
+a size that was never seen costs a GPU 0.3 to 8 s (onnxruntime#19838, triton#7776).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,10 +16,19 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.config import Settings
 from shared.core.matching import Calibration
 from shared.errors import ConfigError, EncoderUnavailableError
+from workers.encoder_files import (
+    IMPORTED,
+    MODELS,
+    EncoderCard,
+    Precision,
+    choose_encoder,
+    list_encoders,
+    load_calibration,
+)
 
-MODELS: Final = Path(__file__).parent / "models"
 GPU_MEMORY_BYTES: Final = 2 << 30
 DEFAULT_BATCH_LIMIT: Final = 8
 
@@ -42,50 +48,24 @@ _PROVIDERS: Final[dict[Provider, tuple[str, dict[str, object]]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderCard:
-    """An encoder on disk; ``facts`` is its whole model card."""
-
-    id: str
-    folder: Path
-    sha256: str
-    facts: dict[str, Any]
-
-
-def list_encoders(models: Path = MODELS) -> list[EncoderCard]:
-    """Return the encoders that ship, oldest version first; raises EncoderUnavailableError for a card that is broken."""
-    folders = sorted((path.parent for path in models.glob("*/card.json")), key=_natural)
-    return [_read_card(folder) for folder in folders]
-
-
-def load_calibration(folder: Path) -> Calibration:
-    """Return the calibration of the encoder in ``folder``, its background bank included.
-
-    Raises OSError and ValueError where a file is missing or broken, ConfigError where the two do not fit.
-    """
-    bank = np.load(folder / "background.npy", allow_pickle=False).astype(np.float32)
-    return Calibration.from_json((folder / "calibration.json").read_text(encoding="utf-8"), bank)
-
-
-def _natural(folder: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", folder.name)]
-
-
-def _read_card(folder: Path) -> EncoderCard:
-    try:
-        facts = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        return EncoderCard(id=folder.name, folder=folder, sha256=facts["sha256"], facts=facts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EncoderUnavailableError(f"the card of encoder {folder.name} cannot be read: {error!r}") from error
-
-
 class Encoder:
-    """A loaded encoder.  ``embed`` may be called from any thread."""
+    """A loaded encoder.  ``id`` names its index version; ``embed`` may be called from any thread."""
 
-    def __init__(self, card: EncoderCard, session: Any, calibration: Calibration, *, batch_limit: int) -> None:
-        self.id: Final = card.id
+    def __init__(
+        self,
+        index_id: str,
+        session: Any,
+        calibration: Calibration,
+        *,
+        precision: Precision = "fp32",
+        provider: Provider = "cpu",
+        batch_limit: int = DEFAULT_BATCH_LIMIT,
+    ) -> None:
+        self.id: Final = index_id
+        self.precision: Final = precision
         self.calibration: Final = calibration
         self._session = session
+        self._provider = _PROVIDERS[provider][0]
         (entry,) = session.get_inputs()
         (result,) = session.get_outputs()
         self.side: Final = int(entry.shape[2])
@@ -102,25 +82,47 @@ class Encoder:
         *,
         threads: int = 1,
         provider: Provider = "cpu",
+        precision: Precision | Literal["auto"] = "auto",
         batch_limit: int = DEFAULT_BATCH_LIMIT,
         models: Path = MODELS,
+        imported: Path | None = None,
     ) -> Encoder:
         """Load encoder ``name`` (default: the newest that ships) with ``threads`` on ``provider``.
 
-        Raises ConfigError for an unknown name or two onnxruntimes, EncoderUnavailableError where there is none, the
-        file is not the one its card describes, or the provider is not to be had.
+        ``imported`` is the folder of imported versions.  Raises ConfigError for an unknown name or two onnxruntimes,
+        EncoderUnavailableError where there is none, the file is not the one its card describes, its calibration was
+        made for another, or the provider or the precision is not to be had.
         """
-        runtime = _import_runtime()
-        card = _choose(name, models)
-        path = card.folder / "encoder.onnx"
-        try:
-            model = path.read_bytes()
-            calibration = load_calibration(card.folder)
-        except (OSError, ValueError) as error:
-            raise EncoderUnavailableError(f"encoder {card.id} is incomplete: {error}") from error
-        if hashlib.sha256(model).hexdigest() != card.sha256:
-            raise EncoderUnavailableError(f"{path} is not the file that its card describes")
-        return cls(card, _open_session(runtime, model, threads, provider), calibration, batch_limit=batch_limit)
+        runtime = import_runtime()
+        card = choose_encoder(name, models, imported)
+        chosen = card.choose(precision, provider)
+        model = card.read_model(chosen)
+        calibration = card.read_calibration(chosen)
+        return cls(
+            card.files[chosen].index_id,
+            open_session(runtime, model, threads, provider),
+            calibration,
+            precision=chosen,
+            provider=provider,
+            batch_limit=batch_limit,
+        )
+
+    @classmethod
+    def configured(cls, settings: Settings) -> Encoder:
+        """Load what the configuration's ``worker`` section names, shipped or imported; raises what ``load`` raises."""
+        worker = settings.worker
+        return cls.load(
+            worker.encoder,
+            threads=worker.threads,
+            provider=worker.provider,
+            precision=worker.precision,
+            batch_limit=worker.batch_limit,
+            imported=settings.data_dir / IMPORTED,
+        )
+
+    def on_device(self) -> bool:
+        """Whether it still runs where it was asked to: onnxruntime may move a session whose device fails to the CPU."""
+        return bool(self._session.get_providers()[0] == self._provider)
 
     def embed(self, pixels: Sequence[bytes]) -> NDArray[np.float32]:
         """Return n x dimension vectors, L2 = 1, for n pictures of side x side x 3 bytes RGB.
@@ -154,19 +156,8 @@ def _bucket_sizes(limit: int) -> tuple[int, ...]:
     return (*(1 << power for power in range(limit.bit_length()) if 1 << power < limit), limit)
 
 
-def _choose(name: str, models: Path) -> EncoderCard:
-    cards = list_encoders(models)
-    if not cards:
-        raise EncoderUnavailableError(f"there is no encoder in {models}")
-    if not name:
-        return cards[-1]
-    for card in cards:
-        if card.id == name:
-            return card
-    raise ConfigError(f"worker.encoder: there is no {name!r}; known: {', '.join(card.id for card in cards)}")
-
-
-def _import_runtime() -> Any:
+def import_runtime() -> Any:
+    """Return onnxruntime; raises EncoderUnavailableError where there is none, ConfigError where there are two."""
     installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)]
     if len(installed) == 2:
         raise ConfigError(
@@ -188,7 +179,8 @@ def _is_installed(distribution: str) -> bool:
     return True
 
 
-def _open_session(runtime: Any, model: bytes, threads: int, provider: Provider) -> Any:
+def open_session(runtime: Any, model: bytes, threads: int, provider: Provider) -> Any:
+    """Return a session of ``model`` on ``provider`` and nowhere else; raises EncoderUnavailableError."""
     name, settings = _PROVIDERS[provider]
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -199,9 +191,23 @@ def _open_session(runtime: Any, model: bytes, threads: int, provider: Provider) 
     if name not in runtime.get_available_providers():
         raise EncoderUnavailableError(f"worker.provider {provider} needs {name}, which this onnxruntime does not have")
     try:
-        session = runtime.InferenceSession(model, options, providers=[(name, settings)])
+        session = runtime.InferenceSession(model, options, providers=[(name, settings)], enable_fallback=0)
     except Exception as error:  # onnxruntime raises a dozen unrelated classes
         raise EncoderUnavailableError(f"the encoder cannot be loaded: {error}") from error
     if session.get_providers()[0] != name:
         raise EncoderUnavailableError(f"asked for {name}, onnxruntime fell back to {session.get_providers()[0]}")
     return session
+
+
+__all__ = [
+    "DEFAULT_BATCH_LIMIT",
+    "MODELS",
+    "Encoder",
+    "EncoderCard",
+    "Precision",
+    "Provider",
+    "import_runtime",
+    "list_encoders",
+    "load_calibration",
+    "open_session",
+]

@@ -37,10 +37,8 @@ async def run_worker(context: RoleContext) -> None:
         readiness.add(part, lambda: False)
     readiness.add("worker", lambda: True)
     sealer = Sealer(load_or_create_key(settings.key_file))
-    encoder = await asyncio.to_thread(
-        Encoder.load, worker.encoder, threads=worker.threads, provider=worker.provider, batch_limit=worker.batch_limit
-    )
-    readiness.add("encoder", lambda: True)
+    encoder = await asyncio.to_thread(Encoder.configured, settings)
+    readiness.add("encoder", encoder.on_device)
     async with AsyncExitStack() as stack:
         pool = DecodePool(
             size=worker.decoders,

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from workers.training.calibration import embed
+from workers.encoder_files import EncoderCard, Precision, background_path, calibration_path, read_card
+from workers.training.calibration import embed, input_side
 from workers.training.dataset import Item, held_out, read_archives, squash
 from workers.training.drawing import FAMILIES, TRAINING_SEEDS, draw
 from workers.training.drawing.plain import PLAIN, draw_plain
@@ -56,29 +58,41 @@ def ordinary(items: Iterator[Item]) -> Iterator[Item]:
         yield item
 
 
-def bank_pixels(data: Path | None) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """N x 96 x 96 x 3 pixels of the whole bank; without `data` the project's own pictures only."""
-    photographs = read_archives(data, wanted=lambda payload: not held_out(payload)) if data is not None else iter(())
-    squares = [np.asarray(squash(item.image, SIDE)) for item in ordinary(photographs)]
+def photographs(data: Path | None) -> Iterator[Item]:
+    """The training photographs of the bank; none without `data`."""
+    return ordinary(read_archives(data, wanted=lambda payload: not held_out(payload)) if data is not None else iter(()))
+
+
+def bank_pixels(ordinary_pictures: Iterator[Item], side: int = SIDE) -> NDArray[np.uint8]:
+    """N x side x side x 3 pixels of the whole bank: the pictures handed in and the project's own."""
+    squares = [np.asarray(squash(item.image, side)) for item in ordinary_pictures]
     for family in FAMILIES:
-        squares += [np.asarray(squash(draw(family, BANK_SEEDS + index), SIDE)) for index in range(PER_FAMILY)]
+        squares += [np.asarray(squash(draw(family, BANK_SEEDS + index), side)) for index in range(PER_FAMILY)]
     for kind in PLAIN:
-        squares += [np.asarray(squash(draw_plain(kind, index), SIDE)) for index in range(PER_KIND)]
+        squares += [np.asarray(squash(draw_plain(kind, index), side)) for index in range(PER_KIND)]
     return np.stack(squares)
 
 
-def main() -> None:
-    """Command line: background.npy beside the model, and its two numbers in calibration.json."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of an encoder: encoder.onnx, calibration.json")
-    parser.add_argument("--data", type=Path, default=None)
-    arguments = parser.parse_args()
-    vectors = embed(arguments.folder / "encoder.onnx", bank_pixels(arguments.data))
-    np.save(arguments.folder / "background.npy", vectors.astype(np.float16))
-    path = arguments.folder / "calibration.json"
+def write_bank(card: EncoderCard, precision: Precision, squares: NDArray[np.uint8]) -> None:
+    """Write one precision's bank, and its two numbers into the calibration, which must be there."""
+    vectors = embed(card.files[precision].path, squares)
+    np.save(background_path(card.folder, precision), vectors.astype(np.float16))
+    path = calibration_path(card.folder, precision)
     values = json.loads(path.read_text(encoding="utf-8"))
     values["background"] = {"nearest": NEAREST, "usual": USUAL, "vectors": len(vectors)}
     path.write_text(json.dumps(values, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Command line: a bank beside each model that has a calibration of its own, and its two numbers in that."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="of an encoder: card, models, calibrations")
+    parser.add_argument("--data", type=Path, default=None)
+    arguments = parser.parse_args()
+    card = read_card(arguments.folder)
+    squares = bank_pixels(photographs(arguments.data), input_side(card.files["fp32"].path))
+    for precision in card.calibrated:
+        write_bank(card, precision, squares)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from workers.encoder_files import EncoderCard, Precision, calibration_path, read_card
 from workers.training.dataset import DRAWN
 from workers.training.specimens import Specimens, load
 
@@ -47,6 +48,8 @@ FIT_DECADES: Final = 1.0
 HIGHEST_COSINE: Final = 0.9999  # where Fisher's z is still a number
 FLOOR: Final = -12.0
 CHUNK: Final = 512
+LEAST_PAIRS: Final = 1000
+"""A kind with fewer unrelated pairs says nothing: its curve would be extrapolated from 2 % on."""
 
 type Vectors = NDArray[np.float32]
 type Counts = NDArray[np.int64]
@@ -54,15 +57,27 @@ type Curve = NDArray[np.float64]
 
 
 def embed(model: Path, pixels: NDArray[np.uint8], batch: int = 32) -> Vectors:
-    """N x 96 x 96 x 3 uint8 to N x 512, as the product feeds the file."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    """N x side x side x 3 uint8 to N x dimension, L2 = 1, as the product feeds the file."""
+    session = _session(model)
+    (entry,), (result,) = session.get_inputs(), session.get_outputs()
     parts = [
-        session.run(["z"], {"x": pixels[at : at + batch].astype(np.float32).transpose(0, 3, 1, 2)})[0]
+        session.run([result.name], {entry.name: pixels[at : at + batch].astype(np.float32).transpose(0, 3, 1, 2)})[0]
         for at in range(0, len(pixels), batch)
     ]
-    return np.asarray(np.concatenate(parts), np.float32)
+    vectors = np.asarray(np.concatenate(parts), np.float32)
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def input_side(model: Path) -> int:
+    """The side of the squares that an ONNX file takes."""
+    return int(_session(model).get_inputs()[0].shape[2])
+
+
+def _session(model: Path) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
 def hamming(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int16]:
@@ -223,24 +238,34 @@ def _points(curve: Curve, centres: Curve) -> dict[str, float]:
 
 
 def calibrate(model: Path, specimens: Specimens, encoder: str) -> dict[str, Any]:
-    """The whole of `calibration.json` for one ONNX file."""
-    strata = measure(specimens, embed_all(model, specimens))
+    """The whole of `calibration.json` for one ONNX file; raises ValueError where there are too few pairs."""
+    measured = measure(specimens, embed_all(model, specimens))
+    strata = {name: stratum for name, stratum in measured.items() if stratum.cosine.sum() >= LEAST_PAIRS}
+    if not strata:
+        raise ValueError(f"no kind of pictures gives {LEAST_PAIRS} unrelated pairs")
     head = {"version": 1, "encoder": encoder, "encoder_sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
     return {**head, **tables(strata)}
 
 
+def write_calibration(card: EncoderCard, precision: Precision, specimens: Specimens) -> None:
+    """Write the calibration of one precision; what an earlier one says of its background bank stays."""
+    file = card.files[precision]
+    result = calibrate(file.path, specimens, file.index_id)
+    path = calibration_path(card.folder, precision)
+    if path.exists() and "background" in (values := json.loads(path.read_text(encoding="utf-8"))):
+        result["background"] = values["background"]  # workers.training.background wrote it
+    path.write_text(json.dumps(result, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
 def main() -> None:
-    """Command line: calibration.json beside the model."""
+    """Command line: a calibration beside each model that has one of its own."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("model", type=Path)
+    parser.add_argument("folder", type=Path, help="of an encoder: card, models")
     parser.add_argument("specimens", type=Path, help="written by workers.training.specimens")
     arguments = parser.parse_args()
-    folder = arguments.model.parent
-    result = calibrate(arguments.model, load(arguments.specimens), folder.name)
-    earlier = folder / "calibration.json"
-    if earlier.exists() and "background" in (values := json.loads(earlier.read_text())):
-        result["background"] = values["background"]  # workers.training.background wrote it
-    (folder / "calibration.json").write_text(json.dumps(result, separators=(",", ":")) + "\n")
+    card, specimens = read_card(arguments.folder), load(arguments.specimens)
+    for precision in card.calibrated:
+        write_calibration(card, precision, specimens)
 
 
 if __name__ == "__main__":

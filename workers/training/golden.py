@@ -22,13 +22,13 @@ SIZE: Final = (640, 480)
 TOLERANCE: Final = 0.01
 
 
-def golden(checkpoint: Path, encoder: str) -> dict[str, Any]:
+def golden(checkpoint: Path, encoder: str, side: int = INPUT_SIDE) -> dict[str, Any]:
     """The first components of each drawing's vector, in float32 torch."""
     network = load_network(checkpoint)
     entries = []
     for number in range(PICTURES):
         family = FAMILIES[number % len(FAMILIES)]
-        square = np.asarray(squash(draw(family, number, size=SIZE), INPUT_SIDE), np.float32)
+        square = np.asarray(squash(draw(family, number, size=SIZE), side), np.float32)
         with torch.no_grad():
             vector = network(torch.from_numpy(square).permute(2, 0, 1)[None])[0]
         entries.append(
@@ -47,8 +47,10 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("encoder", help="the encoder's id")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--side", type=int, default=INPUT_SIDE, help="of the encoder's input")
     arguments = parser.parse_args()
-    arguments.out.write_text(json.dumps(golden(arguments.checkpoint, arguments.encoder), indent=1) + "\n")
+    result = golden(arguments.checkpoint, arguments.encoder, arguments.side)
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

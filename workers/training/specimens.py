@@ -1,6 +1,6 @@
 """What calibration looks at: held-out photographs and unseen drawings, each clean and edited, as pixels and PDQ hashes.
 
-Everything here is independent of the encoder, so a new model is calibrated in a minute from the same file.
+Everything here depends on the encoder by its side only, so a new model is calibrated in a minute from the same file.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ type Bits = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specimens:
-    """N pictures, each twice.
+    """N pictures, each twice, squashed to the encoder's side S.
 
-    `clean` and `edited`: N x 96 x 96 x 3 uint8; `clean_pdq`: N x 32 packed bytes; `edited_pdq` and `turned_pdq`
+    `clean` and `edited`: N x S x S x 3 uint8; `clean_pdq`: N x 32 packed bytes; `edited_pdq` and `turned_pdq`
     N x 8 x 32 are the dihedral variants of the edited and of the clean picture; `group` names look-alikes.
-    `rows` are the R pictures that play references, `views` R x V x 96 x 96 x 3 their enrolled views.
+    `rows` are the R pictures that play references, `views` R x V x S x S x 3 their enrolled views.
     """
 
     clean: NDArray[np.uint8]
@@ -96,12 +96,12 @@ def held_out_photos(data: Path) -> Iterator[Item]:
     return (item for item in read_archives(data, wanted=held_out) if item.source not in LEFT_OUT)
 
 
-def view_squares(image: Image.Image) -> NDArray[np.uint8]:
-    """V x 96 x 96 x 3: a reference's enrolled views as the encoder is fed them."""
-    return np.stack([np.asarray(squash(view, SIDE)) for view in reference_views(image)])
+def view_squares(image: Image.Image, side: int = SIDE) -> NDArray[np.uint8]:
+    """V x side x side x 3: a reference's enrolled views as the encoder is fed them."""
+    return np.stack([np.asarray(squash(view, side)) for view in reference_views(image)])
 
 
-def collect(items: Iterator[Item], seed: int = 0) -> Specimens:
+def collect(items: Iterator[Item], seed: int = 0, side: int = SIDE) -> Specimens:
     """Squashes, edits (one edit each, at random) and hashes every picture; every second one plays a reference."""
     rng = random.Random(seed)
     names = tuple(EDITS)
@@ -111,8 +111,8 @@ def collect(items: Iterator[Item], seed: int = 0) -> Specimens:
         edited = EDITS[rng.choice(names)](item.image, rng)
         rows.append(
             (
-                np.asarray(squash(item.image, SIDE)),
-                np.asarray(squash(edited, SIDE)),
+                np.asarray(squash(item.image, side)),
+                np.asarray(squash(edited, side)),
                 pdq_variants(item.image),
                 pdq_variants(edited),
                 item.group,
@@ -120,7 +120,7 @@ def collect(items: Iterator[Item], seed: int = 0) -> Specimens:
             )
         )
         if number % REFERENCE_EVERY == 0:
-            views.append(view_squares(item.image))
+            views.append(view_squares(item.image, side))
     clean, changed, turned, edited_pdq, group, source = zip(*rows, strict=True)
     return Specimens(
         clean=np.stack(clean),
@@ -140,8 +140,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--drawings", type=int, default=240, help="of every family")
+    parser.add_argument("--side", type=int, default=SIDE, help="of the encoder's input")
     arguments = parser.parse_args()
-    collect(chain(held_out_photos(arguments.data), unseen_drawings(arguments.drawings))).save(arguments.out)
+    items = chain(held_out_photos(arguments.data), unseen_drawings(arguments.drawings))
+    collect(items, side=arguments.side).save(arguments.out)
 
 
 if __name__ == "__main__":
