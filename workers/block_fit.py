@@ -51,8 +51,9 @@ def explain(raster: Floats, values: Floats, inside: Flags, blocks: tuple[int, in
     patterns = values.shape[1]
     here, left, right = raster[1:-1, 1:-1], raster[1:-1, :-2], raster[1:-1, 2:]
     above, below = raster[:-2, 1:-1], raster[2:, 1:-1]
+    half = np.float32(0.5)
     image, bend = project(here, patterns), project(left + right + above + below - here * np.float32(4), patterns)
-    across, down = project(right - left, patterns) / 2, project(below - above, patterns) / 2
+    across, down = project((right - left) * half, patterns), project((below - above) * half, patterns)
     u, v = _places(blocks)
     chosen = _telling(values, image, inside)
     picture = image, across, down, bend
