@@ -84,13 +84,14 @@ def _other(bond: Bond, kind: str, seed: int, rng: random.Random, *, dpi: int) ->
 def changed(document: Sheet, bond: Bond, rng: random.Random) -> Sheet:
     """The document with one digit of an amount, one digit of a date, or one name changed."""
     role = {Bond.DIGIT: Role.NUMBER, Bond.DATE: Role.DATE, Bond.NAME: Role.NAME}[bond]
-    texts = [(at, item) for at, item in enumerate(document.items) if isinstance(item, Text) and item.role == role]
-    if not texts:  # a spreadsheet without dates has numbers
-        return changed(document, Bond.DIGIT, rng)
+    filled = [(at, item) for at, item in enumerate(document.items) if isinstance(item, Text)]
+    texts = [pair for pair in filled if pair[1].role == role]
+    if not texts:  # a spreadsheet has neither names nor dates, a letter sometimes no amounts
+        texts = [pair for pair in filled if pair[1].role in {Role.NUMBER, Role.DATE}]
     at, item = rng.choice(texts)
     text = item.text
     while text == item.text:
-        text = made_up(role, rng) if bond == Bond.NAME else _other_digit(item.text, rng)
+        text = made_up(role, rng) if item.role == Role.NAME else _other_digit(item.text, rng)
     return replace(document, items=(*document.items[:at], replace(item, text=text), *document.items[at + 1 :]))
 
 
