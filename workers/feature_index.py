@@ -1,0 +1,141 @@
+"""An inverted file over the local features of references: which references could this image show, plain or mirrored?
+
+A feature votes for the references whose features lie in the same word and whose residual has nearly the same signs
+(Jégou, Douze, Schmid, ECCV 2008).  A query feature looks into several words; what it finds in few references is worth
+more (IDF), and a reference gets one vote of it however often it repeats (Jégou, Douze, Schmid, "On the burstiness of
+visual elements", CVPR 2009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import UsageError
+from workers.codebook import CENTROIDS, SIGNS, Codebook, Floats
+from workers.local_features import LocalFeatures, mirrored, unpack
+
+LARGEST: Final = 20_000
+"""References of one index: above, a search takes longer than an inspection may wait."""
+NEAREST_CENTROIDS: Final = 4
+"""Of either half: a query feature looks into the words of 4 x 4 pairs."""
+SIGN_DISTANCE: Final = 20
+"""Bits of 64 up to which two features may be the same."""
+LONGEST_WORD: Final = 256
+"""Entries of one word that are looked at: longer lists hold what is in every picture and would tell nothing apart."""
+
+_WORDS: Final = CENTROIDS * CENTROIDS
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A reference, by its number in the index, that the image may show; ``votes`` only compare within one search."""
+
+    number: int
+    votes: float
+    mirrored: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureIndex:
+    """Immutable; ``owners`` and ``signs`` hold one entry a feature, by word: those of word w from ``starts[w]``."""
+
+    codebook: Codebook
+    references: int
+    starts: NDArray[np.int32]
+    owners: NDArray[np.uint16]
+    signs: NDArray[np.uint64]
+    rotated_words: Floats
+
+    @classmethod
+    def build(cls, packed: Sequence[bytes], codebook: Codebook) -> FeatureIndex:
+        """Index references by their packed features; an empty entry is a reference without any.
+
+        Raises IntegrityError for bytes that are no features of this codebook, UsageError above `LARGEST` references.
+        """
+        if len(packed) > LARGEST:
+            raise UsageError(
+                f"{len(packed)} references are too many to search by local features: at most {LARGEST} can be"
+            )
+        rotated = codebook.rotated_words()
+        words, owners, signs = [], [], []
+        for number, entry in enumerate(packed):
+            if not entry:
+                continue
+            descriptors = codebook.decode(unpack(entry, codebook).codes)
+            first, second = codebook.word_distances(descriptors).argmin(2)
+            words.append((first * CENTROIDS + second).astype(np.int32))
+            owners.append(np.full(len(first), number, np.uint16))
+            signs.append(_signs(descriptors @ codebook.rotation - rotated[0, first] - rotated[1, second]))
+        all_words = np.concatenate(words) if words else np.empty(0, np.int32)
+        order = np.argsort(all_words, kind="stable")
+        counts = np.bincount(all_words, minlength=_WORDS)
+        return cls(
+            codebook=codebook,
+            references=len(packed),
+            starts=np.concatenate(([0], np.cumsum(counts))).astype(np.int32),
+            owners=np.concatenate(owners)[order] if words else np.empty(0, np.uint16),
+            signs=np.concatenate(signs)[order] if words else np.empty(0, np.uint64),
+            rotated_words=rotated,
+        )
+
+    def candidates(self, features: LocalFeatures, limit: int = 8) -> list[Candidate]:
+        """The references with the most votes, the best first; each once, in the orientation that has more."""
+        if not len(self.owners) or not len(features):
+            return []
+        descriptors = np.concatenate((features.descriptors, mirrored(features).descriptors))
+        votes = self._votes(descriptors, len(features)).reshape(2, self.references)
+        best = votes.max(0)
+        chosen = np.argsort(-best, kind="stable")[:limit]
+        return [
+            Candidate(int(number), float(best[number]), bool(votes[1, number] > votes[0, number]))
+            for number in chosen
+            if best[number] > 0
+        ]
+
+    def _votes(self, descriptors: Floats, count: int) -> NDArray[np.float64]:
+        """Votes of ``2 x count`` descriptors, plain ones first, for (plain, mirrored) x references, flat."""
+        feature, starts, lengths, wanted = self._lists(descriptors)
+        entry_list = np.repeat(np.arange(len(starts)), lengths)
+        entries = np.arange(len(entry_list)) - np.repeat(np.cumsum(lengths) - lengths - starts, lengths)
+        near = np.bitwise_count(self.signs[entries] ^ wanted[entry_list]) <= SIGN_DISTANCE
+        entries, entry_list = entries[near], entry_list[near]
+        # One vote of a feature for a reference, however many of the reference's features are like it.
+        pairs = np.unique(feature[entry_list].astype(np.int64) * self.references + self.owners[entries])
+        voter, reference = np.divmod(pairs, self.references)
+        found_in = np.bincount(voter, minlength=len(descriptors))
+        weights = np.log1p(self.references / np.maximum(found_in, 1))
+        targets = reference + np.where(voter >= count, self.references, 0)
+        return np.bincount(targets, weights=weights[voter], minlength=2 * self.references)
+
+    def _lists(
+        self, descriptors: Floats
+    ) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]:
+        """The words to look into, one row each: query feature, start, length, and the signs it looks for."""
+        distances = self.codebook.word_distances(descriptors)
+        nearest = np.argpartition(distances, NEAREST_CENTROIDS, axis=2)[..., :NEAREST_CENTROIDS]
+        first, second = (
+            np.repeat(nearest[0], NEAREST_CENTROIDS, axis=1).reshape(-1),
+            np.tile(nearest[1], (1, NEAREST_CENTROIDS)).reshape(-1),
+        )
+        words = first * CENTROIDS + second
+        starts = self.starts[words]
+        lengths = np.minimum(self.starts[words + 1] - starts, LONGEST_WORD)
+        kept = np.flatnonzero(lengths)
+        feature = kept // NEAREST_CENTROIDS**2
+        rotated = (descriptors @ self.codebook.rotation)[feature]
+        residuals = rotated - self.rotated_words[0, first[kept]] - self.rotated_words[1, second[kept]]
+        return feature, starts[kept], lengths[kept], _signs(residuals)
+
+
+def _signs(residuals: Floats) -> NDArray[np.uint64]:
+    """n x 64 numbers as n words of their signs."""
+    assert residuals.shape[1] == SIGNS  # noqa: S101
+    return np.packbits(residuals > 0, axis=1).view(np.uint64).reshape(-1)
+
+
+__all__ = ["Candidate", "FeatureIndex"]
