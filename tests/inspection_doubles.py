@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from shared.core.matching import SetFacts
 from shared.types import DecodedImage, ReferenceMatch
 from tests.factories import make_image_info, make_match
+from workers.evidence import Sight
+from workers.live_segment import Probe
 
 SIDE = 2
 DIMENSION = 4
@@ -73,23 +75,27 @@ class KnownIndex:
 
     def __init__(self, *, size: int = 1, matched: bool = True) -> None:
         self.sets: Mapping[str, SetFacts] = {"designs": SetFacts(name="designs", threshold=85.0, size=size)}
-        self.asked: list[tuple[NDArray[np.float32] | None, list[bool]]] = []
+        self.asked: list[Probe] = []
         self._matched = matched
 
     def current(self) -> KnownIndex:
         return self
 
-    def search(
+    def probe(
         self,
-        vectors: NDArray[np.float32] | None,
-        pdqs: Sequence[tuple[str, ...]],
-        sha256s: Sequence[str],
+        sha256: str,
+        vector: NDArray[np.float32] | None,
+        pdq: tuple[str, ...] = (),
         *,
-        pdq_qualities: Sequence[int] | None = None,
-        low_information: Sequence[bool] | None = None,
-    ) -> list[tuple[ReferenceMatch, ...]]:
-        self.asked.append((vectors, list(low_information or ())))
-        return [(make_match(matched=self._matched),)] * len(sha256s)
+        pdq_quality: int = 100,
+        low_information: bool = False,
+        sight: Sight | None = None,
+    ) -> Probe:
+        return Probe(sha256=sha256, vector=None if low_information else vector, pdq=pdq, sight=sight)
+
+    def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
+        self.asked += probes
+        return [(make_match(matched=self._matched),)] * len(probes)
 
 
 def digest(data: bytes) -> str:

@@ -16,8 +16,13 @@ from shared.core.matching import MIN_PDQ_QUALITY
 from shared.errors import IntegrityError
 from shared.types import Reference
 from workers.ann_index import AnnIndex, Vectors
+from workers.block_sketch import read_sketch
+from workers.codebook import shipped_codebook
+from workers.feature_index import LARGEST, FeatureIndex
 from workers.index_state import Key
+from workers.local_features import unpack
 from workers.pdq_index import PdqIndex
+from workers.sign_index import SignIndex
 
 Numbers = npt.NDArray[np.intp]
 
@@ -27,12 +32,15 @@ class Segment:
     """References by number 0..n-1, set by set.
 
     ``owner`` gives the reference of each vector row (ascending); ``set_of`` the position in ``set_names`` of each
-    reference's set, ``blocks`` the range of rows of each set.
+    reference's set, ``blocks`` the range of rows of each set.  ``signs`` are the other views', ``features`` the local
+    features, by reference (None: there are none, or too many to search).
     """
 
     references: tuple[Reference, ...]
     ann: AnnIndex
     owner: Numbers
+    signs: SignIndex
+    features: FeatureIndex | None
     pdq: PdqIndex
     set_names: tuple[str, ...]
     set_of: Numbers
@@ -63,6 +71,8 @@ class Segment:
             references=tuple(references),
             ann=make_ann(_stack(vectors)),
             owner=owner,
+            signs=SignIndex.build([reference.views for reference in references], _dimension(vectors)),
+            features=_index_features(references),
             pdq=PdqIndex.build([r.pdq if r.pdq_quality >= MIN_PDQ_QUALITY else "" for r in references]),
             set_names=set_names,
             set_of=set_of,
@@ -87,7 +97,8 @@ class Segment:
 def check_reference(reference: Reference, *, encoder: str, dimension: int | None) -> int | None:
     """Return the dimension of the reference's vectors (None: it has none).
 
-    Raises IntegrityError where they are another encoder's, of another dimension (None: any) or not finite.
+    Raises IntegrityError where they are another encoder's, of another dimension (None: any) or not finite, and where
+    local features or sketch are not of this program's making.
     """
     if reference.encoder != encoder:
         raise IntegrityError(f"reference {reference.reference} is of encoder {reference.encoder}, not {encoder}")
@@ -97,7 +108,23 @@ def check_reference(reference: Reference, *, encoder: str, dimension: int | None
         dimension = len(vector) // 4
         if not np.isfinite(np.frombuffer(vector, dtype="<f4")).all():
             raise IntegrityError(f"a vector of reference {reference.reference} is not finite")
+    if reference.views and (dimension is None or len(reference.views) % (dimension // 8)):
+        raise IntegrityError(f"the views of reference {reference.reference} have {len(reference.views)} bytes")
+    if reference.local:
+        unpack(reference.local, shipped_codebook())
+    if reference.sketch:
+        read_sketch(reference.sketch)
     return dimension
+
+
+def _index_features(references: Sequence[Reference]) -> FeatureIndex | None:
+    if len(references) > LARGEST or not any(reference.local for reference in references):
+        return None
+    return FeatureIndex.build([reference.local for reference in references], shipped_codebook())
+
+
+def _dimension(vectors: Sequence[bytes]) -> int:
+    return len(vectors[0]) // 4 if vectors else 0
 
 
 def _stack(vectors: Sequence[bytes]) -> Vectors:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -21,13 +22,19 @@ from shared.errors import DecodeError, ErrorCode
 from shared.ports import Clock
 from shared.telemetry import Metrics
 from shared.types import DecodedImage, ReferenceMatch, Verdict, VerdictError
+from workers.block_sketch import make_sketch
+from workers.codebook import shipped_codebook
 from workers.embedding import EmbeddingQueue, Embeds
 from workers.enrolment import Fingerprint
+from workers.evidence import Sight
+from workers.live_segment import Probe
+from workers.local_features import REFERENCE_FEATURES, extract, pack
+from workers.sign_index import signs
 
 OFF_LOOP_BYTES: Final = 256 << 10
 """SHA-256 does about 1 GB/s: larger files are digested in a thread."""
-OFF_LOOP_REFERENCES: Final = 400
-"""Of 25 vectors each: a search of 10,000 vectors takes 0.6 ms; in larger indexes it runs in a thread."""
+LOOK_RESERVE: Final = 0.05
+"""Seconds before the deadline after which no further reference is looked at closely: the answer has to travel."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,15 +69,20 @@ class Searches(Protocol):
         """The image sets by name."""
         ...
 
-    def search(
+    def probe(
         self,
-        vectors: NDArray[np.float32] | None,
-        pdqs: Sequence[tuple[str, ...]],
-        sha256s: Sequence[str],
+        sha256: str,
+        vector: NDArray[np.float32] | None,
+        pdq: tuple[str, ...] = (),
         *,
-        pdq_qualities: Sequence[int] | None = None,
-        low_information: Sequence[bool] | None = None,
-    ) -> list[tuple[ReferenceMatch, ...]]:
+        pdq_quality: int = 100,
+        low_information: bool = False,
+        sight: Sight | None = None,
+    ) -> Probe:
+        """Return an image as it is searched for."""
+        ...
+
+    def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
         """Return each image's matches, best first."""
         ...
 
@@ -126,6 +138,7 @@ class Inspector:
     async def fingerprint(self, data: bytes) -> Fingerprint:
         """Return what the index keeps of a reference; raises DecodeError, or what the encoder does."""
         image = await self._decoder.decode(data, views=True)
+        local, sketch = await asyncio.to_thread(_look, image)
         whole, *views = await asyncio.gather(*(self._embedding.embed(view) for view in (image.pixels, *image.views)))
         return Fingerprint(
             sha256=await _digest(data),
@@ -134,7 +147,9 @@ class Inspector:
             pdq_quality=image.pdq_quality,
             vectors=(whole.astype("<f4").tobytes(),),
             encoder=self._encoder.id,
-            views=b"".join(np.packbits(view > 0).tobytes() for view in views),
+            views=signs(np.stack(views)) if views else b"",
+            local=local,
+            sketch=sketch,
             plane=image.plane,
             plane_size=image.plane_size,
         )
@@ -160,7 +175,7 @@ class Inspector:
             vector = await self._embed(image, deadline)
         with self._timed("search", timings):
             view = self._index.current()
-            matches = await self._search(view, image, vector, sha256)
+            matches = await self._search(view, image, vector, sha256, deadline)
         self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
         if any(match.matched for match in matches):
             self._metrics.count("safelight_worker_matches_total")
@@ -186,20 +201,30 @@ class Inspector:
             return None
 
     async def _search(
-        self, view: Searches, image: DecodedImage, vector: NDArray[np.float32] | None, sha256: str
+        self,
+        view: Searches,
+        image: DecodedImage,
+        vector: NDArray[np.float32] | None,
+        sha256: str,
+        deadline: float | None,
     ) -> tuple[ReferenceMatch, ...]:
-        def search() -> tuple[ReferenceMatch, ...]:
-            (matches,) = view.search(
-                None if vector is None else vector[np.newaxis],
-                [image.pdq],
-                [sha256],
-                pdq_qualities=[image.pdq_quality],
-                low_information=[image.info.low_information],
-            )
-            return matches
+        until = math.inf if deadline is None else deadline - LOOK_RESERVE
+        probe = view.probe(
+            sha256,
+            vector,
+            image.pdq,
+            pdq_quality=image.pdq_quality,
+            low_information=image.info.low_information,
+            sight=self._sight(image, until),
+        )
+        if not any(facts.size for facts in view.sets.values()):
+            return ()
+        (matches,) = await asyncio.to_thread(view.search, [probe])
+        return matches
 
-        small = sum(facts.size for facts in view.sets.values()) <= OFF_LOOP_REFERENCES
-        return search() if small else await asyncio.to_thread(search)
+    def _sight(self, image: DecodedImage, until: float) -> Sight | None:
+        size = (image.info.width, image.info.height)
+        return Sight(_plane(image), size, self._clock.monotonic, until) if image.plane else None
 
     @contextmanager
     def _timed(self, stage: str, timings: dict[str, float]) -> Iterator[None]:
@@ -208,6 +233,19 @@ class Inspector:
             yield
         finally:
             timings[stage] = round((self._clock.monotonic() - started) * 1000, 3)
+
+
+def _look(image: DecodedImage) -> tuple[bytes, bytes]:
+    """Return a reference's packed local features and its sketch; empty where the image shows too little."""
+    if not image.plane:
+        return b"", b""
+    plane = _plane(image)
+    return pack(extract(plane, limit=REFERENCE_FEATURES), shipped_codebook()), make_sketch(plane)
+
+
+def _plane(image: DecodedImage) -> NDArray[np.uint8]:
+    width, height = image.plane_size
+    return np.frombuffer(image.plane, np.uint8).reshape(height, width)
 
 
 async def _digest(data: bytes) -> str:

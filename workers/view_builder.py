@@ -17,7 +17,8 @@ from workers.ann_index import EXACT_LIMIT, AnnIndex, Vectors
 from workers.index_segment import Segment, check_reference
 from workers.index_snapshot import Snapshot
 from workers.index_state import IndexState, Key
-from workers.index_view import IndexView, LiveSegment, make_reach
+from workers.index_view import IndexView
+from workers.live_segment import LiveSegment, make_reach
 
 DELTA_LIMIT: Final = 500
 """References.  A delta of this size is built anew in 0.6 ms, in a thread, at every change; ten vectors each: 5 ms."""
@@ -163,4 +164,14 @@ def _facts(sets: tuple[SetCreated, ...], parts: tuple[tuple[Segment, tuple[int, 
         alive[list(gone)] = False
         counts = np.bincount(segment.set_of[alive], minlength=len(segment.set_names)).tolist()
         sizes.update(dict(zip(segment.set_names, counts, strict=True)))
-    return {s.name: SetFacts(name=s.name, threshold=s.threshold, relation=s.relation, size=sizes[s.name]) for s in sets}
+    return {
+        s.name: SetFacts(
+            name=s.name,
+            threshold=s.threshold,
+            relation=s.relation,
+            size=sizes[s.name],
+            thorough=s.thorough,
+            prior=s.prior,
+        )
+        for s in sets
+    }

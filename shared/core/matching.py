@@ -1,15 +1,16 @@
-"""From a cosine and a PDQ distance to the one number that thresholds act on.
+"""From what the matchers measured to the one number that thresholds act on.
 
-Both measures are turned into the probability that an *unrelated* pair of images comes as near (from a table that is
+Each measure (the cosine of the whole pictures, that of the nearest enrolled view, the PDQ distance, the agreement of
+local features) is turned into the probability that an *unrelated* pair of images comes as near (from a table that is
 measured once per encoder), fused, and corrected for the size of the set that was searched: the more references, the
 likelier a chance hit.  ``score`` maps that probability to 0..100 so that 85 is one in 10,000 whatever the encoder
 and the set.
 
 Formulas, all in log10 and stable for tiny probabilities:
 
-- pair: ``p = min(1, 2 min(p_cosine, p_pdq))``: two ways to match, hence Bonferroni's factor two;
-- set: ``P = 1 - (1 - p)^n`` for a set of n references (the table is measured against whole references, the best of
-  their vectors, so several vectors a reference are no further chances);
+- pair: ``p = min(1, 4 min(p_cosine, p_views, p_pdq, p_local))``: four ways to match, hence Bonferroni's factor four;
+- set: ``P = 1 - (1 - p)^n`` for a set of n references (the table of the views is measured against whole references,
+  the best of their views, so several views a reference are no further chances);
 - score: ``100 L / (L + 12/17)`` with ``L = -log10 P``: 0 at P = 1, 85 at P = 1e-4, 100 never.
 
 Before that the cosine is discounted where the picture is a *hub*: one that lies nearer to a bank of ordinary pictures
@@ -45,17 +46,21 @@ LEAST_CHANCES: Final = 10
 table says.  Costs next to no recall (held-out pages 1.0 to .975, nothing elsewhere)."""
 HALF_SCORE: Final = 12 / 17
 """-log10 of the probability that scores 50; it puts 85 at exactly 1e-4."""
-WAYS_TO_MATCH: Final = 2
+WAYS_TO_MATCH: Final = 4
+EVEN_SPREAD: Final = (-math.log(-LOG10_FLOOR * math.log(10.0)), math.log(10.0))
+"""The likelihood where nothing was measured: by chance -log10 P has the density ln 10 x 10^-L, copies spread evenly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetFacts:
-    """What scoring needs of an image set; ``size`` in references."""
+    """What scoring needs of an image set; ``size`` in references, the rest as in ``SetCreated``."""
 
     name: str
     threshold: float
     relation: Literal["copy", "any"] = "copy"
     size: int = 0
+    thorough: bool = False
+    prior: float = 0.01
 
     @property
     def chances(self) -> int:
@@ -123,24 +128,32 @@ class Background:
 class Calibration:
     """How near unrelated pairs of an image and a reference come, measured for one encoder on ``pairs`` pairs.
 
-    ``cosine``: probability of this cosine or more, the largest over the reference's vectors.  ``pdq``: probability of
-    this distance or less, the smallest over the eight dihedral variants.
+    ``cosine``: probability of this cosine or more between the whole pictures.  ``views``: the same for the largest
+    cosine with a view of the reference, as its signs tell it.  ``pdq``: probability of this distance or less, the
+    smallest over the eight dihedral variants.  ``local``: probability of this strength of geometric agreement or more
+    where the inside agrees too, ``layout``: the same whatever is inside.  A measure without a curve says nothing.
+    ``likelihood``: intercept and slope of the log-odds of a copy over -log10 P, at even odds before.
     """
 
     cosine: Curve
     pdq: Curve
+    views: Curve | None = None
+    local: Curve | None = None
+    layout: Curve | None = None
+    likelihood: tuple[float, float] = EVEN_SPREAD
     pairs: int = 0
     background: Background | None = None
 
     def __post_init__(self) -> None:
-        if self.cosine.ys[0] < self.cosine.ys[-1] or self.pdq.ys[0] > self.pdq.ys[-1]:
+        rising = [curve for curve in (self.cosine, self.views, self.local, self.layout) if curve is not None]
+        if any(curve.ys[0] < curve.ys[-1] for curve in rising) or self.pdq.ys[0] > self.pdq.ys[-1]:
             raise ValueError("a higher cosine or a smaller distance cannot be more probable")
 
     @classmethod
     def from_json(cls, text: str, bank: npt.NDArray[np.float32] | None = None) -> Self:
         """Read ``{"cosine": [[c, log10_p], …], "pdq": [[d, log10_p], …], "pairs": n}``; raises ConfigError.
 
-        With ``"background": {"nearest": n, "usual": cosine}`` the ``bank`` it speaks of has to be handed in.
+        ``views``, ``local`` and ``layout`` are curves too.  With ``"background": {"nearest": n, "usual": cosine}`` the ``bank`` it speaks of has to be handed in.
         """
         try:
             values = json.loads(text)
@@ -153,6 +166,10 @@ class Calibration:
             return cls(
                 cosine=_curve(values["cosine"]),
                 pdq=_curve(values["pdq"]),
+                views=_curve(values["views"]) if "views" in values else None,
+                local=_curve(values["local"]) if "local" in values else None,
+                layout=_curve(values["layout"]) if "layout" in values else None,
+                likelihood=_pair(values.get("likelihood", EVEN_SPREAD)),
                 pairs=int(values.get("pairs", 0)),
                 background=background,
             )
@@ -163,25 +180,44 @@ class Calibration:
         """Return what is taken off a vector's cosines before they are looked up; 0 for none."""
         return 0.0 if vector is None or self.background is None else self.background.discount(vector)
 
-    def cosine_log10(self, cosine: float) -> float:
-        """Return log10 of the probability that an unrelated pair reaches ``cosine``."""
-        return float(self.cosine.at(cosine))
+    def odds(self, score: float, prior: float) -> float:
+        """Return how likely a match of this score is a copy, 0..1, where ``prior`` of the images are (0 < prior < 1)."""
+        rarity = HALF_SCORE * score / max(100.0 - score, 1e-9)
+        intercept, slope = self.likelihood
+        return _sigmoid(intercept + slope * rarity + math.log(prior / (1.0 - prior)))
 
-    def pdq_log10(self, distance: float) -> float:
-        """Return log10 of the probability that an unrelated pair is within ``distance`` bits."""
-        return float(self.pdq.at(distance))
+    def pair_log10(
+        self, cosines: npt.ArrayLike, views: npt.ArrayLike, distances: npt.ArrayLike, local: npt.ArrayLike = math.nan
+    ) -> Floats:
+        """Return log10 of the rarest measure's probability for each pair; NaN stands for a measure that is missing.
+
+        Arrays that broadcast to one shape; 0 where nothing was measured.
+        """
+        rarest = np.fmin(self.cosine.at(cosines), self.pdq.at(distances))
+        for curve, values in ((self.views, views), (self.local, local)):
+            if curve is not None:
+                rarest = np.fmin(rarest, curve.at(values))
+        return np.asarray(np.where(np.isnan(rarest), 0.0, rarest), dtype=np.float64)
+
+
+def _sigmoid(log_odds: float) -> float:
+    return 1.0 / (1.0 + math.exp(-log_odds)) if log_odds > -700.0 else 0.0
+
+
+def _pair(values: Any) -> tuple[float, float]:
+    intercept, slope = (float(value) for value in values)
+    if not math.isfinite(intercept) or not 0.0 < slope < math.inf:
+        raise ValueError("the likelihood needs a finite intercept and a positive slope")
+    return intercept, slope
 
 
 def _curve(points: Any) -> Curve:
     return Curve(xs=tuple(float(x) for x, _ in points), ys=tuple(float(y) for _, y in points))
 
 
-def fused_scores(
-    calibration: Calibration, cosines: npt.ArrayLike, distances: npt.ArrayLike, chances: npt.ArrayLike
-) -> Floats:
-    """Score pairs, 0..100; arrays of one shape, NaN where a measure is missing, ``chances`` >= 1 per pair."""
-    evidence = np.fmin(calibration.cosine.at(cosines), calibration.pdq.at(distances))
-    pair = np.minimum(1.0, WAYS_TO_MATCH * 10.0 ** np.where(np.isnan(evidence), 0.0, evidence))
+def fused_scores(rarest: npt.ArrayLike, chances: npt.ArrayLike) -> Floats:
+    """Score pairs, 0..100, by ``Calibration.pair_log10``; ``chances`` >= 1 per pair."""
+    pair = np.minimum(1.0, WAYS_TO_MATCH * 10.0 ** np.asarray(rarest, dtype=np.float64))
     with np.errstate(divide="ignore"):  # log1p(-1) is -inf, and expm1 of that the -1 that is wanted
         chance = -np.expm1(np.asarray(chances, dtype=np.float64) * np.log1p(-pair))
     rarity = 0.0 - np.log10(chance)  # not -0.0 where P is 1
@@ -189,19 +225,20 @@ def fused_scores(
 
 
 def fused_score(
-    calibration: Calibration, *, cosine: float | None, distance: int | None, chances: int, identical: bool = False
+    calibration: Calibration,
+    *,
+    cosine: float | None = None,
+    views: float | None = None,
+    distance: int | None = None,
+    local: float | None = None,
+    chances: int,
+    identical: bool = False,
 ) -> float:
     """Score one pair, 0..100; None where a measure is missing or not usable, ``identical`` for equal bytes."""
     if identical:
         return IDENTICAL_SCORE
-    missing = math.nan
-    scores = fused_scores(
-        calibration,
-        [missing if cosine is None else cosine],
-        [missing if distance is None else distance],
-        [chances],
-    )
-    return float(scores[0])
+    measures = [math.nan if value is None else float(value) for value in (cosine, views, distance, local)]
+    return float(fused_scores(calibration.pair_log10(*measures), chances))
 
 
 def needed_log10(score: float, chances: int) -> float:
@@ -217,16 +254,16 @@ def needed_log10(score: float, chances: int) -> float:
     return max(LOG10_FLOOR, min(0.0, math.log10(pair / WAYS_TO_MATCH))) if pair > 0.0 else LOG10_FLOOR
 
 
-def least_cosine(calibration: Calibration, log10_p: float) -> float:
-    """Return a cosine just under every one that is as rare as ``log10_p``; above 1 where none is."""
+def least_cosine(curve: Curve, log10_p: float) -> float:
+    """Return a cosine just under every one that is as rare as ``log10_p`` by its curve; above 1 where none is."""
     low, high = -1.001, 1.001
-    if calibration.cosine_log10(low) <= log10_p:
+    if curve.at(low) <= log10_p:
         return -math.inf
-    if calibration.cosine_log10(high) > log10_p:
+    if curve.at(high) > log10_p:
         return math.inf
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (low, middle) if calibration.cosine_log10(middle) <= log10_p else (middle, high)
+        low, high = (low, middle) if curve.at(middle) <= log10_p else (middle, high)
     # float32 embeddings give cosines good to about 1e-6: a pair at the edge must still be looked at.
     return low - 1e-5
 
@@ -254,8 +291,3 @@ def exact_score(distance: int | None, *, identical: bool = False) -> float:
     if identical:
         return 1.0
     return 0.0 if distance is None else max(0.0, 1.0 - distance / (PDQ_BITS / 2))
-
-
-def similar_score(score: float) -> float:
-    """Return how far the pictures are alike, 0..1: for now the fused score over 100."""
-    return score / 100.0

@@ -105,7 +105,8 @@ async def write(store: Store, *events: IndexEvent) -> None:
 
 
 def finds(replica: IndexReplica, seed: int) -> bool:
-    (found,) = replica.current().search(make_vector(seed)[None], [()], ["f" * 64])
+    view = replica.current()
+    (found,) = view.search([view.probe("f" * 64, make_vector(seed))])
     return any(match.matched for match in found)
 
 

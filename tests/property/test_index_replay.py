@@ -31,9 +31,9 @@ histories = st.lists(events, max_size=30).map(lambda tail: [make_set("a"), make_
 def answers(view: IndexView) -> list[tuple[ReferenceMatch, ...]]:
     """Everything that can be asked of the pictures there are."""
     return [
-        view.search(vectors, [variants], ["f" * 64])[0]
+        view.search([probe])[0]
         for seed in SEEDS
-        for vectors, variants in ((make_vector(seed)[None], ()), (None, (make_pdq(seed),) * 8))
+        for probe in (view.probe("f" * 64, make_vector(seed)), view.probe("f" * 64, None, (make_pdq(seed),) * 8))
     ]
 
 

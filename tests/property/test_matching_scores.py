@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.core.matching import LOG10_FLOOR, Calibration, Curve, fused_score, largest_distance, least_cosine
@@ -60,18 +60,19 @@ def test_a_larger_set_never_raises_the_score(
 
 @given(calibrations, cosines, st.floats(LOG10_FLOOR, 0.0))
 def test_no_cosine_that_is_rare_enough_is_out_of_reach(calibration: Calibration, cosine: float, log10_p: float) -> None:
-    if calibration.cosine_log10(cosine) <= log10_p:
-        assert cosine >= least_cosine(calibration, log10_p)
+    if calibration.cosine.at(cosine) <= log10_p:
+        assert cosine >= least_cosine(calibration.cosine, log10_p)
 
 
 @given(calibrations, distances, st.floats(LOG10_FLOOR, 0.0))
 def test_no_distance_that_is_rare_enough_is_out_of_reach(
     calibration: Calibration, distance: int, log10_p: float
 ) -> None:
-    if calibration.pdq_log10(distance) <= log10_p:
+    if calibration.pdq.at(distance) <= log10_p:
         assert distance <= largest_distance(calibration, log10_p)
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 100.0), st.floats(0.0, 100.0), st.floats(0.0, 3.0), st.integers(0, 50))
 def test_raising_a_threshold_never_adds_a_match(one: float, other: float, noise: float, seed: int) -> None:
     low, high = sorted((one, other))
@@ -81,7 +82,7 @@ def test_raising_a_threshold_never_adds_a_match(one: float, other: float, noise:
 
     def matched(threshold: float) -> set[str]:
         view = make_view(references, sets=[make_set(threshold=threshold)])
-        (matches,) = view.search(query[None], [()], ["0" * 64])
+        (matches,) = view.search([view.probe("0" * 64, query)])
         return {match.reference for match in matches if match.matched}
 
     assert matched(high) <= matched(low)

@@ -1,10 +1,11 @@
-"""From an encoder and its specimens to `calibration.json`: how probable a false match is at a cosine or a PDQ distance.
+"""From an encoder and its specimens to `calibration.json`: how probable a false match is at each measure's value.
 
 For every stratum of unrelated pairs the survival function of the evidence is measured, and mixed by `SHARES`: one pair
 in ten is taken to be of a kind (two floor plans, two shirts), so that look-alikes weigh a hundred times their share of
 all pairs. A set whose traffic is all of its own kind sees up to ten times as many chance matches. Past the last
 `TAIL_COUNT` pairs a curve goes on as an exponential tail fitted to its last decade over Fisher's z = artanh(cosine),
-which takes the bound at 1 away; a PDQ distance d stands for the correlation 1 - d/128. log10 survival still falls
+which takes the bound at 1 away; a PDQ distance d stands for the correlation 1 - d/128; the strength of local features
+counts as it is. log10 survival still falls
 faster than that straight line, so it errs on the safe side. For PDQ, where copies lie far from everything else, the
 worst stratum counts alone. Pairs that are the same thing are left out: photographs whose clean pictures are within
 `SAME_PDQ` bits under some turn, and bursts of one object or one register (`BURSTS`).
@@ -25,11 +26,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from workers.encoder_files import EncoderCard, Precision, calibration_path, read_card
+from workers.sign_index import signs
 from workers.training.dataset import DRAWN
+from workers.training.local_strengths import Verified, verified_pairs
 from workers.training.specimens import Specimens, load
 
 COSINE_BINS: Final = 2000
 PDQ_BITS: Final = 256
+STRENGTH_BINS: Final = 600
+HIGHEST_STRENGTH: Final = 6.0  # log(1 + 400 inliers)
 # Random pictures differ in 128 bits; held-out pairs under 60 were looked at before and are the same scene.
 SAME_PDQ: Final = 60
 # One object photographed in bursts or one template filled in: a pair inside these is often a true copy.
@@ -97,23 +102,54 @@ def nearest_turn(variants: NDArray[np.uint8], hashes: NDArray[np.uint8]) -> NDAr
 
 @dataclass(slots=True)
 class Stratum:
-    """Histograms of the unrelated pairs of one kind: cosine in bins of .001 over -1..1, PDQ distance in bits."""
+    """Histograms of the unrelated pairs of one kind.
+
+    Cosine of the whole pictures and of the nearest view in bins of .001 over -1..1, PDQ distance in bits, strength of
+    the local features in bins of .01 over 0..6, as a copy and as the same layout (0: nothing verified).
+    """
 
     cosine: Counts
+    views: Counts
     pdq: Counts
+    local: Counts
+    layout: Counts
 
     @classmethod
     def empty(cls) -> Stratum:
         """No pairs yet."""
-        return cls(np.zeros(COSINE_BINS + 1, np.int64), np.zeros(PDQ_BITS + 1, np.int64))
+        cosine, strength = COSINE_BINS + 1, STRENGTH_BINS + 1
+        sizes = (cosine, cosine, PDQ_BITS + 1, strength, strength)
+        return cls(*(np.zeros(size, np.int64) for size in sizes))
 
-    def add(
-        self, cosines: Vectors, distances: NDArray[np.int16], distinct: NDArray[np.bool_], wanted: NDArray[np.bool_]
-    ) -> None:
-        """Counts the pairs that are wanted and distinct."""
-        places = np.clip((cosines[wanted & distinct] + 1) / 2 * COSINE_BINS, 0, COSINE_BINS).astype(np.int64)
-        self.cosine += np.bincount(places, minlength=COSINE_BINS + 1)
-        self.pdq += np.bincount(distances[wanted & distinct], minlength=PDQ_BITS + 1)
+    def add(self, pairs: Pairs, wanted: NDArray[np.bool_]) -> None:
+        """Counts the A x R pairs that are wanted."""
+        for counts, places in (
+            (self.cosine, _cosine_bins(pairs.cosines[wanted])),
+            (self.views, _cosine_bins(pairs.views[wanted])),
+            (self.pdq, pairs.distances[wanted]),
+            (self.local, _strength_bins(pairs.local[wanted])),
+            (self.layout, _strength_bins(pairs.layout[wanted])),
+        ):
+            counts[:] += np.bincount(places, minlength=len(counts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Everything measured between A queries and R references, A x R each."""
+
+    cosines: Vectors
+    views: Vectors
+    distances: NDArray[np.int16]
+    local: Vectors
+    layout: Vectors
+
+
+def _cosine_bins(cosines: Vectors) -> Counts:
+    return np.clip((cosines + 1) / 2 * COSINE_BINS, 0, COSINE_BINS).astype(np.int64)
+
+
+def _strength_bins(strengths: Vectors) -> Counts:
+    return np.clip(strengths / HIGHEST_STRENGTH * STRENGTH_BINS, 0, STRENGTH_BINS).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,15 +173,26 @@ def embed_all(model: Path, specimens: Specimens) -> Embedded:
 
 
 def best_view(queries: Vectors, views: Vectors) -> Vectors:
-    """A x R: the cosine of each query with the closest view of each reference."""
-    result = queries @ views[:, 0].T
+    """A x R: the cosine of each query with the closest view of each reference, as far as their signs tell it.
+
+    The first view is the whole picture, whose vector is kept as it is: it takes no part.
+    """
+    dimension = views.shape[2]
+    mine = np.unpackbits(np.frombuffer(signs(queries), np.uint8)).reshape(-1, dimension).astype(np.float32)
+    result = np.full((len(queries), len(views)), -1.0, np.float32)
     for view in range(1, views.shape[1]):
-        np.maximum(result, queries @ views[:, view].T, out=result)
+        theirs = np.unpackbits(np.frombuffer(signs(views[:, view]), np.uint8)).reshape(-1, dimension)
+        theirs = theirs.astype(np.float32)
+        apart = mine.sum(axis=1)[:, None] + theirs.sum(axis=1)[None] - 2 * mine @ theirs.T
+        np.maximum(result, np.cos(np.pi * apart / dimension), out=result)
     return result
 
 
-def measure(specimens: Specimens, vectors: Embedded) -> dict[str, Stratum]:
-    """The strata: same drawn family, other drawings, look-alike photographs, other photographs."""
+def measure(specimens: Specimens, vectors: Embedded, verified: tuple[Verified, Verified]) -> dict[str, Stratum]:
+    """The strata: same drawn family, other drawings, look-alike photographs, other photographs.
+
+    ``verified`` are the clean and the edited pictures' verified pairs.
+    """
     strata = {name: Stratum.empty() for name in SHARES}
     drawn = specimens.source == DRAWN
     burst = np.isin(specimens.source, BURSTS)
@@ -164,11 +211,20 @@ def measure(specimens: Specimens, vectors: Embedded) -> dict[str, Stratum]:
             "photo_look_alike": ~drawn[rows, None] & same_group & ~reference_burst[None],
             "photo_other": ~any_drawn & ~same_source,
         }
-        for queries, variants in ((vectors.clean, specimens.turned_pdq), (vectors.edited, specimens.edited_pdq)):
-            cosines = best_view(queries[rows], vectors.views)
-            distances = nearest_turn(variants[rows], specimens.reference_pdq)
+        for queries, variants, found in (
+            (vectors.clean, specimens.turned_pdq, verified[0]),
+            (vectors.edited, specimens.edited_pdq, verified[1]),
+        ):
+            local, layout = found.strengths(rows)
+            pairs = Pairs(
+                cosines=queries[rows] @ vectors.views[:, 0].T,
+                views=best_view(queries[rows], vectors.views),
+                distances=nearest_turn(variants[rows], specimens.reference_pdq),
+                local=local,
+                layout=layout,
+            )
             for name, wanted in kinds.items():
-                strata[name].add(cosines, distances, distinct, wanted)
+                strata[name].add(pairs, wanted & distinct)
     return strata
 
 
@@ -203,32 +259,49 @@ def mixture(curves: Mapping[str, Curve]) -> Curve:
     return np.minimum.accumulate(np.log10(mixed))
 
 
+LAYOUT_STRATA: Final = ("drawn_other", "photo_other")
+"""Drawings of one family and look-alikes may well have the same layout: that is no false match of this relation."""
+
+
 def tables(strata: Mapping[str, Stratum]) -> dict[str, Any]:
     """The content of `calibration.json` but for the encoder's names."""
     centres = np.arange(COSINE_BINS + 1) / COSINE_BINS * 2 - 1
     fisher_z = np.arctanh(np.clip(centres, -HIGHEST_COSINE, HIGHEST_COSINE))
     agreement = np.clip(1 - np.arange(PDQ_BITS + 1)[::-1] / (PDQ_BITS / 2), -HIGHEST_COSINE, HIGHEST_COSINE)
+    strengths = np.arange(STRENGTH_BINS + 1) / STRENGTH_BINS * HIGHEST_STRENGTH
     cosine = {name: survival(stratum.cosine, fisher_z) for name, stratum in strata.items()}
+    views = {name: survival(stratum.views, fisher_z) for name, stratum in strata.items()}
     pdq = {name: survival(stratum.pdq[::-1], np.arctanh(agreement)) for name, stratum in strata.items()}
-    mixed_cosine = mixture({name: curve for name, (curve, _) in cosine.items()})
+    local = {name: survival(stratum.local, strengths) for name, stratum in strata.items()}
+    layout = {name: survival(s.layout, strengths) for name, s in strata.items() if name in LAYOUT_STRATA}
     worst_pdq = np.max([curve for curve, _ in pdq.values()], axis=0)[::-1]
+    measured = {"cosine": cosine, "views": views, "pdq": pdq, "local": local, "layout": layout}
     return {
-        "cosine": [
-            [round(float(c), 3), round(float(p), 3)] for c, p in list(zip(centres, mixed_cosine, strict=True))[1000::5]
-        ],
+        "cosine": _table(centres, cosine)[1000::5],
+        "views": _table(centres, views)[1000::5],
         "pdq": [[d, round(float(p), 3)] for d, p in enumerate(worst_pdq[: PDQ_BITS // 2 + 1])],
-        "fusion": "log10 p_pair = min(cosine, pdq) + log10 2, the closest of a reference's views counts once",
+        "local": _table(strengths, local)[::5],
+        "layout": _table(strengths, layout)[::5],
+        "fusion": "log10 p_pair = min(cosine, views, pdq, local) + log10 4",
         "shares": dict(SHARES),
         "pairs": sum(int(stratum.cosine.sum()) for stratum in strata.values()),
         "extrapolated_below_log10_p": {
-            "cosine": round(max(start for _, start in cosine.values()), 3),
-            "pdq": round(max(start for _, start in pdq.values()), 3),
+            name: round(max(start for _, start in curves.values()), 3) for name, curves in measured.items()
         },
         "strata": {
-            name: {"pairs": int(stratum.cosine.sum()), "cosine_at_log10_p": _points(cosine[name][0], centres)}
+            name: {
+                "pairs": int(stratum.cosine.sum()),
+                "cosine_at_log10_p": _points(cosine[name][0], centres),
+                "strength_at_log10_p": _points(local[name][0], strengths),
+            }
             for name, stratum in strata.items()
         },
     }
+
+
+def _table(scale: Curve, curves: Mapping[str, tuple[Curve, float]]) -> list[list[float]]:
+    mixed = mixture({name: curve for name, (curve, _) in curves.items()})
+    return [[round(float(x), 3), round(float(p), 3)] for x, p in zip(scale, mixed, strict=True)]
 
 
 def _points(curve: Curve, centres: Curve) -> dict[str, float]:
@@ -237,9 +310,14 @@ def _points(curve: Curve, centres: Curve) -> dict[str, float]:
     }
 
 
-def calibrate(model: Path, specimens: Specimens, encoder: str) -> dict[str, Any]:
-    """The whole of `calibration.json` for one ONNX file; raises ValueError where there are too few pairs."""
-    measured = measure(specimens, embed_all(model, specimens))
+def calibrate(
+    model: Path, specimens: Specimens, encoder: str, verified: tuple[Verified, Verified] | None = None
+) -> dict[str, Any]:
+    """The whole of `calibration.json` for one ONNX file; raises ValueError where there are too few pairs.
+
+    `verified` does not depend on the encoder: it can be computed once for several.
+    """
+    measured = measure(specimens, embed_all(model, specimens), verified or verified_pairs(specimens))
     strata = {name: stratum for name, stratum in measured.items() if stratum.cosine.sum() >= LEAST_PAIRS}
     if not strata:
         raise ValueError(f"no kind of pictures gives {LEAST_PAIRS} unrelated pairs")
@@ -247,10 +325,12 @@ def calibrate(model: Path, specimens: Specimens, encoder: str) -> dict[str, Any]
     return {**head, **tables(strata)}
 
 
-def write_calibration(card: EncoderCard, precision: Precision, specimens: Specimens) -> None:
+def write_calibration(
+    card: EncoderCard, precision: Precision, specimens: Specimens, verified: tuple[Verified, Verified] | None = None
+) -> None:
     """Write the calibration of one precision; what an earlier one says of its background bank stays."""
     file = card.files[precision]
-    result = calibrate(file.path, specimens, file.index_id)
+    result = calibrate(file.path, specimens, file.index_id, verified)
     path = calibration_path(card.folder, precision)
     if path.exists() and "background" in (values := json.loads(path.read_text(encoding="utf-8"))):
         result["background"] = values["background"]  # workers.training.background wrote it

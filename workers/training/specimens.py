@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from workers.pdq import pdq
-from workers.pixels import canonical
+from workers.pixels import canonical, grey_plane
 from workers.reference_views import reference_views
 from workers.training.dataset import DRAWN, Item, held_out, read_archives, squash
 from workers.training.drawing import FAMILIES, draw
@@ -39,14 +39,17 @@ class Specimens:
     """N pictures, each twice, squashed to the encoder's side S.
 
     `clean` and `edited`: N x S x S x 3 uint8; `clean_pdq`: N x 32 packed bytes; `edited_pdq` and `turned_pdq`
-    N x 8 x 32 are the dihedral variants of the edited and of the clean picture; `group` names look-alikes.
-    `rows` are the R pictures that play references, `views` R x V x S x S x 3 their enrolled views.
+    N x 8 x 32 are the dihedral variants of the edited and of the clean picture; `group` names look-alikes.  `planes`
+    are the grey planes, all of the clean pictures and then all of the edited ones, flat; `plane_sizes` 2N x 2 their
+    widths and heights.  `rows` are the R pictures that play references, `views` R x V x S x S x 3 their enrolled views.
     """
 
     clean: NDArray[np.uint8]
     edited: NDArray[np.uint8]
     turned_pdq: Bits
     edited_pdq: Bits
+    planes: NDArray[np.uint8]
+    plane_sizes: NDArray[np.int64]
     group: NDArray[np.str_]
     source: NDArray[np.str_]
     rows: NDArray[np.int64]
@@ -57,6 +60,12 @@ class Specimens:
         """R x 32: the references' hashes."""
         return self.turned_pdq[self.rows, 0]
 
+    def plane(self, number: int) -> NDArray[np.uint8]:
+        """Height x width: number < N is a clean picture's, N + number an edited one's."""
+        ends = np.cumsum(self.plane_sizes.prod(axis=1))
+        width, height = self.plane_sizes[number]
+        return self.planes[ends[number] - width * height : ends[number]].reshape(height, width)
+
     def save(self, path: Path) -> None:
         """One uncompressed file."""
         np.savez(
@@ -65,6 +74,8 @@ class Specimens:
             edited=self.edited,
             turned_pdq=self.turned_pdq,
             edited_pdq=self.edited_pdq,
+            planes=self.planes,
+            plane_sizes=self.plane_sizes,
             group=self.group,
             source=self.source,
             rows=self.rows,
@@ -82,6 +93,11 @@ def pdq_variants(image: Image.Image) -> Bits:
     """8 x 32 packed PDQ bits of the dihedral variants, as the worker hashes them: the picture as it is first."""
     hashes = pdq(np.asarray(canonical(image, UPRIGHT).convert("L"))).variants
     return np.stack([np.frombuffer(bytes.fromhex(text), np.uint8) for text in hashes])
+
+
+def plane_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Height x width grey plane, as the worker reduces it."""
+    return np.asarray(grey_plane(canonical(image, UPRIGHT)))
 
 
 def unseen_drawings(per_family: int) -> Iterator[Item]:
@@ -107,6 +123,7 @@ def collect(items: Iterator[Item], seed: int = 0, side: int = SIDE) -> Specimens
     names = tuple(EDITS)
     rows: list[tuple[NDArray[np.uint8], NDArray[np.uint8], Bits, Bits, str, str]] = []
     views: list[NDArray[np.uint8]] = []
+    planes: tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]] = ([], [])
     for number, item in enumerate(items):
         edited = EDITS[rng.choice(names)](item.image, rng)
         rows.append(
@@ -119,6 +136,8 @@ def collect(items: Iterator[Item], seed: int = 0, side: int = SIDE) -> Specimens
                 item.source,
             )
         )
+        planes[0].append(plane_of(item.image))
+        planes[1].append(plane_of(edited))
         if number % REFERENCE_EVERY == 0:
             views.append(view_squares(item.image, side))
     clean, changed, turned, edited_pdq, group, source = zip(*rows, strict=True)
@@ -127,6 +146,8 @@ def collect(items: Iterator[Item], seed: int = 0, side: int = SIDE) -> Specimens
         edited=np.stack(changed),
         turned_pdq=np.stack(turned),
         edited_pdq=np.stack(edited_pdq),
+        planes=np.concatenate([plane.ravel() for half in planes for plane in half]),
+        plane_sizes=np.array([plane.shape[::-1] for half in planes for plane in half]),
         group=np.array(group),
         source=np.array(source),
         rows=np.arange(0, len(rows), REFERENCE_EVERY),
@@ -139,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--drawings", type=int, default=240, help="of every family")
+    parser.add_argument("--drawings", type=int, default=160, help="of every family")
     parser.add_argument("--side", type=int, default=SIDE, help="of the encoder's input")
     arguments = parser.parse_args()
     items = chain(held_out_photos(arguments.data), unseen_drawings(arguments.drawings))

@@ -60,7 +60,8 @@ async def loaded(store: MemoryStore) -> IndexReplica:
 
 
 def finds(replica: IndexReplica, seed: int) -> bool:
-    (found,) = replica.current().search(make_vector(seed)[None], [()], ["f" * 64])
+    view = replica.current()
+    (found,) = view.search([view.probe("f" * 64, make_vector(seed))])
     return any(match.matched for match in found)
 
 

@@ -62,7 +62,8 @@ async def test_an_added_image_is_found_by_a_worker() -> None:
     assert (result.status, result.reference, result.sha256, result.error) == ("added", digest[:20], digest, "")
     replica = IndexReplica(store, SEALER, ENCODER, CALIBRATION, Metrics())
     await replica.load()
-    (found,) = replica.current().search(make_vector(7)[None], [()], ["f" * 64])
+    view = replica.current()
+    (found,) = view.search([view.probe("f" * 64, make_vector(7))])
     assert (found[0].name, found[0].reference, found[0].matched) == ("seven.png", digest[:20], True)
 
 

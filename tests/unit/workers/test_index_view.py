@@ -6,6 +6,7 @@ from tests.index_factories import DIMENSION, make_pdq, make_reference, make_set,
 from tests.index_views import make_view
 from workers.ann_index import EXACT_LIMIT
 from workers.index_view import MATCHES_PER_SET, IndexView
+from workers.live_segment import Probe
 
 NO_SHA256 = "f" * 64
 LIMITS = pytest.mark.parametrize("exact_limit", [EXACT_LIMIT, 0], ids=["exact", "graph"])
@@ -15,9 +16,9 @@ def look(
     view: IndexView, *, vector: int | None = None, pdq: int | None = None, sha256: str = NO_SHA256, quality: int = 100
 ) -> tuple[ReferenceMatch, ...]:
     """Search for the random picture with these seeds."""
-    vectors = None if vector is None else make_vector(vector)[None]
     variants = () if pdq is None else (make_pdq(pdq),) * 8
-    (found,) = view.search(vectors, [variants], [sha256], pdq_qualities=[quality])
+    direction = None if vector is None else make_vector(vector)
+    (found,) = view.search([view.probe(sha256, direction, variants, pdq_quality=quality)])
     return found
 
 
@@ -39,7 +40,7 @@ def test_each_measure_alone_finds_its_reference(count: int, exact_limit: int) ->
 def test_an_empty_index_matches_nothing() -> None:
     view = make_view([])
     assert look(view, vector=0, pdq=0, sha256=make_sha256(0)) == ()
-    assert view.search(None, [], []) == []
+    assert view.search([]) == []
     assert make_view([], sets=[make_set("a")]).sets["a"].size == 0
 
 
@@ -51,10 +52,10 @@ def test_identical_bytes_score_100_on_every_scale() -> None:
 
 def test_a_turned_picture_is_similar_and_not_exact() -> None:
     view = make_view(references(1))
-    (found,) = view.search(None, [(make_pdq(77), make_pdq(0))], [NO_SHA256])
+    (found,) = view.search([view.probe(NO_SHA256, None, (make_pdq(77), make_pdq(0)))])
     assert found[0].matched
     assert found[0].exact_score < 0.5
-    (upright,) = view.search(None, [(make_pdq(0), make_pdq(77))], [NO_SHA256])
+    (upright,) = view.search([view.probe(NO_SHA256, None, (make_pdq(0), make_pdq(77)))])
     assert upright[0].exact_score == 1.0
     assert upright[0].score == found[0].score
 
@@ -68,16 +69,22 @@ def test_hashes_of_low_quality_are_no_evidence() -> None:
 
 def test_a_blank_page_counts_by_its_bytes_only() -> None:
     view = make_view(references(2))
-    vectors, variants = make_vector(0)[None], [(make_pdq(0),) * 8]
-    assert view.search(vectors, variants, [NO_SHA256], low_information=[True]) == [()]
-    (found,) = view.search(vectors, variants, [make_sha256(0)], low_information=[True])
+    blank = (make_vector(0), (make_pdq(0),) * 8)
+    assert view.search([view.probe(NO_SHA256, *blank, low_information=True)]) == [()]
+    (found,) = view.search([view.probe(make_sha256(0), *blank, low_information=True)])
     assert [match.score for match in found] == [100.0]
 
 
 def test_rows_without_a_vector_are_asked_by_hash_alone() -> None:
     view = make_view(references(3))
-    vectors = np.stack([make_vector(0), np.zeros(DIMENSION, np.float32), np.full(DIMENSION, np.nan, np.float32)])
-    first, second, third = view.search(vectors, [(), (make_pdq(1),) * 8, ()], [NO_SHA256, NO_SHA256, make_sha256(2)])
+    zero, none = np.zeros(DIMENSION, np.float32), np.full(DIMENSION, np.nan, np.float32)
+    first, second, third = view.search(
+        [
+            view.probe(NO_SHA256, make_vector(0)),
+            view.probe(NO_SHA256, zero, (make_pdq(1),) * 8),
+            view.probe(make_sha256(2), none),
+        ]
+    )
     assert [first[0].reference, second[0].reference, third[0].reference] == ["r0", "r1", "r2"]
     assert second[0].raw_score == 0.0
 
@@ -123,7 +130,7 @@ def test_a_small_set_is_found_beside_a_large_one(exact_limit: int) -> None:
 
 def test_another_dimension_is_an_error() -> None:
     with pytest.raises(ValueError, match="dimensions"):
-        make_view(references(3)).search(np.ones((1, 8), np.float32), [()], [NO_SHA256])
+        make_view(references(3)).search([Probe(sha256=NO_SHA256, vector=np.ones(8, np.float32))])
 
 
 def test_references_are_listed_by_set() -> None:

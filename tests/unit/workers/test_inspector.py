@@ -10,7 +10,7 @@ import pytest
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
 from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
-from workers.inspector import OFF_LOOP_BYTES, OFF_LOOP_REFERENCES, Inspector
+from workers.inspector import OFF_LOOP_BYTES, Inspector
 
 DATA = b"an image"
 
@@ -79,7 +79,7 @@ async def test_without_the_encoder_the_verdict_is_degraded() -> None:
         verdict = await inspector.inspect(DATA, digest(DATA))
     assert verdict.error is None
     assert verdict.degraded
-    assert index.asked == [(None, [False])]
+    assert [probe.vector for probe in index.asked] == [None]
 
 
 async def test_too_late_for_the_encoder_is_too_late() -> None:
@@ -99,14 +99,11 @@ async def test_bytes_that_are_not_what_was_asked_for_are_not_judged() -> None:
 
 
 async def test_a_blank_picture_is_searched_as_one() -> None:
-    index = KnownIndex(size=OFF_LOOP_REFERENCES + 1)
+    index = KnownIndex()
     large = b"x" * (OFF_LOOP_BYTES + 1)
     async with inspecting(KnownDecoder(low_information=True), index=index) as (inspector, _):
         assert (await inspector.inspect(large, digest(large))).error is None
-    vectors, empty = index.asked[0]
-    assert vectors is not None
-    assert vectors.shape == (1, 4)
-    assert empty == [True]
+    assert [(probe.vector, probe.sight) for probe in index.asked] == [(None, None)]
 
 
 async def test_many_at_once_share_encoder_runs() -> None:

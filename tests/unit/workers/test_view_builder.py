@@ -10,7 +10,7 @@ from workers.view_builder import DELTA_LIMIT, ViewBuilder
 
 def best(view: IndexView, seed: int) -> str | None:
     """Return the reference that the random picture matches."""
-    (found,) = view.search(make_vector(seed)[None], [()], ["f" * 64])
+    (found,) = view.search([view.probe("f" * 64, make_vector(seed))])
     return next((match.reference for match in found if match.matched), None)
 
 

@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -8,6 +9,7 @@ import pytest
 
 from shared.core.matching import (
     LOG10_FLOOR,
+    WAYS_TO_MATCH,
     Background,
     Calibration,
     Curve,
@@ -18,7 +20,6 @@ from shared.core.matching import (
     least_cosine,
     needed_log10,
     raw_score,
-    similar_score,
 )
 from shared.errors import ConfigError
 from tests.index_factories import CALIBRATION
@@ -31,8 +32,8 @@ def flat(log10_p: float) -> Calibration:
 
 def test_one_in_ten_thousand_scores_85() -> None:
     for chances in (1, 10, 10_000):
-        # Two ways to match and ``chances`` references share the one in 10,000.
-        calibration = flat(math.log10(-math.expm1(math.log1p(-1e-4) / chances) / 2))
+        # All ways to match and ``chances`` references share the one in 10,000.
+        calibration = flat(math.log10(-math.expm1(math.log1p(-1e-4) / chances) / WAYS_TO_MATCH))
         assert fused_score(calibration, cosine=0.5, distance=None, chances=chances) == pytest.approx(85.0, abs=1e-6)
 
 
@@ -59,16 +60,16 @@ def test_the_rarer_measure_counts() -> None:
 
 def test_tiny_probabilities_in_large_sets_stay_exact() -> None:
     score = fused_score(flat(-20.0), cosine=0.5, distance=None, chances=1_000_000)
-    rarity = 20.0 - math.log10(2e6)
+    rarity = 20.0 - math.log10(4e6)
     assert score == pytest.approx(100 * rarity / (rarity + 12 / 17))
 
 
 def test_between_points_the_curve_is_linear_and_beyond_them_a_tail() -> None:
-    assert CALIBRATION.cosine_log10(0.65) == pytest.approx(-3.5)
-    assert CALIBRATION.cosine_log10(1.0) == pytest.approx(-9.0)
-    assert CALIBRATION.cosine_log10(-1.0) == 0.0
-    assert CALIBRATION.pdq_log10(0) == pytest.approx(-9.0 - 3.0)
-    assert CALIBRATION.pdq_log10(256) == 0.0
+    assert CALIBRATION.cosine.at(0.65) == pytest.approx(-3.5)
+    assert CALIBRATION.cosine.at(1.0) == pytest.approx(-9.0)
+    assert CALIBRATION.cosine.at(-1.0) == 0.0
+    assert CALIBRATION.pdq.at(0) == pytest.approx(-9.0 - 3.0)
+    assert CALIBRATION.pdq.at(256) == 0.0
 
 
 def test_the_tail_takes_its_slope_from_a_whole_decade() -> None:
@@ -92,8 +93,8 @@ def test_a_calibration_is_read_from_json() -> None:
     )
     calibration = Calibration.from_json(text)
     assert calibration.pairs == 7
-    assert calibration.cosine_log10(0.9) == -5.0
-    assert calibration.pdq_log10(30) == -6.0
+    assert calibration.cosine.at(0.9) == -5.0
+    assert calibration.pdq.at(30) == -6.0
 
 
 @pytest.mark.parametrize(
@@ -129,10 +130,10 @@ def test_nothing_is_needed_for_no_score_and_the_floor_for_100() -> None:
 
 
 def test_the_reach_holds_every_pair_that_is_rare_enough() -> None:
-    assert least_cosine(CALIBRATION, -5.0) == pytest.approx(0.8, abs=1e-4)
-    assert least_cosine(CALIBRATION, -5.0) < 0.8
-    assert least_cosine(CALIBRATION, 0.0) == -math.inf
-    assert least_cosine(CALIBRATION, LOG10_FLOOR) == math.inf
+    assert least_cosine(CALIBRATION.cosine, -5.0) == pytest.approx(0.8, abs=1e-4)
+    assert least_cosine(CALIBRATION.cosine, -5.0) < 0.8
+    assert least_cosine(CALIBRATION.cosine, 0.0) == -math.inf
+    assert least_cosine(CALIBRATION.cosine, LOG10_FLOOR) == math.inf
     assert largest_distance(CALIBRATION, -6.0) == 80
     assert largest_distance(CALIBRATION, 0.0) == 256
     assert largest_distance(CALIBRATION, LOG10_FLOOR) == -1
@@ -151,13 +152,23 @@ def test_the_raw_score_is_the_formula_over_the_distance() -> None:
     assert raw_score(0.6) == pytest.approx(expected)
 
 
-def test_exact_and_similar_scores_are_shares() -> None:
+def test_the_exact_score_is_a_share_of_the_bits() -> None:
     assert exact_score(0) == 1.0
     assert exact_score(32) == 0.75
     assert exact_score(200) == 0.0
     assert exact_score(None) == 0.0
     assert exact_score(None, identical=True) == 1.0
-    assert similar_score(85.0) == 0.85
+
+
+def test_the_odds_rise_with_score_and_prior_and_are_even_where_copies_and_chance_are() -> None:
+    priors = (1e-4, 0.01, 0.5)
+    odds = [[CALIBRATION.odds(score, prior) for score in (0.0, 50.0, 70.0, 85.0, 100.0)] for prior in priors]
+    assert all(row == sorted(row) for row in odds)
+    assert all(one < other for low, high in itertools.pairwise(odds) for one, other in zip(low[:4], high[:4], strict=True))
+    # -log10 P is 4 at 85; by the even spread the likelihood ratio is then 1e4 over 30 ln 10.
+    ratio = 1e4 / (30 * math.log(10))
+    assert CALIBRATION.odds(85.0, 0.5) == pytest.approx(ratio / (1 + ratio))
+    assert odds[0][-1] == 1.0
 
 
 def test_every_reference_is_a_chance_and_a_small_set_counts_as_ten() -> None:
@@ -190,3 +201,16 @@ def test_a_calibration_that_needs_its_bank_does_not_do_without() -> None:
         Calibration.from_json(text)
     bank = np.eye(4, dtype=np.float32)
     assert Calibration.from_json(text, bank).discount(bank[0]) == 1.0
+
+
+def test_views_and_local_features_count_where_they_have_a_curve() -> None:
+    curve = Curve(xs=(0.0, 1.0), ys=(0.0, -20.0))
+    richer = replace(CALIBRATION, views=curve, local=curve)
+    assert fused_score(CALIBRATION, views=1.0, local=1.0, chances=1) == 0.0
+    assert fused_score(richer, views=0.5, chances=1) == fused_score(richer, local=0.5, chances=1) > 90.0
+    assert fused_score(richer, cosine=0.9, views=0.5, local=0.6, chances=1) == fused_score(richer, local=0.6, chances=1)
+
+
+def test_a_curve_of_the_views_that_falls_the_wrong_way_is_refused() -> None:
+    with pytest.raises(ValueError, match="more probable"):
+        replace(CALIBRATION, views=Curve(xs=(0.0, 1.0), ys=(-2.0, 0.0)))
