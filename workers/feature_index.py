@@ -70,7 +70,7 @@ class FeatureIndex:
             first, second = codebook.word_distances(descriptors).argmin(2)
             words.append((first * CENTROIDS + second).astype(np.int32))
             owners.append(np.full(len(first), number, np.uint16))
-            signs.append(_signs(descriptors @ codebook.rotation - rotated[0, first] - rotated[1, second]))
+            signs.append(_signs(codebook.rotate(descriptors) - rotated[0, first] - rotated[1, second]))
         all_words = np.concatenate(words) if words else np.empty(0, np.int32)
         order = np.argsort(all_words, kind="stable")
         counts = np.bincount(all_words, minlength=_WORDS)
@@ -127,7 +127,7 @@ class FeatureIndex:
         lengths = np.minimum(self.starts[words + 1] - starts, LONGEST_WORD)
         kept = np.flatnonzero(lengths)
         feature = kept // NEAREST_CENTROIDS**2
-        rotated = (descriptors @ self.codebook.rotation)[feature]
+        rotated = self.codebook.rotate(descriptors)[feature]
         residuals = rotated - self.rotated_words[0, first[kept]] - self.rotated_words[1, second[kept]]
         return feature, starts[kept], lengths[kept], _signs(residuals)
 

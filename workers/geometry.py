@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.codebook import Codebook, Floats
+from workers.codebook import Codebook, Floats, products
 from workers.local_features import CodedFeatures, LocalFeatures, mirrored, unpack
 
 RATIO: Final = 0.85
@@ -119,7 +119,7 @@ def _matches(
     """Pairs of numbers of mutually nearest features that are nearer than the second nearest."""
     decoded = codebook.decode(reference.codes)
     lengths = np.einsum("nd,nd->n", decoded, decoded)
-    distances = np.maximum(1 + lengths - 2 * (query.descriptors @ decoded.T), 1e-6)
+    distances = np.maximum(1 + lengths - 2 * products(query.descriptors, decoded), 1e-6)
     nearest = distances.argmin(1)
     rows = np.arange(len(distances))
     first = distances[rows, nearest]

@@ -24,6 +24,10 @@ LARGEST_GROWTH: Final = 2.0
 """A smaller plane is enlarged by no more than this: beyond it there is nothing to see."""
 SMALLEST_SIDE: Final = 12
 """Pixels of the short side below which a plane has no features."""
+DETECTED: Final = 1000
+"""Strongest features among which the spread ones are chosen."""
+SQUARES: Final = 8
+"""A side: each of 8 x 8 squares gives its strongest feature before any gives a second."""
 IMAGE_FEATURES: Final = 300
 REFERENCE_FEATURES: Final = 140
 
@@ -84,30 +88,46 @@ def extract(plane: NDArray[np.uint8], *, limit: int = IMAGE_FEATURES) -> LocalFe
         raise ValueError(f"a plane is height x width uint8, at most {PLANE_SIDE} pixels a side")
     height, width = plane.shape
     if min(plane.shape) < SMALLEST_SIDE:
-        return _features(np.empty((0, 5)), np.empty((0, DIMENSION)), (width, height), limit)
+        return _none((width, height))
     scale = min(DETECTION_SIDE / max(width, height), LARGEST_GROWTH)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     shrunk = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     dithered = np.clip(shrunk + _dither()[: size[1], : size[0]], 0, 255).astype(np.uint8)
-    detector = cv2.SIFT.create(nfeatures=limit, enable_precise_upscale=True)
-    found, descriptors = detector.detectAndCompute(dithered, None)
+    detector = cv2.SIFT.create(nfeatures=DETECTED, enable_precise_upscale=True)
+    found = detector.detect(dithered, None)
+    if not found:
+        return _none((width, height))
     points = np.array([(*point.pt, point.size, point.angle, point.response) for point in found], np.float64)
-    if not len(points) or descriptors is None:
-        return _features(np.empty((0, 5)), np.empty((0, DIMENSION)), (width, height), limit)
+    chosen = _spread(points, size)[:limit]
+    _, descriptors = detector.compute(dithered, [found[number] for number in chosen])
+    points = points[chosen, :4]
     stretch = np.array((width / size[0], height / size[1]))
     points[:, :2] = (points[:, :2] + 0.5) * stretch - 0.5
     points[:, 2] *= np.sqrt(stretch.prod())
-    return _features(points, np.asarray(descriptors), (width, height), limit)
+    described = np.asarray(descriptors, np.float32)
+    rooted = np.sqrt(described / np.maximum(described.sum(1, keepdims=True), 1e-9))
+    return LocalFeatures(points=points.astype(np.float32), descriptors=rooted, plane_size=(width, height))
 
 
-def _features(
-    points: NDArray[np.float64], descriptors: NDArray[np.floating], plane_size: tuple[int, int], limit: int
-) -> LocalFeatures:
-    """The strongest ``limit`` of n x 5 points (x, y, diameter, angle, response), always in the same order."""
-    order = np.lexsort((points[:, 3], points[:, 0], points[:, 1], -points[:, 4]))[:limit]
-    chosen = descriptors[order].astype(np.float32)
-    rooted = np.sqrt(chosen / np.maximum(chosen.sum(1, keepdims=True), 1e-9))
-    return LocalFeatures(points=points[order, :4].astype(np.float32), descriptors=rooted, plane_size=plane_size)
+def _none(plane_size: tuple[int, int]) -> LocalFeatures:
+    nothing = np.empty((0, 4), np.float32), np.empty((0, DIMENSION), np.float32)
+    return LocalFeatures(points=nothing[0], descriptors=nothing[1], plane_size=plane_size)
+
+
+def _spread(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.intp]:
+    """An order of n x 5 points (x, y, diameter, angle, response): the strongest of each square, the second of each…
+
+    Always the same order for the same points, whatever order they come in.
+    """
+    strongest = np.lexsort((points[:, 3], points[:, 0], points[:, 1], -points[:, 4]))
+    columns, rows = (points[strongest, axis] * SQUARES // size[axis] for axis in (0, 1))
+    square = rows * SQUARES + columns
+    grouped = np.argsort(square, kind="stable")
+    _, starts, counts = np.unique(square[grouped], return_index=True, return_counts=True)
+    rank = np.empty(len(points), np.intp)
+    rank[grouped] = np.arange(len(points)) - np.repeat(starts, counts)
+    order: NDArray[np.intp] = strongest[np.argsort(rank, kind="stable")]
+    return order
 
 
 # SIFT's grid of 4 x 4 cells of 8 orientations, seen in a mirror: the rows across the feature's direction change places,
