@@ -190,9 +190,16 @@ def _files(folder: Path, facts: dict[str, Any]) -> dict[Precision, PrecisionFile
         files[precision] = PrecisionFile(
             path=folder / file_name,
             sha256=str(entry["sha256"]),
-            index_id=folder.name if stated is None else f"{folder.name}.{precision}",
+            index_id=_index_id(folder.name, facts, precision),
             calibrated_as=shared,
         )
     if "fp32" not in files:
         raise ValueError("it has no fp32 file")
     return files
+
+
+def _index_id(name: str, facts: dict[str, Any], precision: Precision) -> str:
+    """An imported name may come back with another file, so the file is part of its index version."""
+    if "precisions" not in facts:
+        return name
+    return f"{name}.{precision}" + (f"-{facts['sha256'][:8]}" if "imported" in facts else "")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from workers.encoder_files import Precision
 from workers.reference_views import VIEWS
 
 DOCUMENT_SOURCES: Final = (
@@ -69,36 +69,43 @@ def measured(recall: Path) -> dict[str, Any]:
     return {key: result[key] for key in keys}
 
 
-def card(model: Path, run: Path, recall: Path | None, rehearsal: Path | None) -> dict[str, Any]:
-    """The whole of `card.json` for an ONNX file, its training folder and its measurements."""
+def version_card(
+    name: str, side: int, precisions: Mapping[Precision, Mapping[str, Any]], run: Path | None
+) -> dict[str, Any]:
+    """The whole of `card.json` for a version that was just exported; `run` is its training's folder, if it is known.
+
+    What is measured on it later (recall, rehearsal, each precision's `accuracy_loss`) is None until then.
+    """
     return {
-        "id": model.parent.name,
-        "file": model.name,
-        "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "id": name,
+        "file": precisions["fp32"]["file"],
+        "sha256": precisions["fp32"]["sha256"],
+        "precisions": {precision: dict(facts) for precision, facts in precisions.items()},
         "architecture": "f1: 2.71 M parameters, residual 3x3 convolutions, GeM pooling, whitened linear head",
         "input": {
             "name": "x",
             "type": "float32",
-            "shape": ["N", 3, 96, 96],
+            "shape": ["N", 3, side, side],
             "range": "RGB 0..255",
-            "preprocessing": "EXIF orientation applied, transparency on white, RGB, squashed to 96 x 96: area average "
-            "(Pillow BOX) where both sides shrink, else bilinear; normalisation is in the graph",
+            "preprocessing": f"EXIF orientation applied, transparency on white, RGB, squashed to {side} x {side}: area "
+            "average (Pillow BOX) where both sides shrink, else bilinear; normalisation is in the graph",
         },
         "output": {"name": "z", "type": "float32", "shape": ["N", 512], "norm": "L2 = 1"},
         "dimension": 512,
-        "side": 96,
-        "weights": "stored as float16, computed in float32",
-        "reference_views": list(VIEWS),
-        "training": {
-            **run_facts(run / "loss.jsonl"),
-            "recipe": "InfoNCE (temperature .07, queue 4096) + KoLeo + decorrelation, AdamW, cosine, weight average",
-            "held_out": "every file whose SHA-256 is 0 modulo 4",
-            "data": training_data(run / "cache" / "meta.json"),
+        "side": side,
+        "weights": "stored as float16 (int8 in the int8 file's trunk)",
+        "compute": {
+            "fp32": "float32",
+            "int8": "trunk after the first convolution: uint8 activations, int8 weights per channel within +-64, which"
+            " no CPU saturates; the rest float32",
+            "fp16": "convolutional trunk float16; standardisation, pooling, head and norm float32",
         },
+        "reference_views": list(VIEWS),
+        "training": None if run is None else training_facts(run),
         "licence_note": "Some sources are for research only or state no licence: check before redistributing."
         " What the freely licensed sources and the drawings alone would give has not been measured.",
-        "measured": measured(recall) if recall else None,
-        "rehearsal": json.loads(rehearsal.read_text()) if rehearsal else None,
+        "measured": None,
+        "rehearsal": None,
         "limits": [
             "Look-alike garments on one floor are the usual false match.",
             "Quarter turns are found by PDQ's variants and the enrolled views more surely than by the bare cosine.",
@@ -107,16 +114,31 @@ def card(model: Path, run: Path, recall: Path | None, rehearsal: Path | None) ->
     }
 
 
+def training_facts(run: Path) -> dict[str, Any]:
+    """What is known of a training from its folder: steps, recipe, pictures by source."""
+    return {
+        **run_facts(run / "loss.jsonl"),
+        "recipe": "InfoNCE (temperature .07, queue of earlier vectors) + KoLeo + decorrelation, AdamW, cosine schedule,"
+        " weight average",
+        "held_out": "every file whose SHA-256 is 0 modulo 4",
+        "data": training_data(run / "cache" / "meta.json"),
+    }
+
+
 def main() -> None:
-    """Command line: card.json beside the model."""
+    """Command line: puts measurements into the card of an exported version."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("run", type=Path, help="the training's folder")
+    parser.add_argument("folder", type=Path, help="of an encoder")
     parser.add_argument("--recall", type=Path, help="JSON of benchmarks/recall.py")
     parser.add_argument("--rehearsal", type=Path, help="JSON of workers.training.rehearsal")
     arguments = parser.parse_args()
-    result = card(arguments.model, arguments.run, arguments.recall, arguments.rehearsal)
-    (arguments.model.parent / "card.json").write_text(json.dumps(result, indent=1) + "\n")
+    path = arguments.folder / "card.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if arguments.recall:
+        facts["measured"] = measured(arguments.recall)
+    if arguments.rehearsal:
+        facts["rehearsal"] = json.loads(arguments.rehearsal.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

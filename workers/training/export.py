@@ -34,6 +34,8 @@ PARITY: Final = 1e-4
 HALF_PARITY: Final = 2e-3
 # Least cosines over 400 pictures are .996 (int8) and .99999 (fp16); far below them a file was written wrong.
 LEAST_COSINE: Final[dict[Precision, float]] = {"fp32": 0.9999, "int8": 0.95, "fp16": 0.9999}
+# Vectors this near to fp32's (fp16: .99999) share its calibration: its table's cosines lie .005 apart.
+SAME_COSINE: Final = 0.9999
 # Weights of at least this many numbers are stored as float16 (half the file; cosines move by 1e-4) and cast back when
 # the session folds its constants: computation, input and output stay float32.
 HALF_FROM: Final = 1024
@@ -120,6 +122,8 @@ def export_version(
             "parity": asdict(agreement),
             "accuracy_loss": None,  # measured by the evaluation
         }
+        if precision != "fp32" and agreement.min_cosine >= SAME_COSINE:
+            facts[precision]["calibrated_as"] = "fp32"
     return facts
 
 
