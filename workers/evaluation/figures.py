@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE: Final = 0.95
+from workers.intervals import CONFIDENCE, clopper_pearson
+
 PRECISION: Final = 0.99
 NONE: Final = -1
 """In `Rankings.numbers` and `truth`: nothing."""
@@ -39,7 +40,7 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class Share:
     """A share with its two-sided Clopper-Pearson interval."""
 
     share: float
@@ -47,40 +48,20 @@ class Interval:
     high: float
 
 
-def interval(successes: int, trials: int, confidence: float = CONFIDENCE) -> Interval:
-    """Clopper and Pearson's exact interval (Biometrika 26, 1934), two-sided; the whole range where nothing was tried.
+def interval(successes: int, trials: int, confidence: float = CONFIDENCE) -> Share:
+    """A share with its exact two-sided interval; the whole range where nothing was tried.
 
     Raises ValueError for counts that are none.
     """
-    if not 0 <= successes <= trials:
-        raise ValueError(f"{successes} of {trials} is no share")
     if trials == 0:
-        return Interval(share=0.0, low=0.0, high=1.0)
-    tail = (1 - confidence) / 2
-    low = 0.0 if successes == 0 else 1.0 - _upper(trials - successes, trials, tail)
-    high = _upper(successes, trials, tail)
-    return Interval(share=successes / trials, low=low, high=high)
+        return Share(share=0.0, low=0.0, high=1.0)
+    found = clopper_pearson(successes, trials, confidence)
+    return Share(share=successes / trials, low=found.low, high=found.high)
 
 
 def upper_bound(count: int, trials: int, confidence: float = CONFIDENCE) -> float:
     """The one-sided upper bound of a rate; with a count of 0 about 3 / trials (the rule of three)."""
-    if not 0 <= count <= trials:
-        raise ValueError(f"{count} of {trials} is no share")
-    return 1.0 if trials == 0 else _upper(count, trials, 1 - confidence)
-
-
-def _upper(count: int, trials: int, tail: float) -> float:
-    """The rate at which `count` or fewer of `trials` happen with probability `tail`."""
-    if count == trials:
-        return 1.0
-    steps = np.arange(count + 1)
-    ways = np.array([math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) for k in steps])
-    low, high = count / trials, 1.0
-    for _ in range(60):
-        rate = (low + high) / 2
-        terms = ways + steps * math.log(rate) + (trials - steps) * math.log1p(-rate)
-        low, high = (rate, high) if float(np.exp(terms).sum()) > tail else (low, rate)
-    return high
+    return 1.0 if trials == 0 else clopper_pearson(count, trials, 2 * confidence - 1).high
 
 
 def found_first(rankings: Rankings, truth: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -155,8 +136,8 @@ class SourceRow:
 
     source: str
     threshold: float
-    recall: Interval | None
-    false_positives: Interval | None
+    recall: Share | None
+    false_positives: Share | None
 
 
 def leave_one_source_out(
