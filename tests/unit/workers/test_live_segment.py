@@ -1,0 +1,67 @@
+"""What is alive of a segment, and how near an image must come."""
+
+import math
+
+import numpy as np
+
+from shared.core.matching import Curve
+from tests.index_factories import CALIBRATION, make_pdq, make_reference, make_set, make_sha256, make_vector
+from tests.index_views import make_view
+from workers.index_segment import Segment
+from workers.live_segment import LiveSegment, Probe, first_scores, floor_of, make_reach
+from workers.sign_index import signs
+
+SETS = make_view([make_reference(0)], sets=[make_set()]).sets
+
+
+def live(references: int, gone: tuple[int, ...] = ()) -> LiveSegment:
+    segment = Segment.build([make_reference(seed) for seed in range(references)])
+    return LiveSegment.build(segment, gone, SETS, make_reach(CALIBRATION))
+
+
+def search(part: LiveSegment, probe: Probe) -> list[str]:
+    (rows,) = part.rows([probe])
+    return [hit.reference.reference for hit in part.search(probe, rows)]
+
+
+def test_what_is_gone_is_not_found() -> None:
+    probe = Probe(sha256=make_sha256(1), vector=make_vector(1), pdq=(make_pdq(1),) * 8)
+    assert search(live(3), probe) == ["r1"]
+    assert search(live(3, gone=(1,)), probe) == []
+    assert [hit.reference.reference for hit in live(3, gone=(1,)).measure(probe, (0, 1, 2))] == ["r0", "r2"]
+
+
+def test_a_hit_holds_every_measure() -> None:
+    probe = Probe(sha256="f" * 64, vector=make_vector(1), pdq=(make_pdq(99), make_pdq(1)), discount=0.1)
+    part = live(3)
+    (hit,) = part.search(probe, part.rows([probe])[0])
+    assert hit.cosine == 1.0 or math.isclose(hit.cosine, 1.0, abs_tol=1e-5)
+    assert math.isclose(hit.discounted, hit.cosine - 0.1)
+    assert hit.distance == 0
+    assert hit.upright > 60
+    assert math.isnan(hit.views)
+    assert not hit.identical
+
+
+def test_a_view_s_signs_find_a_reference_whose_whole_picture_is_far() -> None:
+    calibration = CALIBRATION.__class__(cosine=CALIBRATION.cosine, pdq=CALIBRATION.pdq, views=CALIBRATION.cosine)
+    cropped = make_reference(0, views=signs(np.stack([make_vector(50), make_vector(51)])))
+    part = LiveSegment.build(Segment.build([cropped]), (), SETS, make_reach(calibration))
+    probe = Probe(sha256="f" * 64, vector=make_vector(51))
+    (hit,) = part.search(probe, part.rows([probe])[0])
+    assert math.isclose(hit.views, 1.0)
+    assert first_scores(calibration, [hit])[0] > 85.0
+
+
+def test_nothing_is_near_without_a_curve_that_says_so() -> None:
+    never = CALIBRATION.__class__(
+        cosine=Curve(xs=(0.0, 1.0), ys=(-0.1, -0.1)), pdq=Curve(xs=(0.0, 1.0), ys=(-0.1, 0.0))
+    )
+    least, view, largest = make_reach(never)(SETS["designs"])
+    assert (least, view, largest) == (math.inf, math.inf, -1)
+
+
+def test_the_floor_is_the_lower_of_fifty_and_the_threshold() -> None:
+    (low,) = make_view([], sets=[make_set(threshold=20.0)]).sets.values()
+    assert floor_of(low) == 20.0
+    assert floor_of(SETS["designs"]) == 50.0
