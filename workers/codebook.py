@@ -1,10 +1,10 @@
 """The codebook of the local features: from 128 floats to 16 bytes, to a word and a few signs, and back.
 
 A descriptor is stored by product quantisation (Jégou, Douze, Schmid, "Product quantization for nearest neighbor
-search", PAMI 2011): each of SIFT's 16 cells (8 orientations) as one of 256 centroids.  For search it belongs to one of 65,536
-words, the pair of the nearest of 256 centroids of either half (Babenko, Lempitsky, "The inverted multi-index", CVPR
-2012), and the signs of its rotated residual tell it from others of the word (Jégou, Douze, Schmid, "Hamming embedding
-and weak geometric consistency", ECCV 2008).
+search", PAMI 2011): each of SIFT's 16 cells (8 orientations) as one of 256 centroids.  For search it belongs to one of
+65,536 words, the pair of the nearest of 256 centroids of either half (Babenko, Lempitsky, "The inverted multi-index",
+CVPR 2012), and the signs of its rotated residual tell it from others of the word (Jégou, Douze, Schmid, "Hamming
+embedding and weak geometric consistency", ECCV 2008).
 
 `workers/training/codebook.py` makes it.  It ships as `models/local-v1/codebook.npz` and is named by the first two bytes
 of the SHA-256 of that file; codes carry the name, and codes of another codebook are an error, never a low score.

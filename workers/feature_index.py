@@ -84,17 +84,16 @@ class FeatureIndex:
         )
 
     def candidates(self, features: LocalFeatures, limit: int = 8) -> list[Candidate]:
-        """The references with the most votes, the best first; each once, in the orientation that has more."""
+        """The references with the most votes, the best first; one that may be seen both ways is there twice."""
         if not len(self.owners) or not len(features):
             return []
         descriptors = np.concatenate((features.descriptors, mirrored(features).descriptors))
-        votes = self._votes(descriptors, len(features)).reshape(2, self.references)
-        best = votes.max(0)
-        chosen = np.argsort(-best, kind="stable")[:limit]
+        votes = self._votes(descriptors, len(features))
+        chosen = np.argsort(-votes, kind="stable")[:limit]
         return [
-            Candidate(int(number), float(best[number]), bool(votes[1, number] > votes[0, number]))
-            for number in chosen
-            if best[number] > 0
+            Candidate(int(row % self.references), float(votes[row]), bool(row >= self.references))
+            for row in chosen
+            if votes[row] > 0
         ]
 
     def _votes(self, descriptors: Floats, count: int) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -24,10 +23,17 @@ LARGEST_GROWTH: Final = 2.0
 """A smaller plane is enlarged by no more than this: beyond it there is nothing to see."""
 SMALLEST_SIDE: Final = 12
 """Pixels of the short side below which a plane has no features."""
-DETECTED: Final = 1000
-"""Strongest features among which the spread ones are chosen."""
-SQUARES: Final = 8
-"""A side: each of 8 x 8 squares gives its strongest feature before any gives a second."""
+DETECTED: Final = 4000
+"""Strongest features among which the spread ones are chosen: a page of text around a picture has over a thousand."""
+SQUARES: Final = 6
+"""A side: each octave of each of 6 x 6 squares gives its strongest feature before any gives a second.
+
+The strongest features of all are small and lie close together: of a picture on 15 % of a page of text they found none,
+spread ones 9 and 12 inliers; a shrunk copy has only the large ones, a crop only those of its place.
+"""
+SMALLEST_OCTAVE: Final = 2.5
+"""Pixels of diameter, when looked for, where the first octave begins; the fifth is everything from 40."""
+OCTAVES: Final = 5
 IMAGE_FEATURES: Final = 300
 REFERENCE_FEATURES: Final = 140
 
@@ -68,17 +74,6 @@ class CodedFeatures:
         return len(self.points)
 
 
-@lru_cache(maxsize=1)
-def _dither() -> NDArray[np.int16]:
-    """A fixed field of -1, 0, 1.
-
-    Equal responses are all kept by OpenCV: a lattice of dots gives 6,084 features where 200 were asked for, and takes
-    288 ms instead of 35.  One grey level of dither leaves no two responses equal.
-    """
-    side = round(DETECTION_SIDE)
-    return np.random.default_rng(9).integers(-1, 2, (side, side)).astype(np.int16)
-
-
 def extract(plane: NDArray[np.uint8], *, limit: int = IMAGE_FEATURES) -> LocalFeatures:
     """Detect and describe at most ``limit`` features of a height x width grey plane; none where it shows nothing.
 
@@ -92,14 +87,13 @@ def extract(plane: NDArray[np.uint8], *, limit: int = IMAGE_FEATURES) -> LocalFe
     scale = min(DETECTION_SIDE / max(width, height), LARGEST_GROWTH)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     shrunk = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    dithered = np.clip(shrunk + _dither()[: size[1], : size[0]], 0, 255).astype(np.uint8)
     detector = cv2.SIFT.create(nfeatures=DETECTED, enable_precise_upscale=True)
-    found = detector.detect(dithered, None)
+    found = detector.detect(shrunk, None)
     if not found:
         return _none((width, height))
-    points = np.array([(*point.pt, point.size, point.angle, point.response) for point in found], np.float64)
+    points = np.array([(*point.pt, point.size, point.angle, point.response) for point in found])
     chosen = _spread(points, size)[:limit]
-    _, descriptors = detector.compute(dithered, [found[number] for number in chosen])
+    _, descriptors = detector.compute(shrunk, [found[number] for number in chosen])
     points = points[chosen, :4]
     stretch = np.array((width / size[0], height / size[1]))
     points[:, :2] = (points[:, :2] + 0.5) * stretch - 0.5
@@ -115,15 +109,16 @@ def _none(plane_size: tuple[int, int]) -> LocalFeatures:
 
 
 def _spread(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.intp]:
-    """An order of n x 5 points (x, y, diameter, angle, response): the strongest of each square, the second of each…
+    """An order of n x 5 points (x, y, diameter, angle, response): the strongest of each square and octave, the second…
 
     Always the same order for the same points, whatever order they come in.
     """
     strongest = np.lexsort((points[:, 3], points[:, 0], points[:, 1], -points[:, 4]))
     columns, rows = (points[strongest, axis] * SQUARES // size[axis] for axis in (0, 1))
-    square = rows * SQUARES + columns
-    grouped = np.argsort(square, kind="stable")
-    _, starts, counts = np.unique(square[grouped], return_index=True, return_counts=True)
+    octave = np.clip(np.floor(np.log2(points[strongest, 2] / SMALLEST_OCTAVE)), 0, OCTAVES - 1)
+    place = (rows * SQUARES + columns) * OCTAVES + octave
+    grouped = np.argsort(place, kind="stable")
+    _, starts, counts = np.unique(place[grouped], return_index=True, return_counts=True)
     rank = np.empty(len(points), np.intp)
     rank[grouped] = np.arange(len(points)) - np.repeat(starts, counts)
     order: NDArray[np.intp] = strongest[np.argsort(rank, kind="stable")]
