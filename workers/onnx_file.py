@@ -24,7 +24,7 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 # Field numbers of onnx.proto.
 MODEL_IR, MODEL_PRODUCER, MODEL_GRAPH, MODEL_OPSET, MODEL_TRAINING, MODEL_FUNCTIONS = 1, 2, 7, 8, 20, 25
 GRAPH_NODE, GRAPH_NAME, GRAPH_WEIGHT, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_SPARSE = 1, 2, 5, 11, 12, 15
-NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_OP, NODE_ATTRIBUTE, NODE_DOMAIN = 1, 2, 3, 4, 5, 7
+NODE_INPUT, NODE_OUTPUT, NODE_OP, NODE_ATTRIBUTE, NODE_DOMAIN = 1, 2, 4, 5, 7
 ATTRIBUTE_TENSOR, ATTRIBUTE_GRAPH, ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS = 5, 6, 10, 11
 TENSOR_NAME, TENSOR_EXTERNAL, TENSOR_LOCATION = 8, 13, 14
 
@@ -97,8 +97,7 @@ def node(operation: str, inputs: Sequence[str], output: str, attributes: Sequenc
     """Return one node with integer attributes."""
     integer = 2  # AttributeProto.AttributeType.INT
     parts = [message(NODE_INPUT, name.encode()) for name in inputs]
-    parts += [message(NODE_OUTPUT, output.encode()), message(NODE_NAME, f"node.{output}".encode())]
-    parts.append(message(NODE_OP, operation.encode()))
+    parts += [message(NODE_OUTPUT, output.encode()), message(NODE_OP, operation.encode())]
     for name, value in attributes:
         parts.append(message(NODE_ATTRIBUTE, message(1, name.encode()) + number(3, value) + number(20, integer)))
     return b"".join(parts)
@@ -144,7 +143,8 @@ def fields(data: memoryview) -> Iterator[Field]:
         yield Field(key >> 3, value, data[start:at])
 
 
-_NODE_KEPT: Final = frozenset({NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_OP, NODE_ATTRIBUTE, NODE_DOMAIN})
+# Not the nodes' own names: onnxruntime wants them different from each other, and none at all will do.
+_NODE_KEPT: Final = frozenset({NODE_INPUT, NODE_OUTPUT, NODE_OP, NODE_ATTRIBUTE, NODE_DOMAIN})
 
 
 def _read_model(data: memoryview) -> OnnxFile:

@@ -1,16 +1,16 @@
 """The encoder that ships, and every way in which one may not be had."""
 
-import hashlib
-import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from shared.config import load as load_settings
 from shared.errors import ConfigError, EncoderUnavailableError
 from tests.image_factories import make_picture
-from workers.encoder import MODELS, Encoder, EncoderCard, list_encoders, open_session
+from workers.encoder import MODELS, Encoder, list_encoders, open_session
 from workers.pixels import squash
 
 
@@ -102,6 +102,76 @@ def test_without_a_calibration_there_is_no_encoder(models: Path) -> None:
 def test_without_models_there_is_no_encoder(tmp_path: Path) -> None:
     with pytest.raises(EncoderUnavailableError, match="no encoder"):
         Encoder.load(models=tmp_path)
+
+
+class FallenBack:
+    """An onnxruntime that was asked for one device and took another: no driver, no library, no word about it."""
+
+    def __init__(self, **settings: object) -> None:
+        self.settings = settings
+
+    def InferenceSession(self, *arguments: object, **settings: object) -> "FallenBack":  # noqa: N802 - onnxruntime's
+        return FallenBack(**settings)
+
+    def SessionOptions(self) -> "FallenBack":  # noqa: N802 - onnxruntime's
+        return FallenBack()
+
+    def add_session_config_entry(self, key: str, value: str) -> None:
+        pass
+
+    def get_available_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def get_providers(self) -> list[str]:
+        return ["CPUExecutionProvider"]
+
+
+def test_a_session_that_fell_back_is_no_encoder() -> None:
+    with pytest.raises(EncoderUnavailableError, match="fell back to CPUExecutionProvider"):
+        open_session(FallenBack(), b"", 1, "cuda")
+    assert open_session(FallenBack(), b"", 1, "cpu").settings["enable_fallback"] == 0
+
+
+class Moving:
+    """A session of one device that onnxruntime moves to the CPU later."""
+
+    def __init__(self) -> None:
+        self.device = "CUDAExecutionProvider"
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="x", shape=["N", 3, 8, 8])]
+
+    def get_outputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="z", shape=["N", 4])]
+
+    def get_providers(self) -> list[str]:
+        return [self.device]
+
+    def run(self, names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [np.ones((len(feeds["x"]), 4), np.float32)]
+
+
+def test_an_encoder_knows_when_it_left_its_device(encoder: Encoder) -> None:
+    session = Moving()
+    moving = Encoder("f2.fp16", session, encoder.calibration, precision="fp16", provider="cuda", batch_limit=2)
+    assert moving.on_device()
+    session.device = "CPUExecutionProvider"
+    assert not moving.on_device()
+    assert encoder.on_device()
+
+
+def test_a_precision_that_a_version_lacks_is_never_replaced() -> None:
+    with pytest.raises(EncoderUnavailableError, match=r"f1-96-v1 has no int8 file"):
+        Encoder.load("f1-96-v1", precision="int8")
+
+
+def test_the_configuration_picks_encoder_and_precision(tmp_path: Path, models: Path) -> None:
+    shipped = list_encoders(models)[0]
+    shutil.copytree(shipped.folder, tmp_path / "encoders" / "mine")
+    environment = {"SAFELIGHT_DATA_DIR": str(tmp_path), "SAFELIGHT_WORKER__ENCODER": "mine"}
+    loaded = Encoder.configured(load_settings(None, environment | {"SAFELIGHT_WORKER__PRECISION": "fp32"}))
+    assert loaded.id.startswith("mine")
+    assert loaded.precision == "fp32"
 
 
 def test_a_provider_that_is_not_there_is_never_replaced_in_silence() -> None:

@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
-from workers.training.card import SOURCES, card
+from workers.encoder_files import Precision
+from workers.training.card import SOURCES, version_card
 from workers.training.dataset import SOURCE_WEIGHTS
 
 
@@ -14,16 +16,26 @@ def make_run(folder: Path) -> Path:
     return folder
 
 
+PRECISIONS: dict[Precision, dict[str, Any]] = {
+    "fp32": {"file": "encoder.onnx", "sha256": "0" * 64, "bytes": 3, "accuracy_loss": None},
+    "int8": {"file": "encoder.int8.onnx", "sha256": "1" * 64, "bytes": 2, "accuracy_loss": None},
+}
+
+
 def test_the_card_counts_the_pictures_and_names_their_licences(tmp_path: Path) -> None:
-    model = tmp_path / "f9" / "encoder.onnx"
-    model.parent.mkdir()
-    model.write_bytes(b"")
-    facts = card(model, make_run(tmp_path / "run"), None, None)
+    facts = version_card("f9", 112, PRECISIONS, make_run(tmp_path / "run"))
     assert facts["id"] == "f9"
+    assert facts["sha256"] == "0" * 64
+    assert facts["input"]["shape"] == ["N", 3, 112, 112]
+    assert facts["precisions"]["int8"]["bytes"] == 2
     assert facts["training"]["minutes"] == 1.5
     counts = {entry["source"]: entry["pictures"] for entry in facts["training"]["data"]}
     assert counts == {"drawn": 2, "photos/pets": 1}
     assert all(entry["licence"] for entry in facts["training"]["data"])
+
+
+def test_a_version_whose_training_is_not_known_says_so() -> None:
+    assert version_card("f9", 96, PRECISIONS, None)["training"] is None
 
 
 def test_every_weighted_source_has_a_licence() -> None:
