@@ -60,7 +60,7 @@ def evaluate(
     Nothing is kept but the report; the pictures are read and forgotten.
     """
     from workers.encoder_files import IMPORTED
-    from workers.evaluation.bench import Options
+    from workers.evaluation.bench import QUICK_SHARE, Options
     from workers.evaluation.page import render
     from workers.evaluation.run import evaluate as run
     from workers.evaluation.run import expected_seconds
@@ -73,7 +73,7 @@ def evaluate(
         encoder=encoder or settings.worker.encoder,
         imported=settings.data_dir / IMPORTED,
         references=references,
-        quick=quick,
+        share=QUICK_SHARE if quick else 1.0,
         drawn=drawn,
         sections=tuple(name for name in section or () if name != "all"),
     )

@@ -22,21 +22,17 @@ class Options:
     """What is asked for.
 
     `data`: a folder of archives or of pictures, None for drawn ones; `drawn`: also the recall of drawn pictures where
-    there is data; `references` of the recall benchmark; `quick`: everything on a fifth; `sections` in order.
+    there is data; `references` of the recall benchmark; `share`: everything on this part of its full size; `sections`
+    in order, none for all that are possible.
     """
 
     data: Path | None = None
     encoder: str = ""
     imported: Path | None = None
     references: int = BENCHMARK
-    quick: bool = False
+    share: float = 1.0
     drawn: bool = False
     sections: tuple[str, ...] = ()
-
-    @property
-    def share(self) -> float:
-        """Of the full size."""
-        return QUICK_SHARE if self.quick else 1.0
 
     @property
     def archives(self) -> Path | None:

@@ -170,6 +170,15 @@ def select(rankings: Rankings, rows: NDArray[np.bool_]) -> Rankings:
     return Rankings(numbers=rankings.numbers[rows], scores=rankings.scores[rows], seconds=rankings.seconds[rows])
 
 
+def area_under_roc(positives: Floats, negatives: Floats) -> float:
+    """The chance that a positive scores over a negative, ties half (Mann and Whitney); NaN without either."""
+    if len(positives) == 0 or len(negatives) == 0:
+        return math.nan
+    ordered = np.sort(negatives)
+    below, up_to = (np.searchsorted(ordered, positives, side=side) for side in ("left", "right"))
+    return float((below + up_to).sum() / (2 * len(positives) * len(negatives)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What a query costs on one core."""

@@ -74,6 +74,13 @@ METHOD_COLUMNS: Final = columns(
     ("p95_ms", "ms p95", "ms"),
     ("images_s", "images/s per core", "count"),
 )
+TARGET_COLUMNS: Final = columns(
+    ("what", "what", "text"),
+    ("figure", "figure", "text"),
+    ("target", "target", "number"),
+    ("measured", "measured", "number"),
+    ("met", "", "met"),
+)
 
 
 def method_row(measured: Measured, row: Row) -> dict[str, Cell]:
@@ -297,12 +304,6 @@ def target_table(measured: Measured, one_vector: str) -> Table:
     return Table(
         name="targets",
         title="Targets",
-        columns=columns(
-            ("what", "what", "text"),
-            ("figure", "figure", "text"),
-            ("target", "target", "number"),
-            ("measured", "measured", "number"),
-            ("met", "", "met"),
-        ),
+        columns=TARGET_COLUMNS,
         rows=tuple(rows),
     )

@@ -14,13 +14,14 @@ import cv2
 
 from shared.errors import EncoderUnavailableError, UsageError
 from workers.encoder import Encoder, Precision
-from workers.evaluation import recall_section
+from workers.evaluation import adversary_section, documents, false_positives, recall_section
 from workers.evaluation.bench import Bench, Options, SectionPlan
 from workers.evaluation.measuring import Progress
 from workers.evaluation.product import Product
 from workers.evaluation.tables import Cell, Report, Section
 
-PLANS: Final[Mapping[str, SectionPlan]] = MappingProxyType({plan.name: plan for plan in (recall_section.PLAN,)})
+_ALL: Final = (recall_section.PLAN, documents.PLAN, false_positives.PLAN, adversary_section.PLAN)
+PLANS: Final[Mapping[str, SectionPlan]] = MappingProxyType({plan.name: plan for plan in _ALL})
 PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "int8")
 
 
@@ -92,7 +93,7 @@ def _facts(options: Options, encoder: Encoder, skipped: list[str]) -> dict[str, 
         "encoder": encoder.id,
         "precision": encoder.precision,
         "pictures": pictures,
-        "size": "a fifth (--quick)" if options.quick else "full",
+        "size": f"{options.share:.0%} of the full one",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "not measured": "; ".join(skipped) or "nothing left out",
     }
