@@ -1,18 +1,28 @@
 """Views of a cached picture: one affine warp (crop, turn, mirror), then colour, overlays, degradation.
 
 A weak view stands for the enrolled reference, a strong one for an edited copy; `hardness` (0..1) scales the latter.
+
+    python -m workers.training.augment --sheet views.png [--cache FOLDER]
+
+draws a contact sheet of them, to be looked at by a person.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from workers.training.dataset import LARGE, SMALL, open_cache, squash
+from workers.training.drawing import FAMILIES, draw
 
 SIDE: Final = 96
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789    .,!?"
@@ -302,3 +312,48 @@ def _jpeg(view: Pixels, rng: random.Random, hardness: float) -> Pixels:
 def _sharpen(view: Pixels, rng: random.Random, hardness: float) -> Pixels:
     blurred = cv2.GaussianBlur(view, (0, 0), 1.0).astype(np.float32)
     return np.clip(view + (view - blurred) * rng.uniform(0.3, 1 + hardness), 0, 255).astype(np.uint8)
+
+
+def contact_sheet(pictures: Sequence[Picture], columns: int, hardness: float, seed: int = 0) -> Image.Image:
+    """A row a picture: the whole picture, a weak view, then strong views; the next row's picture lends its pixels."""
+    rng = random.Random(seed)
+    gap = 4
+    rows = len(pictures)
+    sheet = Image.new("RGB", ((columns + 2) * (SIDE + gap) + gap, rows * (SIDE + gap) + gap), (128, 128, 128))
+    for row, picture in enumerate(pictures):
+        other = pictures[(row + 1) % rows]
+        views = [whole(picture), weak_view(picture, rng)]
+        views += [strong_view(picture, rng, hardness, other) for _ in range(columns)]
+        for column, view in enumerate(views):
+            sheet.paste(Image.fromarray(view), (gap + column * (SIDE + gap), gap + row * (SIDE + gap)))
+    return sheet
+
+
+def _drawn(number: int) -> Picture:
+    image = draw(FAMILIES[number * 7 % len(FAMILIES)], number)
+    return Picture(np.asarray(squash(image, LARGE)), np.asarray(squash(image, SMALL)), image.width / image.height)
+
+
+def _cached(folder: Path, count: int) -> list[Picture]:
+    corpus = open_cache(folder)
+    numbers = np.linspace(0, len(corpus) - 1, count).astype(int)
+    return [Picture(corpus.large[at], corpus.small[at], float(corpus.aspect[at])) for at in numbers]
+
+
+def main() -> None:
+    """Command line: the contact sheet of drawings, or of cached training pictures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sheet", type=Path, required=True, help="PNG to write")
+    parser.add_argument("--cache", type=Path, default=None, help="written by a training run")
+    parser.add_argument("--rows", type=int, default=12)
+    parser.add_argument("--columns", type=int, default=12)
+    parser.add_argument("--hardness", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    drawn = arguments.cache is None
+    pictures = [_drawn(n) for n in range(arguments.rows)] if drawn else _cached(arguments.cache, arguments.rows)
+    contact_sheet(pictures, arguments.columns, arguments.hardness, arguments.seed).save(arguments.sheet)
+
+
+if __name__ == "__main__":
+    main()
