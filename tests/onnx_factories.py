@@ -8,7 +8,7 @@ import numpy as np
 from workers.onnx_file import FLOAT, GRAPH_NODE, GRAPH_WEIGHT, message, node, number
 
 SIDE = 32
-DIMENSION = 48  # 3 channels x 16 blocks
+DIMENSION = 192  # 3 channels x 64 blocks
 
 
 def make_node(operation: str, inputs: Sequence[str], output: str, *, domain: str = "", attribute: bytes = b"") -> bytes:
@@ -32,10 +32,10 @@ def make_tensor(name: str, shape: Sequence[int | None], element: int = FLOAT) ->
 
 
 def encoder_nodes(*last: bytes) -> list[bytes]:
-    """The mean colour of 4 x 4 blocks, flattened, plus 1: N x 3 x 32 x 32 to N x 48; then ``last``, from ``flat``."""
+    """The mean colour of 8 x 8 blocks, flattened, plus 1: N x 3 x 32 x 32 to N x 192; then ``last``, from ``flat``."""
     pool = node("AveragePool", ["x"], "blocks")
     for name in ("kernel_shape", "strides"):
-        sizes = number(8, SIDE // 4) + number(8, SIDE // 4)
+        sizes = number(8, SIDE // 8) + number(8, SIDE // 8)
         pool += message(5, message(1, name.encode()) + sizes + number(20, 7))
     parts = [pool, node("Add", ["blocks", "one"], "bright"), node("Flatten", ["bright"], "flat", [("axis", 1)])]
     return [*parts, *(last or (node("Identity", ["flat"], "z"),))]
@@ -49,7 +49,7 @@ def make_model(
     result: bytes | None = None,
     opset: int = 13,
 ) -> bytes:
-    """An ONNX file: by default an encoder of 48 numbers that are not of length 1."""
+    """An ONNX file: by default an encoder of 192 numbers that are not of length 1."""
     graph = b"".join(message(GRAPH_NODE, part) for part in (encoder_nodes() if nodes is None else nodes))
     graph += message(2, b"g") + make_weight("one", np.ones((1, 3, 1, 1), np.float32)) + weights
     graph += message(11, make_tensor("x", (None, 3, SIDE, SIDE)) if entry is None else entry)

@@ -28,7 +28,9 @@ from workers.reference_views import VIEWS
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SIDES: Final = (32, 512)
-DIMENSIONS: Final = (32, 4096)
+DIMENSIONS: Final = (64, 4096)
+DIMENSION_STEP: Final = 64
+"""Enrolled views are kept as the signs of their vectors, in words of 64 bits (workers/sign_index.py)."""
 CARD_LIMIT: Final = 1 << 20
 TEXT_LIMIT: Final = 2000
 LENGTH_TOLERANCE: Final = 1e-3
@@ -95,7 +97,7 @@ def read_card(path: Path) -> ImportCard:
         mean=_triple(values["mean"], "mean", least=-1e6),
         std=_triple(values["std"], "std", least=1e-6),
         resize=_resize(values["resize"]),
-        dimension=_whole(values, "dimension", DIMENSIONS),
+        dimension=_dimension(values),
     )
 
 
@@ -312,6 +314,15 @@ def _whole(values: dict[str, Any], key: str, limits: tuple[int, int]) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not limits[0] <= value <= limits[1]:
         raise UsageError(f"card: {key} is a whole number between {limits[0]} and {limits[1]}")
     return value
+
+
+def _dimension(values: dict[str, Any]) -> int:
+    dimension = _whole(values, "dimension", DIMENSIONS)
+    if dimension % DIMENSION_STEP:
+        raise UsageError(
+            f"card: dimension is a multiple of {DIMENSION_STEP}: views are kept as words of that many signs"
+        )
+    return dimension
 
 
 def _numbers(values: object, key: str, count: int, *, least: float) -> list[float]:

@@ -148,9 +148,9 @@ def import_(
 ) -> None:
     """Import a public encoder as a version of its own; then set worker.encoder to its name.
 
-    The file must take N x 3 x side x side float32 and give one vector of 32 to 4096 numbers. Scale, mean and deviation
-    of the card go into the graph, and the L2 norm where the encoder leaves it out. Calibrating runs the encoder about
-    15 times a picture: 600 pictures take half a minute at 2 ms an image, a quarter of an hour at 100 ms.
+    The file must take N x 3 x side x side float32 and give one vector of 64 to 4096 numbers (a multiple of 64). Scale,
+    mean and deviation of the card go into the graph, and the L2 norm where the encoder leaves it out. Calibrating runs
+    the encoder about 15 times a picture; at 2 ms an image 300 pictures took 40 CPU-seconds, most of them for drawing.
 
     A model decides what is found: import only what you trust. A TorchScript file is a program that runs on this machine
     as you; it needs the train extra.

@@ -63,11 +63,11 @@ def photographs(data: Path | None) -> Iterator[Item]:
     return ordinary(read_archives(data, wanted=lambda payload: not held_out(payload)) if data is not None else iter(()))
 
 
-def bank_pixels(ordinary_pictures: Iterator[Item], side: int = SIDE) -> NDArray[np.uint8]:
+def bank_pixels(ordinary_pictures: Iterator[Item], side: int = SIDE, per_family: int = PER_FAMILY) -> NDArray[np.uint8]:
     """N x side x side x 3 pixels of the whole bank: the pictures handed in and the project's own."""
     squares = [np.asarray(squash(item.image, side)) for item in ordinary_pictures]
     for family in FAMILIES:
-        squares += [np.asarray(squash(draw(family, BANK_SEEDS + index), side)) for index in range(PER_FAMILY)]
+        squares += [np.asarray(squash(draw(family, BANK_SEEDS + index), side)) for index in range(per_family)]
     for kind in PLAIN:
         squares += [np.asarray(squash(draw_plain(kind, index), side)) for index in range(PER_KIND)]
     return np.stack(squares)

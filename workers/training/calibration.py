@@ -344,8 +344,9 @@ def main() -> None:
     parser.add_argument("specimens", type=Path, help="written by workers.training.specimens")
     arguments = parser.parse_args()
     card, specimens = read_card(arguments.folder), load(arguments.specimens)
+    verified = verified_pairs(specimens)
     for precision in card.calibrated:
-        write_calibration(card, precision, specimens)
+        write_calibration(card, precision, specimens, verified)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Final
 from PIL import Image
 
 from workers.encoder_files import read_card
-from workers.training.background import bank_pixels, write_bank
+from workers.training.background import PER_FAMILY, bank_pixels, write_bank
 from workers.training.calibration import input_side, write_calibration
 from workers.training.dataset import Item
 from workers.training.drawing import FAMILIES
@@ -39,7 +39,7 @@ def calibrate_version(folder: Path, images: Path | None, pictures: int = PICTURE
     per_family = max(2, (pictures - len(paths) // 2) // len(FAMILIES))
     specimens = collect(chain(items(paths[::2], images), unseen_drawings(per_family)), side=side)
     write_calibration(card, "fp32", specimens)
-    write_bank(card, "fp32", bank_pixels(items(paths[1::2], images), side))
+    write_bank(card, "fp32", bank_pixels(items(paths[1::2], images), side, min(PER_FAMILY, per_family)))
 
 
 def picture_paths(images: Path, most: int) -> list[Path]:

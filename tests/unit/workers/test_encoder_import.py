@@ -45,7 +45,7 @@ def pictures(count: int) -> np.ndarray:
 def expected(images: np.ndarray) -> np.ndarray:
     """What ``make_model`` means: the normalised picture's block means plus 1, of length 1."""
     mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in (MEAN, STD))
-    blocks = ((images / 255 - mean) / std).reshape(len(images), 3, 4, SIDE // 4, 4, SIDE // 4).mean(axis=(3, 5)) + 1
+    blocks = ((images / 255 - mean) / std).reshape(len(images), 3, 8, SIDE // 8, 8, SIDE // 8).mean(axis=(3, 5)) + 1
     flat = blocks.reshape(len(images), -1)
     return np.asarray(flat / np.linalg.norm(flat, axis=1, keepdims=True))
 
@@ -127,7 +127,8 @@ def test_the_template_is_a_card(tmp_path: Path) -> None:
     [
         ({"side": 31}, "side is a whole number between 32 and 512"),
         ({"side": "288"}, "side is a whole number"),
-        ({"dimension": 5000}, "between 32 and 4096"),
+        ({"dimension": 5000}, "between 64 and 4096"),
+        ({"dimension": 500}, "multiple of 64"),
         ({"mean": [1, 2]}, "mean has 3 numbers"),
         ({"std": [1, 1, 0]}, "std lies between"),
         ({"std": [1, 1, float("nan")]}, "std lies between"),
