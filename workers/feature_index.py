@@ -19,8 +19,8 @@ from shared.errors import UsageError
 from workers.codebook import CENTROIDS, SIGNS, Codebook, Floats
 from workers.local_features import LocalFeatures, mirrored, unpack
 
-LARGEST: Final = 20_000
-"""References of one index: above, a search takes longer than an inspection may wait."""
+LARGEST: Final = 10_000
+"""References of one index, the most that were tried; entries number their owners with 16 bits."""
 NEAREST_CENTROIDS: Final = 4
 """Of either half: a query feature looks into the words of 4 x 4 pairs."""
 SIGN_DISTANCE: Final = 20
@@ -99,12 +99,14 @@ class FeatureIndex:
     def _votes(self, descriptors: Floats, count: int) -> NDArray[np.float64]:
         """Votes of ``2 x count`` descriptors, plain ones first, for (plain, mirrored) x references, flat."""
         feature, starts, lengths, wanted = self._lists(descriptors)
-        entry_list = np.repeat(np.arange(len(starts)), lengths)
-        entries = np.arange(len(entry_list)) - np.repeat(np.cumsum(lengths) - lengths - starts, lengths)
-        near = np.bitwise_count(self.signs[entries] ^ wanted[entry_list]) <= SIGN_DISTANCE
-        entries, entry_list = entries[near], entry_list[near]
+        ends = np.cumsum(lengths)
+        entry_list = np.repeat(np.arange(len(starts), dtype=np.int32), lengths)
+        entries = np.arange(len(entry_list), dtype=np.int32)
+        entries += (starts - ends + lengths).astype(np.int32)[entry_list]
+        near = np.flatnonzero(np.bitwise_count(self.signs[entries] ^ wanted[entry_list]) <= SIGN_DISTANCE)
         # One vote of a feature for a reference, however many of the reference's features are like it.
-        pairs = np.unique(feature[entry_list].astype(np.int64) * self.references + self.owners[entries])
+        pairs = np.sort(feature[entry_list[near]] * self.references + self.owners[entries[near]])
+        pairs = pairs[np.flatnonzero(np.diff(pairs, prepend=-1))]
         voter, reference = np.divmod(pairs, self.references)
         found_in = np.bincount(voter, minlength=len(descriptors))
         weights = np.log1p(self.references / np.maximum(found_in, 1))
@@ -116,11 +118,13 @@ class FeatureIndex:
     ) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]:
         """The words to look into, one row each: query feature, start, length, and the signs it looks for."""
         distances = self.codebook.word_distances(descriptors)
-        nearest = np.argpartition(distances, NEAREST_CENTROIDS, axis=2)[..., :NEAREST_CENTROIDS]
-        first, second = (
-            np.repeat(nearest[0], NEAREST_CENTROIDS, axis=1).reshape(-1),
-            np.tile(nearest[1], (1, NEAREST_CENTROIDS)).reshape(-1),
-        )
+        nearest = np.empty((*distances.shape[:2], NEAREST_CENTROIDS), np.intp)
+        for place in range(NEAREST_CENTROIDS):
+            closest = distances.argmin(2, keepdims=True)
+            np.put_along_axis(distances, closest, np.inf, axis=2)
+            nearest[..., place] = closest[..., 0]
+        first = np.repeat(nearest[0], NEAREST_CENTROIDS, axis=1).reshape(-1)
+        second = np.tile(nearest[1], (1, NEAREST_CENTROIDS)).reshape(-1)
         words = first * CENTROIDS + second
         starts = self.starts[words]
         lengths = np.minimum(self.starts[words + 1] - starts, LONGEST_WORD)

@@ -43,11 +43,11 @@ def index() -> FeatureIndex:
         (lambda image: turned(image, 90), False),
         (mirrored_picture, True),
         (lambda image: turned(mirrored_picture(image), 61), True),
-        (lambda image: pasted(image, 0.15), False),
+        (lambda image: pasted(image, 0.25), False),
         (lambda image: recompressed(image, 30), False),
         (lambda image: image.resize((200, 220)), False),
     ],
-    ids=["same", "crop 30", "crop 15", "turn 33", "turn 90", "mirror", "mirror turned", "paste", "jpeg", "squash"],
+    ids=["same", "crop 30", "crop 15", "turn 33", "turn 90", "mirror", "mirror turned", "paste 25", "jpeg", "squash"],
 )
 @pytest.mark.parametrize("drawing", [("poster", 1), ("whiteboard", 0), ("user_interface", 2)])
 def test_an_edited_picture_finds_its_original(index: FeatureIndex, drawing, edit, is_mirrored) -> None:  # noqa: ANN001
@@ -71,7 +71,7 @@ def test_each_reference_is_a_candidate_once_each_way(index: FeatureIndex) -> Non
 def test_references_without_features_are_never_found() -> None:
     flat = packed_plane(np.full((100, 100), 9, np.uint8))
     index = FeatureIndex.build([b"", flat, packed_plane(plane("poster", 1))], shipped_codebook())
-    assert [each.number for each in index.candidates(extract(plane("poster", 1)))] == [2]
+    assert {each.number for each in index.candidates(extract(plane("poster", 1)))} == {2}
 
 
 @pytest.mark.parametrize("packed", [[], [b""], [b"", b""]])
