@@ -15,7 +15,7 @@ from shared.adapters.local_hub import Hub, hub_socket_path
 from shared.adapters.opening import open_store
 from shared.adapters.role import RoleContext, SystemClock
 from shared.config import Settings, load
-from shared.errors import ConfigError, ErrorCode
+from shared.errors import ConfigError, EncoderUnavailableError, ErrorCode
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics, Readiness
 from shared.types import BusMessage, InspectionRequest, Verdict
@@ -172,6 +172,18 @@ async def test_a_restarted_worker_knows_what_was_enrolled(settings: Settings, hu
         await enrol(asker, "designs", data)
     async with ready_worker(settings) as asker:
         assert (await asker.ask(data)).matches[0].score == 100.0
+
+
+async def test_a_worker_whose_device_is_not_there_never_is_ready(settings: Settings) -> None:
+    """With an onnxruntime that has CUDA this would start: the CPU's has not, and may not stand in."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    assert "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
+    context = context_of(
+        settings.model_copy(update={"worker": settings.worker.model_copy(update={"provider": "cuda"})})
+    )
+    with pytest.raises(EncoderUnavailableError, match="CUDAExecutionProvider"):
+        await run_worker(context)
+    assert "encoder" in context.readiness.waiting_for()
 
 
 async def test_a_worker_without_a_hub_says_what_to_start(settings: Settings) -> None:
