@@ -1,4 +1,4 @@
-"""What `workers.training.adversary` measured, as a section of the report.  Pure: the file in, tables out."""
+"""What `workers.evaluation.adversary` measured, as a section of the report.  Pure: the file in, tables out."""
 
 from __future__ import annotations
 

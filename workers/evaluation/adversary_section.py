@@ -1,12 +1,9 @@
-"""The section on an adversary: runs `workers.training.adversary`, which needs torch, as a process of its own."""
+"""The section on an adversary, which only an installation with torch can measure."""
 
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
+import json
 from typing import Final
 
 from shared.errors import UsageError
@@ -31,16 +28,18 @@ def possible(options: Options) -> str:
 
 
 def run(bench: Bench) -> Section:
-    """Attack the encoder; raises UsageError where the attack ends with an error, which it has printed."""
+    """Attack the encoder; raises UsageError where there is nothing to attack."""
+    from workers.evaluation import adversary  # noqa: PLC0415 - it imports torch
+
     options = bench.options
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "adversary.json"
-        command = [sys.executable, "-m", "workers.training.adversary", "--data", str(options.archives)]
-        command += ["--encoder", options.encoder, "--out", str(out), "--pictures", str(_pictures(options))]
-        finished = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
-        if finished.returncode:
-            raise UsageError(f"the adversary ended with exit code {finished.returncode}")
-        return section_of(out.read_text(encoding="utf-8"))
+    if options.archives is None:
+        raise UsageError(possible(options))
+    plan = adversary.Plan(pictures=_pictures(options))
+    try:
+        results = adversary.run(options.encoder, options.archives, plan, say=lambda _: None)
+    except ValueError as error:
+        raise UsageError(f"nothing to attack: {error}") from error
+    return section_of(json.dumps(results))
 
 
 def seconds(options: Options) -> float:

@@ -73,8 +73,8 @@ def run(bench: Bench) -> Section:
 
 def split_of(options: Options) -> Split:
     """Held-out document-like pictures of the archives, or drawn ones."""
-    protected = options.scaled(PROTECTED, least=6)
-    negatives = options.scaled(NEGATIVES, least=20)
+    protected = options.scaled(PROTECTED, least=2)
+    negatives = options.scaled(NEGATIVES, least=4)
     if options.archives is None:
         kept = without_near_duplicates(drawn_papers(protected + negatives + options.scaled(DRAWN_DISTRACTORS)))
         asked = protected + negatives
@@ -152,7 +152,7 @@ def kind_table(measured: Measured, split: Split) -> Table:
 
 def pair_tables(bench: Bench) -> list[Table]:
     """Drawn documents of 150 to 300 DPI: how pairs whose relation is known are told apart."""
-    count = bench.options.scaled(PAIRS, least=4)
+    count = bench.options.scaled(PAIRS, least=1)
     bonds = tuple(Bond)
     references: list[Reference] = []
     files: list[bytes] = []
@@ -262,9 +262,9 @@ def exact_table(kinds: NDArray[np.str_], own: Sequence[ReferenceMatch | None]) -
 
 def seconds(options: Options) -> float:
     """How long it takes on a usual core."""
-    asked = options.scaled(PROTECTED, least=6) * 24 + options.scaled(NEGATIVES, least=20)
+    asked = options.scaled(PROTECTED, least=2) * 24 + options.scaled(NEGATIVES, least=4)
     enrolled = options.scaled(PROTECTED + DRAWN_DISTRACTORS if options.archives is None else 1700)
-    pairs = options.scaled(PAIRS, least=4) * len(Bond)
+    pairs = options.scaled(PAIRS, least=1) * len(Bond)
     return QUERY_SECONDS * asked + ENROL_SECONDS * enrolled + PAIR_SECONDS * pairs
 
 

@@ -93,7 +93,7 @@ def run(bench: Bench) -> Section:
 
 def roles(options: Options) -> tuple[list[Picture], list[Picture]]:
     """(protected, strangers but for the drawn ones), near-duplicates removed from both."""
-    count = options.scaled(REFERENCES, least=6)
+    count = options.scaled(REFERENCES, least=4)
     drawn = list(drawn_pictures(count, first=FIRST_REFERENCE))
     if options.data is None:
         return drawn, []
@@ -189,7 +189,7 @@ def source_table(tallies: dict[str, Tally]) -> Table:
 
 def near_empty_table(bench: Bench) -> Table:
     """Pages with next to nothing on them: what the product refuses to protect, and what matches among the others."""
-    count = bench.options.scaled(NEAR_EMPTY, least=2 * NEAR_EMPTY_SET)
+    count = bench.options.scaled(NEAR_EMPTY, least=4)
     references: list[Reference] = []
     files: list[bytes] = []
     refused = 0

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from workers.encoder import Encoder
+from shared.core.matching import Calibration
 from workers.evaluation.figures import NONE
 from workers.pdq import pdq
 from workers.pdq_index import PdqIndex
@@ -28,6 +28,29 @@ CANDIDATES: Final = 10
 UPRIGHT: Final = 1
 
 type Vectors = NDArray[np.float32]
+
+
+class Embeds(Protocol):
+    """What an encoder is here, such as `workers.encoder.Encoder`."""
+
+    @property
+    def side(self) -> int:
+        """Of its square input, in pixels."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Of its vectors."""
+        ...
+
+    @property
+    def calibration(self) -> Calibration:
+        """Its background bank is what vectors are normalised by."""
+        ...
+
+    def embed(self, pixels: Sequence[bytes]) -> Vectors:
+        """Return n x dimension, L2 = 1."""
+        ...
 
 
 class Sample:
@@ -154,7 +177,7 @@ class Embedding:
 
     mode = "always"
 
-    def __init__(self, name: str, encoder: Encoder, *, normalised: bool = False, views: bool = False) -> None:
+    def __init__(self, name: str, encoder: Embeds, *, normalised: bool = False, views: bool = False) -> None:
         self.name = name
         self._encoder = encoder
         self._normalised = normalised

@@ -36,7 +36,7 @@ NO_LOCAL: Final = "no local features"
 
 def split_of(options: Options, *, drawn: bool = False) -> Split:
     """The pictures that are asked for; raises UsageError where there are too few."""
-    references = options.scaled(options.references, least=4)
+    references = options.scaled(options.references, least=2)
     if options.data is None or drawn:
         count = references + round((DISTRACTORS + NEGATIVES) * options.share)
         return split_plain(drawn_pictures(count), references, options.share)
@@ -104,17 +104,17 @@ def measure(bench: Bench, split: Split, *, published: bool) -> tuple[list[Table]
 def _strengths(bench: Bench, methods: Sequence[Method], split: Split, progress: Progress) -> Table:
     wanted = {"PDQ x 8", one_vector(bench), "local features alone"}
     telling = [method for method in methods if method.name in wanted or method.mode not in {"always", NO_LOCAL}]
-    references = min(len(split.references), bench.options.scaled(STRENGTH_REFERENCES, least=4))
+    references = min(len(split.references), bench.options.scaled(STRENGTH_REFERENCES, least=2))
     queries = strength_queries(split, references)
     return strength_table(ask(telling, queries, strength_query_count(references), progress), references)
 
 
 def seconds(options: Options) -> float:
     """How long it takes on a usual core."""
-    references = options.scaled(options.references, least=4)
+    references = options.scaled(options.references, least=2)
     enrolled = references + DISTRACTORS * options.share
     queries = len(TRANSFORMS) * references + NEGATIVES * options.share
-    strengths = strength_query_count(min(references, options.scaled(STRENGTH_REFERENCES, least=4)))
+    strengths = strength_query_count(min(references, options.scaled(STRENGTH_REFERENCES, least=2)))
     once = ENROL_SECONDS * enrolled + QUERY_SECONDS * queries + STRENGTH_SECONDS * strengths
     drawn = DRAWING_SECONDS * (enrolled + NEGATIVES * options.share)
     if options.data is None:

@@ -1,0 +1,62 @@
+"""Plots: well-formed, inside their frame, labels that do not cover each other."""
+
+import math
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from workers.evaluation.plots import HEIGHT, LABEL_HEIGHT, LABEL_WIDTH, WIDTH, linear_axis, log_axis, svg
+from workers.evaluation.tables import Plot, Point
+
+NAMESPACE = "{http://www.w3.org/2000/svg}"
+
+
+def plot(*points: Point, logarithmic: bool = True) -> Plot:
+    return Plot(name="p", title="T & more", x_title="ms", y_title="recall", points=points, logarithmic=logarithmic)
+
+
+def test_a_linear_axis_has_round_ticks_around_the_values() -> None:
+    axis = linear_axis([0.42, 0.97], 0, 100)
+    assert axis.ticks == (0.4, 0.6, 0.8, 1.0)
+    assert (axis.at(0.4), axis.at(1.0)) == (0, 100)
+
+
+def test_one_value_makes_an_axis() -> None:
+    axis = linear_axis([0.5], 0, 100)
+    assert 0 <= axis.at(0.5) <= 100
+    assert 0 <= log_axis([2.0], 0, 100).at(2.0) <= 100
+
+
+@pytest.mark.parametrize("values", [[0.03, 55.0], [1.0, 1.0], [9.9, 10.1]])
+def test_a_logarithmic_axis_spans_the_values(values: list[float]) -> None:
+    axis = log_axis(values, 10, 700)
+    assert all(10 <= axis.at(value) <= 700 for value in values)
+    assert axis.at(values[0]) <= axis.at(values[-1])
+
+
+def test_points_lie_inside_and_labels_apart() -> None:
+    points = [Point(label=f"method number {n}", x=0.5 + 0.01 * n, y=0.9) for n in range(9)]
+    root = ET.fromstring(svg(plot(*points)))  # noqa: S314 - our own
+    circles = root.findall(f"{NAMESPACE}circle")
+    assert len(circles) == 9
+    assert all(0 < float(c.attrib["cx"]) < WIDTH and 0 < float(c.attrib["cy"]) < HEIGHT for c in circles)
+    labels = [t for t in root.findall(f"{NAMESPACE}text") if (t.text or "").startswith("method")]
+    boxes = [(float(t.attrib["x"]), float(t.attrib["y"]), LABEL_WIDTH * len(t.text or "")) for t in labels]
+    for place, (x, y, width) in enumerate(boxes):
+        for left, line, other in boxes[place + 1 :]:
+            assert abs(y - line) >= LABEL_HEIGHT or x + width <= left or left + other <= x
+
+
+def test_lines_are_drawn_and_named() -> None:
+    curves = {"PDQ <8>": ((0.1, 1.0), (0.5, 0.9)), "encoder": ((0.2, 1.0), (0.7, 0.8), (0.9, math.nan))}
+    drawn = svg(Plot(name="p", title="T", x_title="recall", y_title="precision", series=curves))
+    root = ET.fromstring(drawn)  # noqa: S314 - our own
+    lines = root.findall(f"{NAMESPACE}polyline")
+    assert [len(line.attrib["points"].split()) for line in lines] == [2, 2]
+    assert "PDQ &lt;8&gt;" in drawn
+    assert not re.search(r"nan|inf", drawn)
+
+
+def test_nothing_finite_is_no_plot() -> None:
+    assert svg(plot(Point(label="a", x=math.inf, y=1.0), Point(label="b", x=0.0, y=1.0))) == ""
