@@ -26,13 +26,12 @@ MODEL: Final = Path(__file__).parent / "models" / "local-v1" / "relation.json"
 SURE: Final = 1e-4
 """No answer is nearer to 0 or 1: that is what the training pairs can tell."""
 
-INSIDE: Final = ("differing", "content_share", "likeness", "content", "inliers", "coverage", "uneven")
+INSIDE: Final = ("differing", "content_share", "likeness", "inliers", "uneven")
 GEOMETRY_ALONE: Final = ("inliers", "coverage")
 SIGNS: Final = {
     "differing": -1,
     "content_share": 1,
     "likeness": 1,
-    "content": 0,
     "inliers": 1,
     "coverage": 0,
     "uneven": -1,
@@ -74,7 +73,6 @@ def features(geometry: Geometry, agreement: Agreement, names: tuple[str, ...]) -
         "differing": agreement.differing,
         "content_share": agreement.content_share,
         "likeness": agreement.likeness,
-        "content": min(1.0, math.log1p(agreement.content) / 6),
         "inliers": min(1.0, math.log1p(geometry.inliers) / 6),
         "coverage": geometry.coverage,
         "uneven": disagreeing * agreement.spread,
