@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from workers.evaluation.adversary import SAMPLE_MODULUS, Plan, held_out_sample, run
 from workers.evaluation.adversary_rows import section_of
-from workers.training.adversary import SAMPLE_MODULUS, Plan, held_out_sample, run
 from workers.training.dataset import held_out
 from workers.training.drawing import FAMILIES, draw
 from workers.training.edits import encode

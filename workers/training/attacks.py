@@ -12,6 +12,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -20,12 +21,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from workers.training.network import INPUT_SIDE, Fingerprinter
+from workers.training.restore import restore
+
 REACH: Final = 2.5
 """Length of all steps together over the ball's radius: far enough to cross the ball, as Madry et al. take it."""
 SHAKEN: Final = 0.05
 """Share of a side that the random crop of an adaptive attack, and of the defence it meets, takes off at most."""
 
 type Pixels = NDArray[np.uint8]
+type Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,43 @@ class Budget:
     eps: int
     steps: int = 20
     adaptive: bool = False
+
+
+class Attacker:
+    """Whoever has an encoder's file: its weights and their gradient.  Takes and gives arrays, no tensors."""
+
+    def __init__(self, model: Path, squares: Sequence[Pixels]) -> None:
+        """Load the fp32 ``model``; ``squares`` side x side x 3 are any pictures.
+
+        Raises ValueError where the file is not of this project's network.
+        """
+        self._network = Fingerprinter()
+        restore(self._network, model, _batch(squares))
+        self._network.eval()
+        self._network.requires_grad_(requires_grad=False)  # only the pictures change; halves the backward pass
+
+    def embed(self, squares: Sequence[Pixels]) -> Vectors:
+        """N x D unit vectors of squares of the encoder's side."""
+        with torch.no_grad():
+            return np.asarray(self._network(_batch(squares)).numpy())
+
+    def perturb(
+        self,
+        pictures: Sequence[Pixels],
+        targets: Vectors,
+        budget: Budget,
+        *,
+        pull: bool,
+        temperature: float,
+        seed: int = 0,
+    ) -> list[Pixels]:
+        """The pictures moved to their N x T x D ``targets``, or away from them (see `Aim`, `attack`)."""
+        aim = Aim(targets=torch.from_numpy(targets), pull=pull, temperature=temperature)
+        return attack(self._network, pictures, aim, budget, side=INPUT_SIDE, seed=seed)
+
+
+def _batch(squares: Sequence[Pixels]) -> Tensor:
+    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float()
 
 
 def attack(
@@ -133,4 +175,4 @@ def psnr(one: Pixels, other: Pixels) -> float:
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-__all__ = ["Aim", "Budget", "Pixels", "attack", "psnr", "reduce", "reduction", "shaken"]
+__all__ = ["Aim", "Attacker", "Budget", "Pixels", "attack", "psnr", "reduce", "reduction", "shaken"]
