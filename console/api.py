@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as RoutingError
@@ -26,6 +26,10 @@ PREFIX: Final = "/api/v1"
 ALERTS_MOST: Final = 1000
 PROBLEM_TYPE: Final = "application/problem+json"
 
+_JPEG: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
 _log = logging.getLogger(__name__)
 _BEARER: Final = HTTPBearer(auto_error=False, description="The token in {data_dir}/console-token")
 
@@ -36,15 +40,20 @@ class SetView(BaseModel):
     name: str
     threshold: float
     relation: str
+    thorough: bool
+    prior: float
+    keep_thumbnail: bool
     references: int
 
 
 class ReferenceView(BaseModel):
-    """A protected image: its name and hashes, never the picture."""
+    """A protected image: its name, its digest and what is kept of it, in bytes; never the picture."""
 
     reference: str
     name: str
     sha256: str
+    bytes: dict[str, int]
+    thumbnail: bool
 
 
 class SetDetails(SetView):
@@ -86,6 +95,10 @@ class SetReader(Protocol):
 
     async def show(self, name: str) -> SetDetails:
         """Return one set; raises UsageError for an unknown name."""
+        ...
+
+    async def thumbnail(self, name: str, reference: str) -> bytes:
+        """Return a reference's JPEG, empty where none is kept; raises UsageError for an unknown set or reference."""
         ...
 
 
@@ -145,6 +158,13 @@ def _viewer_routes(services: Services) -> APIRouter:
     @router.get("/sets/{name}")
     async def set_details(name: str) -> SetDetails:
         return await services.sets.show(name)
+
+    @router.get("/sets/{name}/references/{reference}/thumbnail", response_class=Response, responses=_JPEG)
+    async def thumbnail(name: str, reference: str) -> Response:
+        picture = await services.sets.thumbnail(name, reference)
+        if not picture:
+            raise HTTPException(404, f"{name} keeps no pictures of its references")
+        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
     @router.get("/policies")
     async def policies() -> PolicyDocument:

@@ -7,8 +7,9 @@ import contextlib
 import secrets
 import socket
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,7 +25,7 @@ from shared.config import Settings
 from shared.errors import ConfigError
 from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key, secret_in_file
-from workers.enrolment import ImageSets
+from workers.enrolment import ImageSets, SetSummary, bytes_kept
 
 TOKEN_FILE: Final = "console-token"  # noqa: S105 - a file name
 SHUTDOWN_SECONDS: Final = 1
@@ -40,24 +41,32 @@ class StoredSets:
 
     async def list(self) -> list[SetView]:
         """Return every set."""
-        return [
-            SetView(name=one.name, threshold=one.threshold, relation=one.relation, references=one.size)
-            for one in await self._sets.list()
-        ]
+        return [SetView(**_options(one)) for one in await self._sets.list()]
 
     async def show(self, name: str) -> SetDetails:
         """Return one set; raises UsageError for an unknown name."""
         contents = await self._sets.show(name)
-        return SetDetails(
-            name=name,
-            threshold=contents.summary.threshold,
-            relation=contents.summary.relation,
-            references=contents.summary.size,
-            items=[
-                ReferenceView(reference=reference.reference, name=reference.name, sha256=reference.sha256)
-                for reference in contents.references
-            ],
-        )
+        items = [
+            ReferenceView(
+                reference=reference.reference,
+                name=reference.name,
+                sha256=reference.sha256,
+                bytes=bytes_kept(reference),
+                thumbnail=bool(reference.thumbnail),
+            )
+            for reference in contents.references
+        ]
+        return SetDetails(**_options(contents.summary), items=items)
+
+    async def thumbnail(self, name: str, reference: str) -> bytes:
+        """Return a reference's JPEG, empty where none is kept; raises UsageError, IntegrityError."""
+        return await self._sets.thumbnail(name, reference)
+
+
+def _options(summary: SetSummary) -> dict[str, Any]:
+    values = asdict(summary)
+    values["references"] = values.pop("size")
+    return values
 
 
 class _Server(uvicorn.Server):

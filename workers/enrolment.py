@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
+import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, Literal, Protocol
 
+import numpy as np
+
 from shared.core.matching import MIN_PDQ_QUALITY
-from shared.errors import DecodeError, SafelightError, UsageError
+from shared.errors import DecodeError, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.types import (
     SET_NAME,
     ImageInfo,
-    IndexEvent,
     Reference,
     ReferenceAdded,
     ReferenceRemoved,
     SetCreated,
     SetDeleted,
+    SetThreshold,
 )
-from workers.index_log import IndexFollower, IndexLog, IndexStaleError
-from workers.index_state import Change, IndexState, SetState
+from workers.collisions import Candidate, Neighbourhood, Surroundings, look_around
+from workers.evidence import Sight
+from workers.index_state import IndexState, SetState
+from workers.set_catalogue import SetCatalogue
+from workers.thumbnails import open_thumbnail, seal_thumbnail
 
 DEFAULT_THRESHOLD: Final = 85.0
+DEFAULT_PRIOR: Final = 0.01
 REFERENCE_DIGITS: Final = 20
 """A reference's id: this much of its SHA-256, so that adding an image twice, or replaying it, is one reference."""
 NAME_LIMIT: Final = 255
+LEAST_SIDE: Final = 32
+"""Pixels of the short side: below, an icon or a bullet that half of all pages show."""
+THOROUGH_LIMIT: Final = 10_000
+"""References of a thorough set: a search of the local features of more takes longer than an image may wait."""
 LOW_INFORMATION: Final = "low_information"
-
-_logger = logging.getLogger(__name__)
+TINY: Final = "tiny"
+GENERIC: Final = "generic"
+FULL: Final = "thorough_limit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +79,11 @@ class Fingerprinter(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddResult:
-    """What became of one image; ``error`` is a code (a verdict's, or ``low_information``), empty unless rejected."""
+    """What became of one image.
+
+    ``error`` is a code (a verdict's, or one of this module's), empty unless rejected.  ``warnings`` are sentences that
+    start with a code and a colon: what stands near the image, and what it was rejected for but for ``force``.
+    """
 
     set: str
     name: str
@@ -75,6 +92,7 @@ class AddResult:
     status: Literal["added", "duplicate", "rejected"]
     error: str = ""
     message: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +105,15 @@ class RemoveResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSummary:
-    """One row of ``list``; ``size`` in references."""
+    """One row of ``list``; ``size`` in references, the rest as in ``SetCreated``."""
 
     name: str
     threshold: float
     relation: Literal["copy", "any"]
     size: int
+    thorough: bool = False
+    prior: float = DEFAULT_PRIOR
+    keep_thumbnail: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,63 +124,68 @@ class SetContents:
     references: tuple[Reference, ...]
 
 
-class SetCatalogue:
-    """The index's state as a command sees it: of every encoder, as of the last refresh."""
-
-    def __init__(self, store: Store, sealer: Sealer) -> None:
-        self._log = IndexLog(store, sealer)
-        self._follower: IndexFollower | None = None
-
-    async def refresh(self) -> IndexState:
-        """Return the state at the end of the log; raises StoreError, IntegrityError."""
-        await self._advance()
-        assert self._follower is not None  # noqa: S101 - set by _advance
-        return self._follower.state
-
-    async def append(self, event: IndexEvent) -> Change:
-        """Write an event durably and return what it changed, given all that was written before it."""
-        await self.refresh()
-        position = await self._log.append(event)
-        # A compaction may have swallowed the entry already: then it was applied, and by nobody else.
-        return (await self._advance()).get(position, Change(fresh=True))
-
-    async def _advance(self) -> dict[int, Change]:
-        changed: dict[int, Change] = {}
-        try:
-            while self._follower is not None and (changes := await self._follower.advance()):
-                changed.update(changes)
-        except IndexStaleError:
-            self._follower = None
-        if self._follower is None:
-            self._follower = await IndexFollower.load(self._log, encoder=None, refused=_say)
-        return changed
-
-
-def _say(error: SafelightError) -> None:
-    _logger.warning("an entry of the index log was passed over: %s", error)
-
-
 class ImageSets:
     """Use cases on image sets.  All raise StoreError where the store is down; what they wrote is durable."""
 
-    def __init__(self, store: Store, sealer: Sealer) -> None:
+    def __init__(self, store: Store, sealer: Sealer, *, thorough_limit: int = THOROUGH_LIMIT) -> None:
         self._catalogue = SetCatalogue(store, sealer)
+        self._sealer = sealer
+        self._thorough_limit = thorough_limit
 
     async def create(
-        self, name: str, threshold: float = DEFAULT_THRESHOLD, relation: Literal["copy", "any"] = "copy"
+        self,
+        name: str,
+        threshold: float = DEFAULT_THRESHOLD,
+        relation: Literal["copy", "any"] = "copy",
+        *,
+        thorough: bool = False,
+        prior: float = DEFAULT_PRIOR,
+        keep_thumbnail: bool = False,
     ) -> SetSummary:
-        """Make an empty set; raises UsageError for a name that is taken or impossible, or a threshold off 0..100."""
+        """Make an empty set; what the options mean says ``SetCreated``.
+
+        Raises UsageError for a name that is taken or impossible, a threshold off 0..100, or a prior that is not
+        between 0 and 1.
+        """
         if not SET_NAME.fullmatch(name):
             raise UsageError(
                 f"{name!r} is no name for an image set: lower-case letters, digits, '.', '_' and '-', at most 63"
             )
-        if not 0.0 <= threshold <= 100.0:
-            raise UsageError(f"a threshold lies between 0 and 100, not at {threshold}")
+        _check_threshold(threshold)
+        if not 0.0 < prior < 1.0:
+            raise UsageError(f"a prior is a share of all images, over 0 and under 1, not {prior}")
         taken = name in (await self._catalogue.refresh()).sets
-        created = SetCreated(name=name, threshold=float(threshold), relation=relation)
+        created = SetCreated(
+            name=name,
+            threshold=float(threshold),
+            relation=relation,
+            thorough=thorough,
+            prior=prior,
+            keep_thumbnail=keep_thumbnail,
+        )
         if taken or not (await self._catalogue.append(created)).fresh:
             raise UsageError(f"there is an image set {name} already")
         return _summary(SetState(created))
+
+    async def move_threshold(self, name: str, threshold: float) -> SetSummary:
+        """Move a set's threshold; every worker takes it within a second.
+
+        Raises UsageError for an unknown set or a threshold off 0..100.
+        """
+        _check_threshold(threshold)
+        _find(await self._catalogue.refresh(), name)
+        await self._catalogue.append(SetThreshold(name=name, threshold=float(threshold)))
+        return _summary(_find(await self._catalogue.refresh(), name))
+
+    async def thumbnail(self, set_name: str, reference: str) -> bytes:
+        """Return a reference's small picture, a JPEG; empty where the set keeps none.
+
+        Raises UsageError for an unknown set or reference, IntegrityError for one that does not open.
+        """
+        found = _find(await self._catalogue.refresh(), set_name).references.get(reference)
+        if found is None:
+            raise UsageError(f"{set_name} has no {reference}")
+        return open_thumbnail(found, self._sealer)
 
     async def delete(self, name: str) -> SetSummary:
         """Delete a set with all its references; raises UsageError for an unknown one."""
@@ -187,51 +213,144 @@ class ImageSets:
             (removed if change.fresh else unknown).append(reference)
         return RemoveResult(removed=tuple(removed), unknown=tuple(unknown))
 
-    async def add(self, set_name: str, name: str, data: bytes, fingerprinter: Fingerprinter) -> AddResult:
+    async def add(
+        self,
+        set_name: str,
+        name: str,
+        data: bytes,
+        fingerprinter: Fingerprinter,
+        neighbourhood: Neighbourhood | None = None,
+        *,
+        force: bool = False,
+    ) -> AddResult:
         """Protect one image.  Once this returns ``added`` every worker will find it, whatever crashes.
 
-        An image that does not decode is rejected with the decoder's code; one with next to no information (blank,
-        tiny) too, because it would match every other such image.  Raises UsageError for an unknown set.
+        An image that does not decode is rejected with the decoder's code, and any into a thorough set that is full;
+        one that would match images in general (blank, tiny, generic) too, but for ``force``.  What stands near it is
+        told where there is a ``neighbourhood``.  Raises UsageError for an unknown set.
         """
         digest = sha256(data).hexdigest()
-        reference, name = digest[:REFERENCE_DIGITS], _clean(name)
-
-        def result(status: Literal["added", "duplicate", "rejected"], error: str = "", message: str = "") -> AddResult:
-            return AddResult(
-                set=set_name, name=name, reference=reference, sha256=digest, status=status, error=error, message=message
-            )
-
-        if reference in _find(await self._catalogue.refresh(), set_name).references:
-            return result("duplicate")
+        result = AddResult(
+            set=set_name, name=_clean(name), reference=digest[:REFERENCE_DIGITS], sha256=digest, status="added"
+        )
+        found = _find(await self._catalogue.refresh(), set_name)
+        if result.reference in found.references:
+            return replace(result, status="duplicate")
+        if found.created.thorough and len(found.references) >= self._thorough_limit:
+            return _rejected(result, FULL, _full(self._thorough_limit))
         try:
             fingerprint = await fingerprinter.fingerprint(data)
         except DecodeError as error:
-            return result("rejected", error.code.value, str(error))
-        if fingerprint.info.low_information:
-            return result("rejected", LOW_INFORMATION, "the image is almost empty: it would match every other such one")
-        change = await self._catalogue.append(ReferenceAdded(reference=_reference(result("added"), fingerprint)))
+            return _rejected(result, error.code.value, str(error))
+        around = await _around(set_name, fingerprint, neighbourhood)
+        objection = _objection(fingerprint, around)
+        forced = () if objection is None else (": ".join(objection),)
+        result = replace(result, warnings=(*forced, *around.warnings()))
+        if objection is not None and not force:
+            code, sentence = objection
+            return _rejected(replace(result, warnings=around.warnings()), code, f"{sentence}; --force adds it")
+        change = await self._catalogue.append(
+            ReferenceAdded(reference=self._reference(result, fingerprint, keep_thumbnail=found.created.keep_thumbnail))
+        )
         if not change.fresh:
             # Somebody added the same image meanwhile, or deleted the set.
             _find(await self._catalogue.refresh(), set_name)
-            return result("duplicate")
-        return result("added")
+            return replace(result, status="duplicate")
+        return result
+
+    def _reference(self, added: AddResult, fingerprint: Fingerprint, *, keep_thumbnail: bool) -> Reference:
+        reference = Reference(
+            set=added.set,
+            reference=added.reference,
+            name=added.name,
+            sha256=added.sha256,
+            pdq="",
+            pdq_quality=fingerprint.pdq_quality,
+            encoder=fingerprint.encoder,
+            vectors=(),
+        )
+        if keep_thumbnail:
+            sealed = seal_thumbnail(
+                fingerprint.plane,
+                fingerprint.plane_size,
+                self._sealer,
+                set_name=added.set,
+                reference=added.reference,
+            )
+            reference = replace(reference, thumbnail=sealed)
+        if fingerprint.info.low_information:
+            return reference  # by its bytes only: any measure of it would fit every other empty picture
+        usable = fingerprint.pdq_quality >= MIN_PDQ_QUALITY and fingerprint.pdq
+        return replace(
+            reference,
+            pdq=fingerprint.pdq[0] if usable else "",
+            vectors=fingerprint.vectors,
+            views=fingerprint.views,
+            local=fingerprint.local,
+            sketch=fingerprint.sketch,
+        )
 
 
-def _reference(added: AddResult, fingerprint: Fingerprint) -> Reference:
-    usable = fingerprint.pdq_quality >= MIN_PDQ_QUALITY and fingerprint.pdq
-    return Reference(
-        set=added.set,
-        reference=added.reference,
-        name=added.name,
-        sha256=added.sha256,
-        pdq=fingerprint.pdq[0] if usable else "",
+_ALONE: Final = Surroundings(duplicates=(), collisions=())
+
+
+async def _around(set_name: str, fingerprint: Fingerprint, neighbourhood: Neighbourhood | None) -> Surroundings:
+    if neighbourhood is None or fingerprint.info.low_information or not fingerprint.vectors:
+        return _ALONE
+    candidate = Candidate(
+        set=set_name,
+        sha256=fingerprint.sha256,
+        vector=np.frombuffer(fingerprint.vectors[0], dtype="<f4").astype(np.float32),
+        pdq=fingerprint.pdq,
         pdq_quality=fingerprint.pdq_quality,
-        encoder=fingerprint.encoder,
-        vectors=fingerprint.vectors,
-        views=fingerprint.views,
-        local=fingerprint.local,
-        sketch=fingerprint.sketch,
+        sight=_sight(fingerprint) if fingerprint.plane else None,
     )
+    return await asyncio.to_thread(look_around, await neighbourhood.catch_up(), candidate)
+
+
+def _sight(fingerprint: Fingerprint) -> Sight:
+    width, height = fingerprint.plane_size
+    plane = np.frombuffer(fingerprint.plane, np.uint8).reshape(height, width)
+    return Sight(plane, (fingerprint.info.width, fingerprint.info.height), time.monotonic)
+
+
+def _objection(fingerprint: Fingerprint, around: Surroundings) -> tuple[str, str] | None:
+    """Return (code, sentence) of what speaks against protecting an image, None for nothing."""
+    info = fingerprint.info
+    if info.low_information:
+        return LOW_INFORMATION, "the image is almost empty: it can match by identical bytes only"
+    if min(info.width, info.height) < LEAST_SIDE:
+        size = f"{info.width} x {info.height} pixels"
+        return TINY, f"{size}: a picture of less than {LEAST_SIDE} is part of many others"
+    return (GENERIC, around.generic) if around.generic else None
+
+
+def _full(limit: int) -> str:
+    return (
+        f"a thorough set holds at most {limit:,} references: put further ones into another set,"
+        " or into one without --thorough, whose size has no such limit"
+    )
+
+
+def _rejected(result: AddResult, error: str, message: str) -> AddResult:
+    return replace(result, status="rejected", error=error, message=message)
+
+
+def bytes_kept(reference: Reference) -> dict[str, int]:
+    """Return how many bytes are kept of a reference, by what they are; names and framing left out."""
+    return {
+        "vectors": sum(map(len, reference.vectors)),
+        "views": len(reference.views),
+        "pdq": len(reference.pdq) // 2,
+        "local": len(reference.local),
+        "sketch": len(reference.sketch),
+        "thumbnail": len(reference.thumbnail),
+    }
+
+
+def _check_threshold(threshold: float) -> None:
+    if math.isnan(threshold) or not 0.0 <= threshold <= 100.0:
+        raise UsageError(f"a threshold lies between 0 and 100, not at {threshold}")
 
 
 def _clean(name: str) -> str:
@@ -249,5 +368,11 @@ def _find(state: IndexState, name: str) -> SetState:
 def _summary(found: SetState) -> SetSummary:
     created = found.created
     return SetSummary(
-        name=created.name, threshold=created.threshold, relation=created.relation, size=len(found.references)
+        name=created.name,
+        threshold=created.threshold,
+        relation=created.relation,
+        size=len(found.references),
+        thorough=created.thorough,
+        prior=created.prior,
+        keep_thumbnail=created.keep_thumbnail,
     )

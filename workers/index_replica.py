@@ -100,6 +100,26 @@ class IndexReplica:
         self._publish(view)
         self._look_at_shape.set()
 
+    async def catch_up(self) -> IndexView:
+        """Follow the log to where it ends now and return the view there: for a command, where nothing tails.
+
+        Raises IntegrityError and StoreError.
+        """
+        if self._follower is None:
+            await self.load()
+        try:
+            moved = False
+            while await self._advance():
+                moved = True
+        except IndexStaleError:
+            await self.load()
+        else:
+            if moved:
+                await self._refresh()
+        if self._builder.worn():
+            await self.rebuild()
+        return self._view
+
     async def tail(self) -> None:
         """Follow the log for ever, loading first where that was not done; outlives every store and integrity error."""
         async with asyncio.TaskGroup() as group:
@@ -144,14 +164,18 @@ class IndexReplica:
     async def _step(self) -> None:
         if self._follower is None or self._behind:
             await self.load()
+        if await self._advance():
+            await self._refresh()
+        else:
+            await self.log.store.wait(INDEX_LOG, self.position, WAIT_SECONDS)
+
+    async def _advance(self) -> bool:
+        """Apply the next entries of the log; False at its end.  Raises IndexStaleError."""
         follower = self._follower
         assert follower is not None  # noqa: S101 - load sets it or raises
         changes = await follower.advance()
-        if not changes:
-            await self.log.store.wait(INDEX_LOG, follower.position, WAIT_SECONDS)
-            return
         self._builder.note(follower.state, [key for _, change in changes for key in change.keys])
-        await self._refresh()
+        return bool(changes)
 
     async def _keep_in_shape(self) -> None:
         while True:

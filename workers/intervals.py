@@ -36,6 +36,10 @@ def clopper_pearson(count: int, tried: int, confidence: float = CONFIDENCE) -> I
 
 
 def _beta_quantile(probability: float, a: float, b: float) -> float:
+    if a == 1:
+        return -math.expm1(math.log1p(-probability) / b)
+    if b == 1:
+        return math.exp(math.log(probability) / a)
     low, high = 0.0, 1.0
     for _ in range(60):  # to 1e-18
         middle = (low + high) / 2

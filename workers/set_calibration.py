@@ -5,8 +5,9 @@ What is looked at is an image's *best score* in the set.  Its rarity ``L = -log1
 excesses of the largest rarities over the next one (Hill, Annals of Statistics 3, 1975: the same estimator on P itself).
 
 A rate below 3/n of the n images tried is never given as measured: with none seen, 3/n is the 95 % bound (Hanley and
-Lippman-Hand, JAMA 249, 1983).  Below it the fitted tail speaks, or where too few images come near the set at all for a
-fit, the calibration's own curve; both are marked ``extrapolated``, and never leave the exact interval of the count.
+Lippman-Hand, JAMA 249, 1983).  Below it the fitted tail speaks, for one decade beyond one in n; further down, or where
+too few images come near the set at all for a fit, the calibration's own curve.  Both are marked ``extrapolated``, and
+never leave the exact interval of the count.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ LEAST_COUNT: Final = 3
 TAIL_SHARE: Final = 0.05
 LEAST_TAIL: Final = 20
 """Excesses that a tail is fitted to: this share of the images, and not fewer than this."""
+REACH: Final = 10
+"""A fit to n images speaks of rates down to 1/(10 n): what the next ten times as many images would have shown."""
 STEPS: Final = 100
 """Thresholds are given in steps of 1/100."""
 HIGHEST: Final = 9999
@@ -111,10 +114,11 @@ class Trial:
 
     def _extrapolate(self, threshold: float) -> tuple[float, Method]:
         rarity = float(rarity_of(np.array([threshold]))[0])
-        bound = LEAST_COUNT / self.tried
+        bound, calibrated = LEAST_COUNT / self.tried, 10.0**-rarity
         if self.tail is None:
-            return min(bound, 10.0**-rarity), Method.CALIBRATION
-        return min(bound, self.tail.survival(rarity)), Method.TAIL
+            return min(bound, calibrated), Method.CALIBRATION
+        fitted, beyond = self.tail.survival(rarity), min(calibrated, 1 / (REACH * self.tried))
+        return (min(bound, fitted), Method.TAIL) if fitted >= beyond else (beyond, Method.CALIBRATION)
 
     def threshold_for(self, target: float) -> Rate:
         """Return the rate at the lowest threshold (in steps, not below ``floor``) whose estimate is within ``target``.
@@ -160,6 +164,12 @@ def rarity_of(scores: Scores) -> Scores:
     with np.errstate(divide="ignore"):
         rarity = HALF_SCORE * scores / (100.0 - scores)
     return np.asarray(np.minimum(rarity, -LOG10_FLOOR), dtype=np.float64)
+
+
+def calibrated_threshold(target: float) -> float:
+    """Return the score that ``target`` of all unrelated images reach if the calibration is right, in steps upwards."""
+    rarity = -math.log10(target)
+    return min(HIGHEST, math.ceil(100.0 * rarity / (rarity + HALF_SCORE) * STEPS - 1e-9)) / STEPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.adapters.role import SystemClock
@@ -16,17 +17,47 @@ from shared.telemetry import Metrics
 from shared.types import Verdict
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
-from workers.index_replica import IndexReplica
+from workers.index_replica import IndexReplica, IndexView
 from workers.inspector import Inspector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """The path's parts: what judges an image, the index it looks into, and the encoder."""
+
+    inspector: Inspector
+    replica: IndexReplica
+    encoder: Encoder
 
 
 @asynccontextmanager
 async def open_inspector(settings: Settings, store: Store, sealer: Sealer) -> AsyncIterator[Inspector]:
     """Yield an inspector over the index as it is now; raises what loading the encoder or the index raises."""
+    async with open_inspection(settings, store, sealer) as inspection:
+        yield inspection.inspector
+
+
+@dataclass(frozen=True, slots=True)
+class StillIndex:
+    """An index that never changes."""
+
+    view: IndexView
+
+    def current(self) -> IndexView:
+        """Return its one view."""
+        return self.view
+
+
+@asynccontextmanager
+async def open_inspection(
+    settings: Settings, store: Store, sealer: Sealer, *, narrow: Callable[[Encoder], IndexView] | None = None
+) -> AsyncIterator[Inspection]:
+    """Yield the whole path over the index as it is now; raises what loading the encoder or the index raises.
+
+    With ``narrow`` the inspector looks into the view that it returns instead.
+    """
     worker, metrics = settings.worker, Metrics()
-    encoder = Encoder.load(
-        worker.encoder, threads=worker.threads, provider=worker.provider, batch_limit=worker.batch_limit
-    )
+    encoder = Encoder.configured(settings)
     replica = IndexReplica(store, sealer, encoder.id, encoder.calibration, metrics)
     await replica.load()
     pool = DecodePool(
@@ -36,11 +67,12 @@ async def open_inspector(settings: Settings, store: Store, sealer: Sealer) -> As
         max_pixels=worker.max_pixels,
         metrics=metrics,
     )
-    inspector = Inspector(pool, encoder, replica, SystemClock(), metrics, batch_limit=worker.batch_limit)
+    index = replica if narrow is None else StillIndex(narrow(encoder))
+    inspector = Inspector(pool, encoder, index, SystemClock(), metrics, batch_limit=worker.batch_limit)
     await pool.start()
     inspector.start()
     try:
-        yield inspector
+        yield Inspection(inspector=inspector, replica=replica, encoder=encoder)
     finally:
         await inspector.stop()
         await pool.stop()

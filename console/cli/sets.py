@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 from rich.progress import Progress
 
-from console.cli.inspection import open_inspector, read_image
+from console.cli import set_reports
+from console.cli.inspection import Inspection, open_inspection, read_image
 from console.cli.session import Session, session_of, with_store
 from shared.config import Settings
 from shared.errors import DecodeError, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
-from workers.enrolment import AddResult, ImageSets
-from workers.inspector import Inspector
+from shared.types import Reference
+from workers.enrolment import AddResult, ImageSets, SetSummary, bytes_kept
 
 UNREADABLE: Final = "unreadable"
 app = typer.Typer(help="Image sets: the images to protect.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="The set's name.")]
+set_reports.register(app)
 
 
 @app.command()
@@ -28,13 +30,62 @@ def create(
     context: typer.Context,
     name: NameArgument,
     threshold: Annotated[float, typer.Option(min=0, max=100, help="Score at which an image matches.")] = 85.0,
+    relation: Annotated[
+        Literal["copy", "any"], typer.Option(help="copy: the same picture, edited; any: the same layout too.")
+    ] = "copy",
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Search local features for every image, not only where one comes near.")
+    ] = False,
+    prior: Annotated[
+        float, typer.Option(help="Share of inspected images that show one of the set's, over 0 and under 1.")
+    ] = 0.01,
+    keep_thumbnail: Annotated[
+        bool, typer.Option("--keep-thumbnail", help="Keep a small encrypted picture of each reference.")
+    ] = False,
 ) -> None:
     """Create an image set."""
     session = session_of(context)
 
     async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        await ImageSets(store, sealer).create(name, threshold)
-        session.row({"set": name, "threshold": threshold}, f"created {name} (threshold {threshold:g})")
+        created = await ImageSets(store, sealer).create(
+            name, threshold, relation, thorough=thorough, prior=prior, keep_thumbnail=keep_thumbnail
+        )
+        session.row(_options(created), f"created {name} ({_in_words(created)})")
+
+    with_store(session, run)
+
+
+def _options(summary: SetSummary) -> dict[str, object]:
+    return {
+        "set": summary.name,
+        "threshold": summary.threshold,
+        "relation": summary.relation,
+        "thorough": summary.thorough,
+        "prior": summary.prior,
+        "keep_thumbnail": summary.keep_thumbnail,
+    }
+
+
+def _in_words(summary: SetSummary) -> str:
+    words = [f"threshold {summary.threshold:g}", f"prior {summary.prior:g}"]
+    words += ["any relation"] if summary.relation == "any" else []
+    words += ["thorough"] if summary.thorough else []
+    words += ["keeps thumbnails"] if summary.keep_thumbnail else []
+    return ", ".join(words)
+
+
+@app.command()
+def threshold(
+    context: typer.Context,
+    name: NameArgument,
+    value: Annotated[float, typer.Argument(min=0, max=100, help="Score at which an image matches.")],
+) -> None:
+    """Move a set's threshold; in force in every worker within a second."""
+    session = session_of(context)
+
+    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
+        moved = await ImageSets(store, sealer).move_threshold(name, value)
+        session.row({"set": name, "threshold": moved.threshold}, f"{name}: threshold {moved.threshold:g}")
 
     with_store(session, run)
 
@@ -45,6 +96,9 @@ def add(
     name: NameArgument,
     paths: Annotated[list[Path], typer.Argument(help="Image files, or folders with --recursive.")],
     recursive: Annotated[bool, typer.Option("--recursive", help="Take every file below folders.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Add images that are blank, tiny or like many others too.")
+    ] = False,
 ) -> None:
     """Add images; searchable in every worker within a second."""
     session = session_of(context)
@@ -54,10 +108,10 @@ def add(
         sets = ImageSets(store, sealer)
         await sets.show(name)  # an unknown set is said before the encoder is loaded
         rejected = 0
-        async with open_inspector(settings, store, sealer) as inspector:
+        async with open_inspection(settings, store, sealer) as inspection:
             with Progress(transient=True, disable=session.json or len(files) < 2) as progress:
                 for path in progress.track(files, description=f"adding to {name}"):
-                    result = await _add(sets, name, path, inspector, settings.proxy.max_object)
+                    result = await _add(sets, name, path, inspection, settings.proxy.max_object, force)
                     rejected += result.status == "rejected"
                     _report(session, path, result)
         return rejected
@@ -66,7 +120,7 @@ def add(
         raise typer.Exit(1)
 
 
-async def _add(sets: ImageSets, name: str, path: Path, inspector: Inspector, limit: int) -> AddResult:
+async def _add(sets: ImageSets, name: str, path: Path, inspection: Inspection, limit: int, force: bool) -> AddResult:
     """Add a file; one that cannot be read, or is larger than ``limit`` bytes, is rejected like a broken one."""
     try:
         data = read_image(path, limit)
@@ -74,7 +128,7 @@ async def _add(sets: ImageSets, name: str, path: Path, inspector: Inspector, lim
         return _rejected(name, path, UNREADABLE, str(error.strerror))
     except DecodeError as error:
         return _rejected(name, path, error.code, str(error))
-    return await sets.add(name, path.name, data, inspector)
+    return await sets.add(name, path.name, data, inspection.inspector, inspection.replica, force=force)
 
 
 def _rejected(name: str, path: Path, error: str, message: str) -> AddResult:
@@ -89,12 +143,12 @@ def _report(session: Session, path: Path, result: AddResult) -> None:
         "sha256": result.sha256,
         "status": result.status,
         "error": result.error or None,
+        "message": result.message or None,
+        "warnings": list(result.warnings),
     }
-    session.row(
-        values,
-        f"{result.status:9} {path}"
-        + (f": {result.error} ({result.message})" if result.error else f" ({result.reference})"),
-    )
+    outcome = f": {result.error} ({result.message})" if result.error else f" ({result.reference})"
+    lines = [f"{result.status:9} {path}{outcome}", *(f"          {warning}" for warning in result.warnings)]
+    session.row(values, "\n".join(lines))
 
 
 def _files(paths: list[Path], recursive: bool) -> Iterator[Path]:
@@ -110,27 +164,56 @@ def _files(paths: list[Path], recursive: bool) -> Iterator[Path]:
 
 
 @app.command()
-def show(context: typer.Context, name: NameArgument) -> None:
-    """Show a set and its references."""
+def show(
+    context: typer.Context,
+    name: NameArgument,
+    thumbnails: Annotated[
+        Path | None, typer.Option(help="Write the kept pictures into this folder, decrypted.", show_default=False)
+    ] = None,
+) -> None:
+    """Show a set and its references, and the bytes that are kept of each."""
     session = session_of(context)
 
     async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        contents = await ImageSets(store, sealer).show(name)
-        references = [
-            {"reference": reference.reference, "name": reference.name, "sha256": reference.sha256}
-            for reference in contents.references
-        ]
-        values: dict[str, object] = {
-            "set": name,
-            "threshold": contents.summary.threshold,
-            "relation": contents.summary.relation,
-            "references": references,
-        }
-        lines = [f"{name}: threshold {contents.summary.threshold:g}, {len(references)} references"]
-        lines += [f"  {reference['reference']}  {reference['name']}" for reference in references]
+        sets = ImageSets(store, sealer)
+        contents = await sets.show(name)
+        rows = [_reference_row(reference) for reference in contents.references]
+        values = _options(contents.summary) | {"references": rows}
+        lines = [f"{name}: {_in_words(contents.summary)}, {len(rows)} references"]
+        lines += [f"  {r.reference}  {r.name}  {sum(bytes_kept(r).values())} bytes" for r in contents.references]
+        if thumbnails is not None:
+            written = _write(await _thumbnails(sets, contents.references), thumbnails)
+            values |= {"thumbnails": written}
+            lines.append(f"{len(written)} thumbnails in {thumbnails}")
         session.row(values, "\n".join(lines))
 
     with_store(session, run)
+
+
+def _reference_row(reference: Reference) -> dict[str, object]:
+    kept = bytes_kept(reference)
+    return {
+        "reference": reference.reference,
+        "name": reference.name,
+        "sha256": reference.sha256,
+        "bytes": {**kept, "total": sum(kept.values())},
+    }
+
+
+async def _thumbnails(sets: ImageSets, references: tuple[Reference, ...]) -> dict[str, bytes]:
+    kept = {one.reference: await sets.thumbnail(one.set, one.reference) for one in references}
+    return {f"{reference}.jpg": picture for reference, picture in kept.items() if picture}
+
+
+def _write(pictures: dict[str, bytes], folder: Path) -> list[str]:
+    """Write files and return their paths; raises UsageError where the folder cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in pictures.items():
+            (folder / name).write_bytes(picture)
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
+    return [str(folder / name) for name in pictures]
 
 
 @app.command()
@@ -160,16 +243,9 @@ def list_(context: typer.Context) -> None:
     session = session_of(context)
 
     async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        rows: list[dict[str, object]] = [
-            {
-                "set": summary.name,
-                "threshold": summary.threshold,
-                "relation": summary.relation,
-                "references": summary.size,
-            }
-            for summary in await ImageSets(store, sealer).list()
-        ]
-        session.table(("set", "threshold", "relation", "references"), rows)
+        summaries = await ImageSets(store, sealer).list()
+        rows = [_options(summary) | {"references": summary.size} for summary in summaries]
+        session.table(("set", "threshold", "relation", "thorough", "prior", "keep_thumbnail", "references"), rows)
 
     with_store(session, run)
 

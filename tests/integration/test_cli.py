@@ -26,6 +26,7 @@ policies:
     then: {action: coach}
   - {name: last, then: {action: allow}}
 """
+OPTIONS: Final = {"relation": "copy", "thorough": False, "prior": 0.01, "keep_thumbnail": False}
 SECRETS = {"SAFELIGHT_STORE": "redis://user:hunter2@127.0.0.1:6379/0", "SAFELIGHT_KAFKA__SASL_PASSWORD": "hunter2"}
 
 
@@ -58,7 +59,7 @@ def test_global_options_stand_before_and_after_the_command(safelight: CommandLin
         ("set", "--config", config, "list", "--json"),
         (f"--config={config}", "set", "list", "--json"),
     ]
-    expected = [{"set": "designs", "threshold": 85.0, "relation": "copy", "references": 0}]
+    expected = [{"set": "designs", "threshold": 85.0, **OPTIONS, "references": 0}]
     for arguments in orders:
         ended = safelight.run(*arguments)
         assert (ended.status, ended.rows) == (0, expected), arguments
@@ -97,6 +98,13 @@ MISTAKES: Final = (
     (("set", "show", "nope"), "no image set nope"),
     (("set", "delete", "nope"), "no image set nope"),
     (("set", "remove", "nope", "r"), "no image set nope"),
+    (("set", "create", "x", "--prior", "0"), "prior"),
+    (("set", "create", "x", "--relation", "layout"), "layout"),
+    (("set", "threshold", "nope", "80"), "no image set nope"),
+    (("set", "calibrate", "nope"), "no image set nope"),
+    (("set", "calibrate", "nope", "--target-fpr", "1"), "--target-fpr"),
+    (("set", "calibrate", "nope", "--background", "missing"), "missing is not a folder"),
+    (("set", "robustness", "nope", "x.jpg"), "no image set nope"),
     (("set", "add", "nope", "safelight.yaml"), "no image set nope"),
     (("set", "add", "nope", "missing.jpg"), "missing.jpg does not exist"),
     (("set", "add", "nope", "."), "--recursive"),
@@ -166,7 +174,7 @@ def test_the_life_of_a_set(safelight: CommandLine) -> None:
     (safelight.folder / "images" / "pump.jpg").write_bytes(PICTURE)
     (safelight.folder / "images" / "readme.txt").write_text("no image")
     assert safelight("set", "create", "designs", "--threshold", "90", "--json").rows == [
-        {"set": "designs", "threshold": 90.0}
+        {"set": "designs", "threshold": 90.0, **OPTIONS}
     ]
     assert "already" in safelight("set", "create", "designs", status=2).err
 
@@ -180,6 +188,8 @@ def test_the_life_of_a_set(safelight: CommandLine) -> None:
         "sha256": digest,
         "status": "added",
         "error": None,
+        "message": None,
+        "warnings": [],
     }
     assert reference
     assert (rejected["path"], rejected["status"]) == ("images/readme.txt", "rejected")
@@ -188,10 +198,12 @@ def test_the_life_of_a_set(safelight: CommandLine) -> None:
     assert again == [added | {"status": "duplicate"}]
 
     listed = safelight("set", "list", "--json").rows
-    assert listed == [{"set": "designs", "threshold": 90.0, "relation": "copy", "references": 1}]
-    shown = safelight("set", "show", "designs", "--json").rows
-    expected = {"reference": reference, "name": "pump.jpg", "sha256": digest}
-    assert shown == [{"set": "designs", "threshold": 90.0, "relation": "copy", "references": [expected]}]
+    assert listed == [{"set": "designs", "threshold": 90.0, **OPTIONS, "references": 1}]
+    (shown,) = safelight("set", "show", "designs", "--json").rows
+    (kept,) = shown.pop("references")
+    assert shown == {"set": "designs", "threshold": 90.0, **OPTIONS}
+    assert kept.pop("bytes")["total"] > 2048
+    assert kept == {"reference": reference, "name": "pump.jpg", "sha256": digest}
     assert reference in safelight("set", "show", "designs").text
 
     removed = safelight("set", "remove", "designs", reference, "nope", "--json", status=1).rows

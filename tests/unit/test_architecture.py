@@ -30,6 +30,7 @@ RUN_BY: Final[dict[str, str]] = {
         f"console/cli/{name}.py": "tests/integration/test_cli.py"
         for name in ("checks", "encoders", "policies", "sets", "settings_commands", "session", "inspection")
     },
+    "console/cli/set_reports.py": "tests/integration/test_set_commands.py",
     "console/cli/roles.py": "tests/integration/test_supervisor.py",
     "console/deployment.py": "tests/integration/test_cli.py",
     "console/role_runner.py": "tests/integration/test_supervisor.py",

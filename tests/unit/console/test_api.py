@@ -19,9 +19,15 @@ from tests.memory_store import MemoryStore
 
 TOKEN = "a-token"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
-VIEW = SetView(name=SET, threshold=85.0, relation="copy", references=1)
-DETAILS = SetDetails(**VIEW.model_dump(), items=[ReferenceView(reference="r-1", name="pump.png", sha256=SHA256)])
-GUARDED = ("/sets", f"/sets/{SET}", "/policies", "/alerts")
+VIEW = SetView(name=SET, threshold=85.0, relation="copy", thorough=True, prior=0.001, keep_thumbnail=True, references=2)
+ITEMS = [
+    ReferenceView(reference="r-1", name="pump.png", sha256=SHA256, bytes={"vectors": 2048}, thumbnail=True),
+    ReferenceView(reference="r-2", name="valve.png", sha256=SHA256, bytes={"vectors": 2048}, thumbnail=False),
+]
+DETAILS = SetDetails(**VIEW.model_dump(), items=ITEMS)
+PICTURE = b"a JPEG"
+THUMBNAIL = "/sets/{name}/references/{reference}/thumbnail"
+GUARDED = ("/sets", f"/sets/{SET}", f"/sets/{SET}/references/r-1/thumbnail", "/policies", "/alerts")
 PROBLEM = "application/problem+json"
 
 
@@ -35,6 +41,11 @@ class Sets:
         if name != SET:
             raise UsageError(f"there is no image set {name}")
         return DETAILS
+
+    async def thumbnail(self, name: str, reference: str) -> bytes:
+        if reference not in {item.reference for item in ITEMS}:
+            raise UsageError(f"{name} has no {reference}")
+        return PICTURE if reference == "r-1" else b""
 
 
 class Deployment:
@@ -99,9 +110,27 @@ async def test_there_are_no_pages_that_load_scripts_from_elsewhere(deployment: D
 
 async def test_sets_are_listed_and_shown(deployment: Deployment) -> None:
     listed = await deployment.client.get("/sets")
-    assert listed.json() == [{"name": SET, "threshold": 85.0, "relation": "copy", "references": 1}]
+    options = {"threshold": 85.0, "relation": "copy", "thorough": True, "prior": 0.001, "keep_thumbnail": True}
+    assert listed.json() == [{"name": SET, **options, "references": 2}]
     shown = await deployment.client.get(f"/sets/{SET}")
-    assert shown.json()["items"] == [{"reference": "r-1", "name": "pump.png", "sha256": SHA256}]
+    assert shown.json()["items"][0] == {
+        "reference": "r-1",
+        "name": "pump.png",
+        "sha256": SHA256,
+        "bytes": {"vectors": 2048},
+        "thumbnail": True,
+    }
+
+
+async def test_a_kept_thumbnail_is_a_picture_that_nobody_caches(deployment: Deployment) -> None:
+    response = await deployment.client.get(f"/sets/{SET}/references/r-1/thumbnail")
+    assert (response.status_code, response.content, response.headers["content-type"]) == (200, PICTURE, "image/jpeg")
+    assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("reference", ["r-2", "nobody"])
+async def test_a_thumbnail_that_is_not_kept_is_a_problem(deployment: Deployment, reference: str) -> None:
+    assert_problem(await deployment.client.get(f"/sets/{SET}/references/{reference}/thumbnail"), 404)
 
 
 async def test_an_unknown_set_is_a_problem(deployment: Deployment) -> None:
@@ -170,14 +199,15 @@ def test_the_openapi_document_describes_every_route() -> None:
     document = Deployment().api.openapi()
     assert document["openapi"].startswith("3.")
     assert document["info"]["title"] == "Safelight"
-    paths = {f"/api/v1{path}" for path in ("/health", "/sets", "/sets/{name}", "/policies", "/alerts")}
+    paths = {f"/api/v1{path}" for path in ("/health", "/sets", "/sets/{name}", THUMBNAIL, "/policies", "/alerts")}
     assert document["paths"].keys() == paths
     for path, methods in document["paths"].items():
         operation = methods["get"]
-        assert operation["responses"]["200"]["content"]["application/json"]["schema"], path
+        media_type = "image/jpeg" if path.endswith("/thumbnail") else "application/json"
+        assert operation["responses"]["200"]["content"][media_type]["schema"], path
         assert bool(operation.get("security")) == (path != "/api/v1/health"), path
         parameters = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
-        assert parameters == ({"name"} if "{name}" in path else set())
+        assert parameters == {step for step in ("name", "reference") if f"{{{step}}}" in path}
     (scheme,) = document["components"]["securitySchemes"].values()
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
 

@@ -1,16 +1,22 @@
 import asyncio
 import logging
+from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
-from shared.errors import StoreError, UsageError
+from shared.codec import encode_event
+from shared.core.matching import Background
+from shared.errors import IntegrityError, StoreError, UsageError
+from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from shared.types import SetDeleted
+from shared.types import ReferenceAdded, SetDeleted
+from tests.factories import make_image_info
 from tests.index_factories import CALIBRATION, ENCODER, SEALER, SeedFingerprinter, make_vector
 from tests.memory_store import MemoryStore
 from workers.compaction import compact
-from workers.enrolment import NAME_LIMIT, Fingerprint, ImageSets
+from workers.enrolment import NAME_LIMIT, Fingerprint, ImageSets, bytes_kept
 from workers.index_log import INDEX_LOG, IndexLog
 from workers.index_replica import IndexReplica
 
@@ -45,6 +51,26 @@ class Paused(SeedFingerprinter):
     async def fingerprint(self, data: bytes) -> Fingerprint:
         await self._both.wait()
         return await super().fingerprint(data)
+
+
+PLANE = bytes(range(256)) * 40
+PLANE_SIZE = (128, 80)
+
+
+class Described(SeedFingerprinter):
+    """Gives every image this much of a fingerprint."""
+
+    def __init__(self, **overrides: Any) -> None:
+        self._overrides = overrides
+
+    async def fingerprint(self, data: bytes) -> Fingerprint:
+        return replace(await super().fingerprint(data), **self._overrides)
+
+
+def make_replica(store: MemoryStore, *, usual: float | None = None) -> IndexReplica:
+    """Return a replica whose background bank is the picture 7, near nothing else."""
+    background = None if usual is None else Background(bank=make_vector(7)[None], nearest=1, usual=usual)
+    return IndexReplica(store, SEALER, ENCODER, replace(CALIBRATION, background=background), Metrics())
 
 
 async def compacted(store: MemoryStore) -> None:
@@ -207,3 +233,128 @@ async def test_entries_that_do_not_open_are_passed_over(caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         assert [row.name for row in await sets.list()] == ["designs"]
     assert "passed over" in caplog.text
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0, -0.1, float("nan")])
+async def test_impossible_priors_are_refused(prior: float) -> None:
+    with pytest.raises(UsageError, match="prior"):
+        await ImageSets(MemoryStore(), SEALER).create("designs", prior=prior)
+
+
+async def test_a_set_keeps_its_options() -> None:
+    store = MemoryStore()
+    created = await ImageSets(store, SEALER).create("designs", thorough=True, prior=0.001, keep_thumbnail=True)
+    (listed,) = await ImageSets(store, SEALER).list()
+    assert listed == created
+    assert (listed.thorough, listed.prior, listed.keep_thumbnail) == (True, 0.001, True)
+
+
+async def test_a_threshold_is_moved_for_every_worker() -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs")
+    replica = make_replica(store)
+    await replica.load()
+    assert (await sets.move_threshold("designs", 92.5)).threshold == 92.5
+    assert (await replica.catch_up()).sets["designs"].threshold == 92.5
+    with pytest.raises(UsageError, match="between 0 and 100"):
+        await sets.move_threshold("designs", 101)
+    with pytest.raises(UsageError, match="no image set nobody"):
+        await sets.move_threshold("nobody", 90)
+
+
+async def test_near_duplicates_and_collisions_are_told_also_within_one_command() -> None:
+    store = MemoryStore()
+    sets, replica = ImageSets(store, SEALER), make_replica(store)
+    await sets.create("designs")
+    await sets.create("photos")
+    same = Described(vectors=(make_vector(7).tobytes(),))
+    assert (await sets.add("designs", "a.png", b"1", same, replica)).warnings == ()
+    second = await sets.add("designs", "b.png", b"2", same, replica)
+    assert second.status == "added"
+    assert [warning.partition(":")[0] for warning in second.warnings] == ["near_duplicate"]
+    third = await sets.add("photos", "c.png", b"3", same, replica)
+    assert [warning.partition(":")[0] for warning in third.warnings] == ["collision", "collision"]
+    assert "designs/" in third.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("fingerprinter", "usual", "code"),
+    [
+        (Described(info=make_image_info(low_information=True)), None, "low_information"),
+        (Described(info=make_image_info(width=31)), None, "tiny"),
+        (SEEDS, 0.8, "generic"),
+    ],
+)
+async def test_what_would_match_images_in_general_needs_force(
+    fingerprinter: SeedFingerprinter, usual: float | None, code: str
+) -> None:
+    store = MemoryStore()
+    sets, replica = ImageSets(store, SEALER), make_replica(store, usual=usual)
+    await sets.create("designs")
+    rejected = await sets.add("designs", "a.png", b"7", fingerprinter, replica)
+    assert (rejected.status, rejected.error, rejected.warnings) == ("rejected", code, ())
+    assert rejected.message.endswith("--force adds it")
+    forced = await sets.add("designs", "a.png", b"7", fingerprinter, replica, force=True)
+    assert (forced.status, forced.error) == ("added", "")
+    assert [warning.partition(":")[0] for warning in forced.warnings] == [code]
+    assert "--force" not in forced.warnings[0]
+
+
+async def test_a_forced_blank_image_matches_by_its_bytes_only() -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs")
+    blank = Described(info=make_image_info(low_information=True), views=b"v", local=b"l", sketch=b"s")
+    await sets.add("designs", "blank.png", b"7", blank, force=True)
+    (kept,) = (await sets.show("designs")).references
+    assert sum(bytes_kept(kept).values()) == 0
+    view = await make_replica(store).catch_up()
+    near, identical = view.search([
+        view.probe("f" * 64, make_vector(7)),
+        view.probe(sha256(b"7").hexdigest(), None, low_information=True),
+    ])  # fmt: skip
+    assert near == ()
+    assert [match.matched for match in identical] == [True]
+
+
+async def test_no_picture_is_kept_unless_the_set_says_so() -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs")
+    pictured = Described(plane=PLANE, plane_size=PLANE_SIZE)
+    await sets.add("designs", "a.png", b"7", pictured)
+    log = IndexLog(store, SEALER)
+    entries = [log.open(entry.value) for entry in await store.read(INDEX_LOG, 0, 10)]
+    assert any(isinstance(entry, ReferenceAdded) for entry in entries)
+    for stored in map(encode_event, entries):
+        assert b"JFIF" not in stored
+        assert PLANE[:256] not in stored
+        assert b"\xff\xd8\xff" not in stored
+    assert await sets.thumbnail("designs", sha256(b"7").hexdigest()[:20]) == b""
+
+
+async def test_a_kept_thumbnail_is_sealed() -> None:
+    store = MemoryStore()
+    sets = ImageSets(store, SEALER)
+    await sets.create("designs", keep_thumbnail=True)
+    kept_as = await sets.add("designs", "a.png", b"7", Described(plane=PLANE, plane_size=PLANE_SIZE))
+    assert (await sets.thumbnail("designs", kept_as.reference)).startswith(b"\xff\xd8\xff")
+    (kept,) = (await sets.show("designs")).references
+    assert b"JFIF" not in kept.thumbnail
+    assert bytes_kept(kept)["thumbnail"] == len(kept.thumbnail) > 0
+    with pytest.raises(IntegrityError):
+        Sealer(b"1" * 32).open(kept.thumbnail, place=f"thumbnail/designs/{kept_as.reference}")
+    with pytest.raises(UsageError, match="has no nobody"):
+        await sets.thumbnail("designs", "nobody")
+
+
+async def test_a_thorough_set_takes_no_more_than_can_be_searched() -> None:
+    sets = ImageSets(MemoryStore(), SEALER, thorough_limit=2)
+    await sets.create("designs", thorough=True)
+    await sets.create("plain")
+    for name in ("designs", "plain"):
+        results = [await sets.add(name, f"{seed}.png", b"%d" % seed, SEEDS) for seed in range(3)]
+        assert [result.error for result in results] == ["", "", "thorough_limit" if name == "designs" else ""]
+        assert (await sets.add(name, "0.png", b"0", SEEDS)).status == "duplicate"
+        assert "another set" in results[2].message or name == "plain"

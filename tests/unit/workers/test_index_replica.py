@@ -8,7 +8,7 @@ from shared.telemetry import Metrics
 from shared.types import IndexEvent
 from tests.index_factories import CALIBRATION, ENCODER, SEALER, added, make_set, make_vector
 from tests.memory_store import MemoryStore
-from workers.index_log import INDEX_LOG, IndexLog, IndexStaleError
+from workers.index_log import INDEX_LOG, READ_LIMIT, IndexLog, IndexStaleError
 from workers.index_replica import IndexReplica
 
 REJECTED = "safelight_index_rejected_entries_total"
@@ -157,3 +157,29 @@ async def test_the_wrong_key_is_not_an_empty_index() -> None:
     with pytest.raises(IntegrityError, match="key_file"):
         await replica.load()
     assert not replica.caught_up()
+
+
+async def test_a_command_catches_up_with_what_was_written_meanwhile() -> None:
+    store = MemoryStore()
+    await write(store, make_set(), added(1))
+    replica, _ = make_replica(store)
+    assert (await replica.catch_up()).revision == f"{ENCODER}:2"
+    before = replica.current()
+    assert await replica.catch_up() is before
+    await write(store, *(added(seed) for seed in range(2, 2 * READ_LIMIT + 5)))
+    await replica.catch_up()
+    assert all(finds(replica, seed) for seed in (1, 2, 2 * READ_LIMIT + 4))
+
+
+async def test_a_command_catches_up_across_a_compaction() -> None:
+    store = MemoryStore()
+    await write(store, make_set(), added(1))
+    replica, _ = make_replica(store)
+    await replica.catch_up()
+    await write(store, added(2))
+    other, _ = make_replica(store)
+    await other.load()
+    assert await replica.log.publish(await other.rebuild(), None)
+    await write(store, added(3))
+    await replica.catch_up()
+    assert all(finds(replica, seed) for seed in (1, 2, 3))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.core.matching import HALF_SCORE
-from workers.set_calibration import Method, Scores, Tail, Trial, assess, rarity_of
+from workers.set_calibration import Method, Scores, Tail, Trial, assess, calibrated_threshold, rarity_of
 
 FLOOR = 50.0
 
@@ -15,10 +15,12 @@ def scores_of(rarities: Scores) -> Scores:
     return np.asarray(100 * rarities / (rarities + HALF_SCORE), dtype=np.float64)
 
 
-def make_trial(tried: int, *, mean: float = 1 / math.log(10), seed: int = 0, name: str = "pool") -> Trial:
+def make_trial(
+    tried: int, *, mean: float = 1 / math.log(10), seed: int = 0, name: str = "pool", floor: float = FLOOR
+) -> Trial:
     """Return images whose -log10 P is exponential: by default as a right calibration has it."""
     scores = scores_of(np.random.default_rng(seed).exponential(mean, tried))
-    return Trial(name=name, scores=np.where(scores < FLOOR, 0.0, scores), floor=FLOOR)
+    return Trial(name=name, scores=np.where(scores < floor, 0.0, scores), floor=floor)
 
 
 def test_a_right_calibration_is_confirmed() -> None:
@@ -95,3 +97,18 @@ def test_what_is_no_score_is_refused(scores: list[float]) -> None:
 
 def test_rarity_is_the_scores_own_scale() -> None:
     assert rarity_of(np.array([0.0, 50.0, 85.0, 100.0])) == pytest.approx([0.0, HALF_SCORE, 4.0, 30.0])
+
+
+def test_a_fit_speaks_for_one_decade_only() -> None:
+    steep = make_trial(2_000, mean=0.3 / math.log(10), floor=10.0)  # the fit alone would say one in 10^13 at 85
+    near, far = steep.rate(63.0), steep.rate(85.0)
+    assert near.method is Method.TAIL
+    assert 1 / 20_000 <= near.estimate <= 3 / 2_000
+    assert (far.method, far.estimate) == (Method.CALIBRATION, 1 / 20_000)
+    assert steep.rate(90.0).estimate == pytest.approx(10 ** -(9 * HALF_SCORE))
+    assert steep.threshold_for(1e-4).threshold < 85.0
+    assert steep.threshold_for(1e-6).threshold == calibrated_threshold(1e-6)
+
+
+def test_a_right_calibration_s_threshold_is_rounded_up() -> None:
+    assert [calibrated_threshold(target) for target in (1e-4, 1e-3, 1e-300)] == [85.0, 80.96, 99.77]

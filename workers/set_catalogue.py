@@ -1,0 +1,50 @@
+"""The state of the index for commands: read when it is needed, and written so that the writer learns what it did."""
+
+from __future__ import annotations
+
+import logging
+
+from shared.errors import SafelightError
+from shared.ports import Store
+from shared.sealing import Sealer
+from shared.types import IndexEvent
+from workers.index_log import IndexFollower, IndexLog, IndexStaleError
+from workers.index_state import Change, IndexState
+
+_logger = logging.getLogger(__name__)
+
+
+class SetCatalogue:
+    """The index's state as a command sees it: of every encoder, as of the last refresh."""
+
+    def __init__(self, store: Store, sealer: Sealer) -> None:
+        self._log = IndexLog(store, sealer)
+        self._follower: IndexFollower | None = None
+
+    async def refresh(self) -> IndexState:
+        """Return the state at the end of the log; raises StoreError, IntegrityError."""
+        await self._advance()
+        assert self._follower is not None  # noqa: S101 - set by _advance
+        return self._follower.state
+
+    async def append(self, event: IndexEvent) -> Change:
+        """Write an event durably and return what it changed, given all that was written before it."""
+        await self.refresh()
+        position = await self._log.append(event)
+        # A compaction may have swallowed the entry already: then it was applied, and by nobody else.
+        return (await self._advance()).get(position, Change(fresh=True))
+
+    async def _advance(self) -> dict[int, Change]:
+        changed: dict[int, Change] = {}
+        try:
+            while self._follower is not None and (changes := await self._follower.advance()):
+                changed.update(changes)
+        except IndexStaleError:
+            self._follower = None
+        if self._follower is None:
+            self._follower = await IndexFollower.load(self._log, encoder=None, refused=_say)
+        return changed
+
+
+def _say(error: SafelightError) -> None:
+    _logger.warning("an entry of the index log was passed over: %s", error)
