@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from shared.types import Evidence
 from workers.block_sketch import Agreement, compare
 from workers.codebook import shipped_codebook
+from workers.exactness import exactness
 from workers.geometry import Geometry, verify
 from workers.local_features import LocalFeatures, extract, unpack
 from workers.relation import copy_probability
@@ -26,6 +27,8 @@ from workers.relation import copy_probability
 FEATURES_THAT_TELL: Final = 60
 """Of an image and of a reference: with as many on both sides, 97 % of the copies verify (`benchmarks`)."""
 
+UPRIGHT_SKEW: Final = 0.02
+WHOLE_COVERAGE: Final = 0.95
 PLAINLY: Final = 25
 """Inliers from which on the mirror image is not tried as well."""
 
@@ -70,12 +73,14 @@ class Finding:
     """What a closer look at one reference gave.
 
     ``geometry`` None: no transform; ``told``: there were features enough for that to mean something.  ``copy``: how
-    probable it is that a verified match is a copy and not the same layout with other content, 0..1.
+    probable it is that a verified match is a copy and not the same layout with other content, 0..1.  ``exact``: the log
+    likelihood ratio that nothing in it was changed, None where it is not shown whole and upright.
     """
 
     geometry: Geometry | None = None
     agreement: Agreement | None = None
     copy: float = 0.0
+    exact: float | None = None
     told: bool = False
 
     @property
@@ -113,4 +118,17 @@ def examine(sight: Sight, local: bytes, sketch: bytes) -> Finding:
     if geometry is None:
         return Finding(told=min(len(sight.features), len(unpack(local, codebook))) >= FEATURES_THAT_TELL)
     agreement = compare(sight.plane, sketch, geometry.matrix) if sketch else None
-    return Finding(geometry=geometry, agreement=agreement, copy=copy_probability(geometry, agreement), told=True)
+    return Finding(
+        geometry=geometry,
+        agreement=agreement,
+        copy=copy_probability(geometry, agreement),
+        exact=exactness(sight.plane, sketch) if sketch and _whole_and_upright(geometry) else None,
+        told=True,
+    )
+
+
+def _whole_and_upright(geometry: Geometry) -> bool:
+    """Tell whether the image shows all of the reference, as it is and nothing turned: 1 degree is an edit."""
+    matrix = geometry.matrix
+    skew = max(abs(matrix[0, 1]), abs(matrix[1, 0])) / max(abs(matrix[0, 0]), 1e-9)
+    return not geometry.mirrored and matrix[0, 0] > 0 and skew < UPRIGHT_SKEW and geometry.coverage > WHOLE_COVERAGE

@@ -16,10 +16,13 @@ from typing import Final
 from shared.core.matching import IDENTICAL_SCORE, Calibration, exact_score, fused_scores, raw_score
 from shared.types import Matcher, ReferenceMatch, Relation
 from workers.evidence import Sight
+from workers.exactness import same_content
 from workers.live_segment import Hit
 
 SILENCE: Final = 1.5
 LEAST_COPY: Final = 0.5
+UNCHANGED: Final = 0.5
+"""Of the copies shown whole and upright, how many are taken to be unchanged before anything was looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,9 @@ def _scored(calibration: Calibration, hit: Hit, sight: Sight | None) -> Scored:
         rarest = float(calibration.layout.at(finding.strength)) if calibration.layout is not None else rarest
     score = IDENTICAL_SCORE if hit.identical else float(fused_scores(rarest, hit.facts.chances))
     cosine = 1.0 if hit.identical else (0.0 if math.isnan(hit.cosine) else hit.cosine)
+    similar = 1.0 if hit.identical else calibration.odds(score, hit.facts.prior)
+    if relation is Relation.SAME_LAYOUT and finding is not None:
+        similar *= finding.copy
     wanted = relation is Relation.COPY or hit.facts.relation == "any"
     match = ReferenceMatch(
         set=hit.reference.set,
@@ -69,12 +75,21 @@ def _scored(calibration: Calibration, hit: Hit, sight: Sight | None) -> Scored:
         relation=relation,
         score=score,
         raw_score=raw_score(cosine),
-        exact_score=exact_score(None if math.isnan(hit.upright) else int(hit.upright), identical=hit.identical),
-        similar_score=calibration.odds(score, hit.facts.prior),
+        exact_score=_exact_score(hit, similar),
+        similar_score=similar,
         evidence=None if finding is None or sight is None else finding.evidence(sight.image_size, sight.plane_size),
         matched_by=_matched_by(calibration, hit),
     )
     return Scored(match=match, cosine=cosine)
+
+
+def _exact_score(hit: Hit, similar: float) -> float:
+    """Return how likely it is that the picture is the reference and nothing in it was changed."""
+    if hit.identical:
+        return 1.0
+    if hit.finding is not None and hit.finding.exact is not None:
+        return similar * same_content(hit.finding.exact, UNCHANGED)
+    return min(similar, exact_score(None if math.isnan(hit.upright) else int(hit.upright)))
 
 
 def _matched_by(calibration: Calibration, hit: Hit) -> tuple[Matcher, ...]:

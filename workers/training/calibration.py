@@ -127,8 +127,8 @@ class Stratum:
             (self.cosine, _cosine_bins(pairs.cosines[wanted])),
             (self.views, _cosine_bins(pairs.views[wanted])),
             (self.pdq, pairs.distances[wanted]),
-            (self.local, _strength_bins(pairs.local[wanted])),
-            (self.layout, _strength_bins(pairs.layout[wanted])),
+            (self.local, _strength_bins(pairs.local[wanted & ~np.isnan(pairs.local)])),
+            (self.layout, _strength_bins(pairs.layout[wanted & ~np.isnan(pairs.layout)])),
         ):
             counts[:] += np.bincount(places, minlength=len(counts))
 

@@ -44,6 +44,16 @@ def test_a_crop_is_found_shown_and_a_copy() -> None:
     assert evidence.agreement > 0.5
 
 
+def test_only_a_whole_upright_picture_is_asked_for_what_changed() -> None:
+    whole = examine(sight_of(plane(FAMILY, 1)), *kept(1))
+    assert whole.exact is not None
+    assert whole.exact > 0
+    turned = np.ascontiguousarray(np.rot90(plane(FAMILY, 1)))
+    cut = plane_of(cropped(picture(FAMILY, 1), 0.6))
+    assert examine(sight_of(turned), *kept(1)).exact is None
+    assert examine(sight_of(cut), *kept(1)).exact is None
+
+
 def test_a_mirrored_picture_is_found_too() -> None:
     finding = examine(sight_of(np.ascontiguousarray(plane(FAMILY, 1)[:, ::-1])), *kept(1))
     assert finding.geometry is not None

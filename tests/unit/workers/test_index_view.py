@@ -56,7 +56,7 @@ def test_a_turned_picture_is_similar_and_not_exact() -> None:
     assert found[0].matched
     assert found[0].exact_score < 0.5
     (upright,) = view.search([view.probe(NO_SHA256, None, (make_pdq(0), make_pdq(77)))])
-    assert upright[0].exact_score == 1.0
+    assert upright[0].exact_score > 0.99
     assert upright[0].score == found[0].score
 
 
