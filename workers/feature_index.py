@@ -5,8 +5,8 @@ A feature votes for the references whose features lie in the same word and whose
 more (IDF), and a reference gets one vote of it however often it repeats (Jégou, Douze, Schmid, "On the burstiness of
 visual elements", CVPR 2009).
 
-Processor time of a search among 10,000 references of 137 features, for 200 features and their mirror images: 8 ms (p50),
-12 at most; among 244 references, for 300 features: 6 ms, 9 (p95).  Building takes 0.5 ms a reference.
+Processor time of a search among 10,000 references of 137 features, for 200 features and their mirror images: 8 ms (p50)
+and 12 at most; among 244 references, for 300 features: 6 ms, 9 (p95).  Building takes 0.5 ms a reference.
 """
 
 from __future__ import annotations
