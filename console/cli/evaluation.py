@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command()(evaluate)
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     context: typer.Context,
     data: Annotated[
         Path | None,
@@ -52,7 +52,8 @@ def evaluate(
     section: Annotated[
         list[str] | None, typer.Option(help="Only this section; may be given several times, 'all' for every one.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Everything on a fifth of the pictures.")] = False,
+    share: Annotated[float, typer.Option(min=0.001, max=1.0, help="Everything on this part of its full size.")] = 1.0,
+    quick: Annotated[bool, typer.Option("--quick", help="As --share 0.2.")] = False,
     drawn: Annotated[bool, typer.Option("--drawn", help="With --data: the recall of drawn pictures, too.")] = False,
 ) -> None:
     """Measure an encoder and the whole path: recall, false positives, milliseconds.
@@ -73,7 +74,7 @@ def evaluate(
         encoder=encoder or settings.worker.encoder,
         imported=settings.data_dir / IMPORTED,
         references=references,
-        share=QUICK_SHARE if quick else 1.0,
+        share=QUICK_SHARE if quick else share,
         drawn=drawn,
         sections=tuple(name for name in section or () if name != "all"),
     )

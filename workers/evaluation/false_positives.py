@@ -198,12 +198,12 @@ def near_empty_table(bench: Bench) -> Table:
         files.append(Sample(canonical(near_empty(number))).data)
         fingerprint = bench.product.fingerprint(files[-1])
         refused += fingerprint.info.low_information
-        references.append(reference_of(fingerprint, str(number), _set_of(number)))
+        references.append(reference_of(fingerprint, str(number), set_of(number)))
     rows: list[dict[str, Cell]] = []
     for mode in MODES:
         sets = [
             SetCreated(name=name, threshold=DEFAULT_THRESHOLD, thorough=mode == "thorough")
-            for name in dict.fromkeys(map(_set_of, range(count)))
+            for name in dict.fromkeys(map(set_of, range(count)))
         ]
         bench.product.search_in(build_view(bench.encoder, references, sets))
         crossed = pages = 0
@@ -236,7 +236,8 @@ def near_empty_table(bench: Bench) -> Table:
     )
 
 
-def _set_of(number: int) -> str:
+def set_of(number: int) -> str:
+    """The set that a near-empty page is in."""
     return f"pages-{number // NEAR_EMPTY_SET}"
 
 
