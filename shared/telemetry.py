@@ -51,6 +51,9 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_worker_batch_size", "histogram", "Images per encoder run", (), (1, 2, 4, 8, 16, 32, 64)),
     Metric("safelight_worker_encode_seconds", "histogram", "Encoder time per batch"),
     Metric("safelight_worker_search_seconds", "histogram", "Index search time per image"),
+    Metric(
+        "safelight_worker_closer_looks_total", "counter", "Images whose local features were looked at", ("outcome",)
+    ),
     Metric("safelight_worker_queue_seconds", "histogram", "Age of a request when a worker takes it"),
     Metric("safelight_worker_matches_total", "counter", "Images that matched a set"),
     Metric("safelight_worker_dropped_messages_total", "counter", "Bus messages that do not open", ("cause",)),

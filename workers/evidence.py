@@ -51,6 +51,8 @@ class Sight:
         self.image_size: Final = image_size
         self._clock = clock
         self._until = until
+        self.looked = False
+        """Whether somebody asked for the features."""
 
     @property
     def plane_size(self) -> tuple[int, int]:
@@ -61,6 +63,7 @@ class Sight:
     @cached_property
     def features(self) -> LocalFeatures:
         """Takes 11 to 20 ms."""
+        self.looked = True
         return extract(self.plane)
 
     def in_time(self) -> bool:

@@ -220,6 +220,8 @@ class Inspector:
         if not any(facts.size for facts in view.sets.values()):
             return ()
         (matches,) = await asyncio.to_thread(view.search, [probe])
+        if probe.sight is not None and probe.sight.looked:
+            self._metrics.count("safelight_worker_closer_looks_total", outcome=_outcome(probe.sight, matches))
         return matches
 
     def _sight(self, image: DecodedImage, until: float) -> Sight | None:
@@ -241,6 +243,12 @@ def _look(image: DecodedImage) -> tuple[bytes, bytes]:
         return b"", b""
     plane = _plane(image)
     return pack(extract(plane, limit=REFERENCE_FEATURES), shipped_codebook()), make_sketch(plane)
+
+
+def _outcome(sight: Sight, matches: Sequence[ReferenceMatch]) -> str:
+    if any(match.evidence is not None for match in matches):
+        return "found"
+    return "nothing" if sight.in_time() else "out_of_time"
 
 
 def _plane(image: DecodedImage) -> NDArray[np.uint8]:

@@ -1,16 +1,21 @@
 """One image in, one verdict out, whatever happens on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
+from shared.types import DecodedImage, ReferenceMatch
 from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
+from tests.local_feature_factories import plane
 from workers.inspector import OFF_LOOP_BYTES, Inspector
+from workers.live_segment import Probe
 
 DATA = b"an image"
 
@@ -121,3 +126,24 @@ async def test_a_fingerprint_is_what_the_index_keeps() -> None:
     assert (fingerprint.sha256, fingerprint.encoder, fingerprint.pdq_quality) == (digest(DATA), "encoder-1", 90)
     assert [np.frombuffer(vector, "<f4").tolist() for vector in fingerprint.vectors] == [[0.5] * 4]
     assert fingerprint.views == bytes([0b11110000]) * 3
+
+
+async def test_a_closer_look_is_counted_by_its_outcome() -> None:
+    class Looking(KnownIndex):
+        def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
+            assert probes[0].sight is not None
+            assert len(probes[0].sight.features) > 0
+            return super().search(probes)
+
+    pictured = Image.fromarray(plane("dashboard", 1))
+
+    class Seeing(KnownDecoder):
+        async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
+            image = await super().decode(data, deadline=deadline, views=views)
+            return replace(image, plane=pictured.tobytes(), plane_size=pictured.size)
+
+    async with inspecting(Seeing(), index=Looking()) as (inspector, metrics):
+        await inspector.inspect(DATA, digest(DATA))
+        await inspector.inspect(DATA, digest(DATA), 100.04)
+    assert metrics.value("safelight_worker_closer_looks_total", outcome="nothing") == 1
+    assert metrics.value("safelight_worker_closer_looks_total", outcome="out_of_time") == 1
