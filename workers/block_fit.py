@@ -96,7 +96,9 @@ def _places(blocks: tuple[int, int]) -> tuple[Floats, Floats]:
 
 def _solve(terms: Floats, target: Floats) -> Floats:
     """Robust least squares: blocks that do not fit weigh less in every round (Cauchy)."""
-    spread = NOISE**2 + (RELATIVE_NOISE * energy(target)) ** 2
+    # Of either side: something pasted over the picture has edges of its own, and must not pull the first round.
+    either = np.maximum(energy(target), energy(terms[0].reshape(target.shape)))
+    spread = NOISE**2 + (RELATIVE_NOISE * either) ** 2
     weight, solution = 1 / spread, np.zeros(TERMS, np.float32)
     prior = np.full(TERMS, 1 / WARP_PRIOR**2, np.float32)
     prior[0] = prior[9] = 1e-3

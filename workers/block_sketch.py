@@ -53,7 +53,7 @@ REWARP_SHIFT: Final = 0.5
 """Raster pixels of residual warp beyond which the image is warped once more."""
 LEAST_CONTRAST: Final = 0.05
 """Of the reference against the image's; below, the reference is as good as blank."""
-AGREES: Final = 0.6
+AGREES: Final = 0.8
 DIFFERS: Final = 0.3
 
 _HEADER: Final = struct.Struct("<2sBBHH")
