@@ -88,7 +88,7 @@ DEFENCES: Final[Mapping[str, Defence]] = MappingProxyType(
 class Plan:
     """How much is tried: N pictures an aim, so many gradient steps, and which pictures carry the perturbation."""
 
-    pictures: int = 60
+    pictures: int = 40
     steps: int = 20
     epsilons: tuple[int, ...] = EPSILONS
     surfaces: tuple[Surface, ...] = SURFACES
