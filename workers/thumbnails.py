@@ -12,7 +12,7 @@ from shared.types import Reference
 
 LONG_SIDE: Final = 160
 """Pixels: enough to tell which drawing it is, too few to read a page of text."""
-QUALITY: Final = 80
+QUALITY: Final = 60
 
 
 def seal_thumbnail(plane: bytes, size: tuple[int, int], sealer: Sealer, *, set_name: str, reference: str) -> bytes:
