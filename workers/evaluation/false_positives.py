@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -172,7 +172,7 @@ def matched_table(tallies: dict[str, Tally]) -> Table:
 
 def source_table(tallies: dict[str, Tally]) -> Table:
     """Where the matches came from."""
-    rows = [
+    rows: list[Mapping[str, Cell]] = [
         {"mode": mode, "source": source, "matched": count}
         for mode, tally in tallies.items()
         for source, count in tally.sources.most_common(12)

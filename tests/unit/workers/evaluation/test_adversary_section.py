@@ -13,4 +13,4 @@ def test_it_needs_held_out_archives(tmp_path: Path) -> None:
 
 def test_a_quick_run_is_announced_as_one() -> None:
     assert PLAN.name == "adversary"
-    assert 0 < PLAN.seconds(Options(quick=True)) < PLAN.seconds(Options()) / 4
+    assert 0 < PLAN.seconds(Options(share=0.2)) < PLAN.seconds(Options()) / 4

@@ -31,7 +31,7 @@ def test_confusion_counts_what_was_said() -> None:
     lines = {line["pair"]: line for line in table.rows}
     scanned = lines["rescanned"]
     assert (scanned["truth"], scanned["copy"], scanned["layout"], scanned["neither"]) == ("copy", 1, 1, 1)
-    assert (scanned["wrong"], scanned["others"]) == (pytest.approx(1 / 3), 1)
+    assert (scanned["wrong"], scanned["others"]) == pytest.approx((1 / 3, 1))
     other = lines["other content"]
     assert (other["truth"], other["wrong"]) == ("same layout", 0.5)
     assert (lines["digit"]["truth"], lines["digit"]["neither"]) == ("copy, changed", 1)

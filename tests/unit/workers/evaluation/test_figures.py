@@ -94,7 +94,7 @@ def test_the_threshold_of_a_precision() -> None:
     point = at_precision(ANSWERS, TRUTH, 0.74)
     assert (point.recall, point.threshold) == (1.0, 0.6)
     strict = at_precision(ANSWERS, TRUTH, 0.99)
-    assert (strict.recall, strict.threshold) == (pytest.approx(1 / 3), 0.9)
+    assert (strict.recall, strict.threshold) == pytest.approx((1 / 3, 0.9))
 
 
 def test_without_a_possible_threshold_nothing_alarms() -> None:
@@ -111,8 +111,8 @@ def test_recall_and_alarms_at_a_threshold() -> None:
 
 def test_the_curve_ends_at_all_answers() -> None:
     curve = precision_recall(ANSWERS, TRUTH)
-    assert curve[0] == (pytest.approx(1 / 3), 1.0)
-    assert curve[-1] == (1.0, pytest.approx(3 / 7))
+    assert curve[0] == pytest.approx((1 / 3, 1.0))
+    assert curve[-1] == pytest.approx((1.0, 3 / 7))
     assert precision_recall(ANSWERS, np.full(4, NONE)) == []
 
 

@@ -39,9 +39,9 @@ MEASURED = Measured(
 def test_a_method_line_has_quality_and_time_of_the_same_queries() -> None:
     line = recall.method_row(MEASURED, MEASURED.rows[0])
     assert line["r1"] == pytest.approx(0.5)
-    assert (line["r_p99"], line["threshold"], line["fpr"]) == (pytest.approx(0.5), 95.0, 0.0)
+    assert (line["r_p99"], line["threshold"], line["fpr"]) == pytest.approx((0.5, 95.0, 0.0))
     assert line["fpr_high"] == pytest.approx(0.2589, abs=1e-3)
-    assert (line["mean_ms"], line["p95_ms"]) == (pytest.approx(1.0), pytest.approx(1.0))
+    assert (line["mean_ms"], line["p95_ms"]) == pytest.approx((1.0, 1.0))
     assert line["images_s"] == pytest.approx(1000)
     assert "fpr_85" not in line
 
