@@ -42,6 +42,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
         picture_paths(tmp_path, 10)
 
 
+@pytest.mark.timeout(600)  # 9 CPU-seconds of drawing, cropping and local features
 def test_a_calibrated_version_loads_like_any_other(tmp_path: Path) -> None:
     folder = tmp_path / "encoders" / "mine"
     folder.mkdir(parents=True)
