@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Final
 
-from workers.evaluation.plots import svg
+from workers.evaluation.plots import legend, svg
 from workers.evaluation.tables import Cell, Column, Plot, Report, Section, Table, shown
 
 STYLE: Final = """
@@ -37,9 +37,17 @@ td:first-child { background: var(--ground); }
 .met { color: var(--good); font-weight: 600; } .missed { color: var(--bad); font-weight: 600; }
 figure { margin: 1rem 0; } figcaption { font-weight: 600; } svg { width: 100%; max-width: 46rem; height: auto; }
 svg text { fill: var(--ink); font: 12.5px system-ui, sans-serif; } svg .grid { stroke: var(--line); stroke-width: 1; }
+svg text.dot { fill: var(--ground); font-size: 11px; font-weight: 700; }
+figure ol { display: flex; flex-wrap: wrap; gap: .15rem 1.25rem; margin: .25rem 0; padding: 0; font-size: .875rem;
+  list-style: none; counter-reset: point; max-width: 46rem; }
+figure li { counter-increment: point; }
+figure li::before { content: counter(point); display: inline-block; min-width: 1.35rem; margin-right: .35rem;
+  border-radius: 1rem; background: var(--key); color: var(--ground); font-weight: 700; font-size: .75rem;
+  text-align: center; }
+figure ol.lines li::before { content: ""; height: .25rem; vertical-align: middle; }
 @media (max-width: 40rem) { body { padding: 1rem .6rem 3rem; } dl { grid-template-columns: 1fr; }
   dd { margin-bottom: .3rem; } td:first-child, th:first-child { max-width: 9.5rem; white-space: normal; }
-  svg text { font-size: 17px; } }
+  svg text { font-size: 17px; } svg text.dot { font-size: 12px; } }
 """
 
 
@@ -74,7 +82,10 @@ def _figure(plot: Plot) -> str:
     if not drawing:
         return ""
     note = f'<p class="note">{escape(plot.note)}</p>' if plot.note else ""
-    return f"<figure><figcaption>{escape(plot.title)}</figcaption>{drawing}{note}</figure>\n"
+    kind = "numbered" if plot.points else "lines"
+    names = "".join(f'<li style="--key:{colour}">{escape(name)}</li>' for colour, name in legend(plot))
+    names = f'<ol class="{kind}">{names}</ol>'
+    return f"<figure><figcaption>{escape(plot.title)}</figcaption>{drawing}{names}{note}</figure>\n"
 
 
 def _table(table: Table) -> str:

@@ -13,9 +13,7 @@ from workers.evaluation.tables import Plot, Point
 WIDTH: Final = 720
 HEIGHT: Final = 420
 LEFT, RIGHT, TOP, BOTTOM = 58, 18, 16, 52
-LABEL_HEIGHT: Final = 15
-LABEL_WIDTH: Final = 6.9
-"""Pixels of one letter of a label, on average."""
+RADIUS: Final = 9
 INKS: Final = 8
 """Colours --line-0 to --line-7 of the page."""
 
@@ -65,10 +63,27 @@ def log_axis(values: Sequence[float], start: float, end: float) -> Axis:
     return Axis(first, last, start, end, tuple(s for s in steps if first <= s <= last), logarithmic=True)
 
 
+def ink(number: int) -> str:
+    """The colour of the `number`-th series or point."""
+    return f"var(--line-{number % INKS})"
+
+
+def drawable(plot: Plot) -> list[Point]:
+    """The points that have a place on the plot, in the order in which they are numbered."""
+    finite = (p for p in plot.points if math.isfinite(p.x) and math.isfinite(p.y))
+    return [p for p in finite if p.x > 0 or not plot.logarithmic]
+
+
+def legend(plot: Plot) -> list[tuple[str, str]]:
+    """(colour, name) of every numbered point, or of every line."""
+    names = [point.label for point in drawable(plot)] or list(plot.series)
+    return [(ink(number), name) for number, name in enumerate(names)]
+
+
 def svg(plot: Plot) -> str:
     """The plot as an <svg> element; empty where there is nothing finite to draw."""
     lines = {name: [pair for pair in line if all(map(math.isfinite, pair))] for name, line in plot.series.items()}
-    points = [p for p in plot.points if math.isfinite(p.x) and math.isfinite(p.y) and (p.x > 0 or not plot.logarithmic)]
+    points = drawable(plot)
     xs = [p.x for p in points] + [x for line in lines.values() for x, _ in line]
     ys = [p.y for p in points] + [y for line in lines.values() for _, y in line]
     if not xs:
@@ -76,12 +91,13 @@ def svg(plot: Plot) -> str:
     make = log_axis if plot.logarithmic else linear_axis
     across, down = make(xs, LEFT, WIDTH - RIGHT), linear_axis(ys, HEIGHT - BOTTOM, TOP)
     parts = [*_frame(plot, across, down)]
-    for number, (name, line) in enumerate(lines.items()):
+    for number, line in enumerate(lines.values()):
         path = " ".join(f"{across.at(x):.1f},{down.at(y):.1f}" for x, y in line)
-        colour = f"var(--line-{number % INKS})"
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(_legend(name, number, colour))
-    parts += _dots(points, across, down)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{ink(number)}" stroke-width="2"/>')
+    for number, point in enumerate(points):
+        x, y = across.at(point.x), down.at(point.y)
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{RADIUS}" fill="{ink(number)}" fill-opacity=".85"/>')
+        parts.append(f'<text class="dot" x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle">{number + 1}</text>')
     label = escape(f"{plot.title}: {plot.y_title} over {plot.x_title}", quote=True)
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" xmlns="http://www.w3.org/2000/svg">'
@@ -104,32 +120,4 @@ def _frame(plot: Plot, across: Axis, down: Axis) -> list[str]:
     half = (TOP + HEIGHT - BOTTOM) / 2
     turned = f'transform="rotate(-90 14 {half})" text-anchor="middle"'
     parts.append(f'<text x="14" y="{half}" {turned}>{escape(plot.y_title)}</text>')
-    return parts
-
-
-def _legend(name: str, number: int, colour: str) -> str:
-    y = HEIGHT - BOTTOM - 14 - LABEL_HEIGHT * number
-    return (
-        f'<line x1="{LEFT + 12}" y1="{y - 4}" x2="{LEFT + 32}" y2="{y - 4}" stroke="{colour}" stroke-width="3"/>'
-        f'<text x="{LEFT + 38}" y="{y}">{escape(name)}</text>'
-    )
-
-
-def _dots(points: Sequence[Point], across: Axis, down: Axis) -> list[str]:
-    """Dots and their labels, each label moved down until it covers no other."""
-    parts: list[str] = []
-    taken: list[tuple[float, float, float]] = []
-    for number, point in enumerate(sorted(points, key=lambda p: (-p.y, p.x))):
-        x, y = across.at(point.x), down.at(point.y)
-        width = LABEL_WIDTH * len(point.label)
-        left = x + 9 if x + 9 + width < WIDTH - RIGHT else x - 9 - width
-        line = max(TOP + LABEL_HEIGHT, y + 4)
-        while any(abs(line - at) < LABEL_HEIGHT and left < end and begin < left + width for begin, end, at in taken):
-            line += 2
-        taken.append((left, left + width, line))
-        colour = f"var(--line-{number % INKS})"
-        if line > y + 8:
-            parts.append(f'<line class="grid" x1="{x:.1f}" y1="{y:.1f}" x2="{left:.1f}" y2="{line - 4:.1f}"/>')
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>')
-        parts.append(f'<text x="{left:.1f}" y="{line:.1f}">{escape(point.label)}</text>')
     return parts

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from workers.evaluation.plots import HEIGHT, LABEL_HEIGHT, LABEL_WIDTH, WIDTH, linear_axis, log_axis, svg
+from workers.evaluation.plots import HEIGHT, WIDTH, legend, linear_axis, log_axis, svg
 from workers.evaluation.tables import Plot, Point
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -35,26 +35,26 @@ def test_a_logarithmic_axis_spans_the_values(values: list[float]) -> None:
     assert axis.at(values[0]) <= axis.at(values[-1])
 
 
-def test_points_lie_inside_and_labels_apart() -> None:
-    points = [Point(label=f"method number {n}", x=0.5 + 0.01 * n, y=0.9) for n in range(9)]
-    root = ET.fromstring(svg(plot(*points)))  # noqa: S314 - our own
+def test_points_lie_inside_and_are_numbered_as_in_the_legend() -> None:
+    drawn = plot(*(Point(label=f"method {n}", x=0.5 + 0.01 * n, y=0.9) for n in range(9)), Point(label="no", x=0, y=1))
+    root = ET.fromstring(svg(drawn))  # noqa: S314 - our own
     circles = root.findall(f"{NAMESPACE}circle")
-    assert len(circles) == 9
     assert all(0 < float(c.attrib["cx"]) < WIDTH and 0 < float(c.attrib["cy"]) < HEIGHT for c in circles)
-    labels = [t for t in root.findall(f"{NAMESPACE}text") if (t.text or "").startswith("method")]
-    boxes = [(float(t.attrib["x"]), float(t.attrib["y"]), LABEL_WIDTH * len(t.text or "")) for t in labels]
-    for place, (x, y, width) in enumerate(boxes):
-        for left, line, other in boxes[place + 1 :]:
-            assert abs(y - line) >= LABEL_HEIGHT or x + width <= left or left + other <= x
+    numbers = [text.text for text in root.findall(f"{NAMESPACE}text") if text.attrib.get("class") == "dot"]
+    assert numbers == [str(n + 1) for n in range(9)]
+    assert [name for _, name in legend(drawn)] == [f"method {n}" for n in range(9)]
+    assert [circle.attrib["fill"] for circle in circles] == [colour for colour, _ in legend(drawn)]
 
 
 def test_lines_are_drawn_and_named() -> None:
     curves = {"PDQ <8>": ((0.1, 1.0), (0.5, 0.9)), "encoder": ((0.2, 1.0), (0.7, 0.8), (0.9, math.nan))}
-    drawn = svg(Plot(name="p", title="T", x_title="recall", y_title="precision", series=curves))
+    lines_plot = Plot(name="p", title="T", x_title="recall", y_title="precision", series=curves)
+    drawn = svg(lines_plot)
     root = ET.fromstring(drawn)  # noqa: S314 - our own
     lines = root.findall(f"{NAMESPACE}polyline")
     assert [len(line.attrib["points"].split()) for line in lines] == [2, 2]
-    assert "PDQ &lt;8&gt;" in drawn
+    assert [line.attrib["stroke"] for line in lines] == [colour for colour, _ in legend(lines_plot)]
+    assert [name for _, name in legend(lines_plot)] == list(curves)
     assert not re.search(r"nan|inf", drawn)
 
 
