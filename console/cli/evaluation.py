@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -87,9 +88,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     if session.json:
         print(json.dumps(as_json(report)))
     else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         for part in report.sections:
             print(f"\n{part.title}\n{part.text}")
             for table in part.tables:
-                print(f"\n{table.title}\n{as_text(table)}")
+                print(f"\n{table.title}\n{as_text(table, width)}")
     if output is not None:
         session.note(f"wrote {output / 'report.html'} and report.json")

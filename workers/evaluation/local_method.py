@@ -42,15 +42,15 @@ class LocalFeaturesAlone:
     def query(self, sample: Sample) -> Ranking:
         """Rank by inliers; candidates that do not verify are left out."""
         features = _features(sample.image)
-        found = []
+        inliers: dict[int, int] = {}
         for candidate in self._index.candidates(features, VERIFIED):
             packed = self._packed[candidate.number]
             geometry = verify(features, packed, self._codebook, mirror=candidate.mirrored)
-            if geometry is not None:
-                found.append((candidate.number, geometry.inliers))
-        found.sort(key=lambda pair: -pair[1])
+            if geometry is not None:  # a reference may stand twice, as it is and mirrored
+                inliers[candidate.number] = max(geometry.inliers, inliers.get(candidate.number, 0))
+        found = sorted(inliers.items(), key=lambda pair: -pair[1])
         return Ranking(
-            np.array([number for number, _ in found], np.int64), np.array([float(inliers) for _, inliers in found])
+            np.array([number for number, _ in found], np.int64), np.array([float(count) for _, count in found])
         )
 
 

@@ -101,11 +101,16 @@ def best_of(similarities: NDArray[np.floating], limit: int = CANDIDATES) -> Rank
 
 
 def stacked(rankings: Sequence[Ranking]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Q x CANDIDATES numbers (NONE where a method named fewer) and scores (-inf there)."""
+    """Q x CANDIDATES numbers (NONE where a method named fewer) and scores (-inf there).
+
+    Raises ValueError where a reference stands twice in a ranking: it would be counted twice.
+    """
     numbers = np.full((len(rankings), CANDIDATES), NONE, np.int64)
     scores = np.full((len(rankings), CANDIDATES), -np.inf)
     for row, ranking in enumerate(rankings):
         count = min(CANDIDATES, len(ranking.numbers))
+        if len(set(ranking.numbers[:count].tolist())) < count:
+            raise ValueError("a reference stands twice in a ranking")
         numbers[row, :count], scores[row, :count] = ranking.numbers[:count], ranking.scores[:count]
     return numbers, scores
 

@@ -144,21 +144,34 @@ def _plain(value: Cell) -> Cell:
     return value
 
 
-def as_text(table: Table, width: int = 160) -> str:
-    """The table in columns of one typeface, cut where a line is wider than `width`; first column left, others right."""
-    grid = [[column.title for column in table.columns]]
-    grid += [[shown(row.get(column.key), column.kind) for column in table.columns] for row in table.rows]
-    sizes = [max(len(line[place]) for line in grid) for place in range(len(table.columns))]
-    left = [column.kind == "text" for column in table.columns]
+def as_text(table: Table, width: int | None = None) -> str:
+    """The table in columns of one typeface; where it is wider than `width`, in blocks that repeat its first texts."""
+    keys = next((n for n, column in enumerate(table.columns) if column.kind != "text"), len(table.columns))
+    blocks: list[list[str]] = []
+    rest = list(range(keys, len(table.columns)))
+    while rest or not blocks:
+        count = len(rest)
+        while count > 1 and width is not None and len(_lines(table, [*range(keys), *rest[:count]])[1]) > width:
+            count -= 1
+        blocks.append(_lines(table, [*range(keys), *rest[:count]]))
+        rest = rest[count:]
+    return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks)
+
+
+def _lines(table: Table, places: Sequence[int]) -> list[str]:
+    wanted = [table.columns[place] for place in places]
+    grid = [[column.title for column in wanted]]
+    grid += [[shown(row.get(column.key), column.kind) for column in wanted] for row in table.rows]
+    sizes = [max(len(line[place]) for line in grid) for place in range(len(wanted))]
+    left = [column.kind == "text" for column in wanted]
     lines = [
         "  ".join(
             cell.ljust(size) if is_left else cell.rjust(size)
             for cell, size, is_left in zip(line, sizes, left, strict=True)
-        ).rstrip()
+        )
         for line in grid
     ]
-    lines.insert(1, "  ".join("-" * size for size in sizes))
-    return "\n".join(line if len(line) <= width else line[: width - 1] + "…" for line in lines)
+    return [lines[0], "  ".join("-" * size for size in sizes), *lines[1:]]
 
 
 def columns(*described: tuple[str, str, Kind]) -> tuple[Column, ...]:

@@ -67,6 +67,11 @@ def test_short_rankings_are_filled_up() -> None:
     assert scores[1].max() == -np.inf
 
 
+def test_a_reference_counts_once() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        stacked([Ranking(np.array([4, 4]), np.array([0.5, 0.4]))])
+
+
 def test_a_sample_is_a_file_of_the_same_pixels() -> None:
     picture = make_picture(30, 20)
     with Image.open(io.BytesIO(Sample(picture).data)) as again:

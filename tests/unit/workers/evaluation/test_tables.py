@@ -59,7 +59,21 @@ def test_text_lines_up() -> None:
         "PDQ        1,200  0.500",
         "encoder        3      –",
     ]
-    assert max(map(len, as_text(TABLE, width=10).splitlines())) == 10
+
+
+def test_a_wide_table_is_cut_into_blocks_that_say_whose_rows_they_are() -> None:
+    assert as_text(TABLE, width=17).splitlines() == [
+        "method   queries",
+        "-------  -------",
+        "PDQ        1,200",
+        "encoder        3",
+        "",
+        "method    crop",
+        "-------  -----",
+        "PDQ      0.500",
+        "encoder      –",
+    ]
+    assert as_text(TABLE, width=3).count("\n\n") == 1
 
 
 def test_json_has_every_table_and_no_number_that_json_lacks() -> None:
