@@ -111,8 +111,11 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _try_bank(encoder: Encoder, contents: SetContents, target: float) -> Assessed:
+    background = encoder.calibration.background
     try:
-        pool, strata = bank_trial(contents, encoder.id, encoder.calibration)
+        pool, strata = bank_trial(
+            contents, encoder.id, encoder.calibration, background.strata if background is not None else ()
+        )
     except ValueError as error:
         raise UsageError(f"{encoder.id}: {error}; give your own images with --background") from error
     finding = assess(pool, strata, threshold=contents.summary.threshold, target=target)

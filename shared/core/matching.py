@@ -106,11 +106,15 @@ def _end_slope(xs: tuple[float, ...], ys: tuple[float, ...]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Background:
-    """Ordinary pictures: ``bank`` is n x dimension, L2 = 1; a mean of ``nearest`` cosines to ``usual`` is usual."""
+    """Ordinary pictures: ``bank`` is n x dimension, L2 = 1; a mean of ``nearest`` cosines to ``usual`` is usual.
+
+    ``strata`` are the kinds of pictures in it and how many of each follow one another; empty where that is not known.
+    """
 
     bank: npt.NDArray[np.float32]
     nearest: int
     usual: float
+    strata: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.bank.ndim != 2 or not 1 <= self.nearest <= len(self.bank):
@@ -162,7 +166,12 @@ class Calibration:
                 if bank is None:
                     raise ValueError("it needs its background bank")
                 facts = values["background"]
-                background = Background(bank=bank, nearest=int(facts["nearest"]), usual=float(facts["usual"]))
+                background = Background(
+                    bank=bank,
+                    nearest=int(facts["nearest"]),
+                    usual=float(facts["usual"]),
+                    strata=tuple((str(name), int(size)) for name, size in facts.get("strata", ())),
+                )
             return cls(
                 cosine=_curve(values["cosine"]),
                 pdq=_curve(values["pdq"]),

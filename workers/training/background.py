@@ -10,9 +10,11 @@ family, and plain pictures of every kind.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +34,13 @@ PER_SOURCE: Final = 120
 PER_FAMILY: Final = 24
 PER_KIND: Final = 32
 BANK_SEEDS: Final = TRAINING_SEEDS + 500_000_000
+KINDS: Final[Mapping[str, str]] = {
+    "classes/screenshots": "UI",
+    **dict.fromkeys(("photos/clothing", "photos/grocery", "photos/trashnet", "product_render"), "products"),
+    **dict.fromkeys(("document_page", "identity_card", "text_page", "label"), "documents"),
+    **dict.fromkeys(("user_interface", "dashboard"), "UI"),
+}
+"""Of a source, a family of drawings or a plain kind, where it is not what its group mostly is."""
 LEFT_OUT: Final = ("photos/tiny_imagenet64",)
 NEAREST: Final = 3
 USUAL: Final = 0.65
@@ -63,23 +72,49 @@ def photographs(data: Path | None) -> Iterator[Item]:
     return ordinary(read_archives(data, wanted=lambda payload: not held_out(payload)) if data is not None else iter(()))
 
 
-def bank_pixels(ordinary_pictures: Iterator[Item], side: int = SIDE, per_family: int = PER_FAMILY) -> NDArray[np.uint8]:
-    """N x side x side x 3 pixels of the whole bank: the pictures handed in and the project's own."""
-    squares = [np.asarray(squash(item.image, side)) for item in ordinary_pictures]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Squares:
+    """The bank's pixels, N x side x side x 3, and what each picture is of, as in a set's calibration report."""
+
+    pixels: NDArray[np.uint8]
+    kinds: tuple[str, ...]
+
+    @property
+    def strata(self) -> list[tuple[str, int]]:
+        """The kinds in the pictures' order and how many of each follow one another."""
+        return [(kind, len(list(run))) for kind, run in itertools.groupby(self.kinds)]
+
+
+def kind_of(source: str) -> str:
+    """What pictures of a source of photographs are of: documents, UI, products or photographs."""
+    return KINDS.get(source, "documents" if source.startswith("classes/") else "photographs")
+
+
+def bank_pixels(ordinary_pictures: Iterator[Item], side: int = SIDE, per_family: int = PER_FAMILY) -> Squares:
+    """The whole bank: the pictures handed in and the project's own."""
+    pictures = [(kind_of(item.source), squash(item.image, side)) for item in ordinary_pictures]
     for family in FAMILIES:
-        squares += [np.asarray(squash(draw(family, BANK_SEEDS + index), side)) for index in range(per_family)]
-    for kind in PLAIN:
-        squares += [np.asarray(squash(draw_plain(kind, index), side)) for index in range(PER_KIND)]
-    return np.stack(squares)
+        kind = KINDS.get(family, "drawings")
+        pictures += [(kind, squash(draw(family, BANK_SEEDS + index), side)) for index in range(per_family)]
+    for plain in PLAIN:
+        kind = KINDS.get(plain, "plain pictures")
+        pictures += [(kind, squash(draw_plain(plain, index), side)) for index in range(PER_KIND)]
+    squares = np.stack([np.asarray(picture) for _, picture in pictures])
+    return Squares(pixels=squares, kinds=tuple(kind for kind, _ in pictures))
 
 
-def write_bank(card: EncoderCard, precision: Precision, squares: NDArray[np.uint8]) -> None:
+def write_bank(card: EncoderCard, precision: Precision, squares: Squares) -> None:
     """Write one precision's bank, and its two numbers into the calibration, which must be there."""
-    vectors = embed(card.files[precision].path, squares)
+    vectors = embed(card.files[precision].path, squares.pixels)
     np.save(background_path(card.folder, precision), vectors.astype(np.float16))
     path = calibration_path(card.folder, precision)
     values = json.loads(path.read_text(encoding="utf-8"))
-    values["background"] = {"nearest": NEAREST, "usual": USUAL, "vectors": len(vectors)}
+    values["background"] = {
+        "nearest": NEAREST,
+        "usual": USUAL,
+        "vectors": len(vectors),
+        "strata": squares.strata,
+    }
     path.write_text(json.dumps(values, separators=(",", ":")) + "\n", encoding="utf-8")
 
 

@@ -28,7 +28,7 @@ SIDE: Final = 96
 # Calibration draws from seeds of its own, below the training seeds and far from what a demo or test would use.
 CALIBRATION_SEEDS: Final = 700_000_000
 UPRIGHT: Final = 1  # EXIF's orientation of a picture that needs no turn
-REFERENCE_EVERY: Final = 2
+REFERENCE_EVERY: Final = 4
 LEFT_OUT: Final = ("photos/tiny_imagenet64",)
 
 type Bits = NDArray[np.uint8]
@@ -118,7 +118,7 @@ def view_squares(image: Image.Image, side: int = SIDE) -> NDArray[np.uint8]:
 
 
 def collect(items: Iterator[Item], seed: int = 0, side: int = SIDE) -> Specimens:
-    """Squashes, edits (one edit each, at random) and hashes every picture; every second one plays a reference."""
+    """Squashes, edits (one edit each, at random) and hashes every picture; every fourth one plays a reference."""
     rng = random.Random(seed)
     names = tuple(EDITS)
     rows: list[tuple[NDArray[np.uint8], NDArray[np.uint8], Bits, Bits, str, str]] = []

@@ -7,7 +7,7 @@ from PIL import Image
 
 from workers.encoder import Encoder
 from workers.pixels import squash
-from workers.training.background import PER_GROUP, PER_SOURCE, ordinary
+from workers.training.background import PER_GROUP, PER_SOURCE, bank_pixels, ordinary
 from workers.training.dataset import Item
 from workers.training.drawing import FAMILIES, draw
 from workers.training.drawing.plain import PLAIN, draw_plain
@@ -40,3 +40,11 @@ def test_noise_is_discounted_and_a_rich_drawing_is_not() -> None:
     assert plain["noise"] > 0.15
     assert plain["label"] > 0.1
     assert np.mean([discount(draw(family, 5)) for family in FAMILIES]) < 0.02
+
+
+def test_the_bank_says_what_its_pictures_are_of() -> None:
+    pictures = iter([*items("classes/documents", 1, 2), *items("photos/grocery", 1, 1), *items("photos/pets", 1, 1)])
+    squares = bank_pixels(pictures, 8, 1)
+    assert squares.strata[:3] == [("documents", 2), ("products", 1), ("photographs", 1)]
+    assert sum(size for _, size in squares.strata) == len(squares.pixels) == len(squares.kinds)
+    assert {"documents", "UI", "photographs", "products"} <= set(squares.kinds)
