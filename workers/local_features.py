@@ -40,6 +40,9 @@ IMAGE_FEATURES: Final = 300
 REFERENCE_FEATURES: Final = 130
 """2,868 bytes packed and 1,326 in an index of 10,000: 4.2 KB a reference."""
 
+# Images share a worker's cores already; OpenCV's own threads only take them from the decoders.
+cv2.setNumThreads(1)
+
 _FORMAT: Final = 1
 _HEADER: Final = struct.Struct("<BHHHB")  # format, codebook, plane width, plane height, features
 _POSITION_STEPS: Final = 64  # a pixel

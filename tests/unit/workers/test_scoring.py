@@ -1,4 +1,4 @@
-"""Evidence becomes one score: what agrees inside counts as a copy, other content as the same layout, silence against."""
+"""Evidence becomes one score: agreement inside counts as a copy, other content as the same layout, silence against."""
 
 import math
 from dataclasses import replace

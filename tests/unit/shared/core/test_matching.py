@@ -164,7 +164,8 @@ def test_the_odds_rise_with_score_and_prior_and_are_even_where_copies_and_chance
     priors = (1e-4, 0.01, 0.5)
     odds = [[CALIBRATION.odds(score, prior) for score in (0.0, 50.0, 70.0, 85.0, 100.0)] for prior in priors]
     assert all(row == sorted(row) for row in odds)
-    assert all(one < other for low, high in itertools.pairwise(odds) for one, other in zip(low[:4], high[:4], strict=True))
+    for low, high in itertools.pairwise(odds):
+        assert all(one < other for one, other in zip(low[:4], high[:4], strict=True))
     # -log10 P is 4 at 85; by the even spread the likelihood ratio is then 1e4 over 30 ln 10.
     ratio = 1e4 / (30 * math.log(10))
     assert CALIBRATION.odds(85.0, 0.5) == pytest.approx(ratio / (1 + ratio))
