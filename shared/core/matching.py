@@ -157,7 +157,8 @@ class Calibration:
     def from_json(cls, text: str, bank: npt.NDArray[np.float32] | None = None) -> Self:
         """Read ``{"cosine": [[c, log10_p], …], "pdq": [[d, log10_p], …], "pairs": n}``; raises ConfigError.
 
-        ``views``, ``local`` and ``layout`` are curves too.  With ``"background": {"nearest": n, "usual": cosine}`` the ``bank`` it speaks of has to be handed in.
+        ``views``, ``local`` and ``layout`` are curves too.  With ``"background": {"nearest": n, "usual": cosine}`` the
+        ``bank`` it speaks of has to be handed in.
         """
         try:
             values = json.loads(text)
@@ -190,7 +191,7 @@ class Calibration:
         return 0.0 if vector is None or self.background is None else self.background.discount(vector)
 
     def odds(self, score: float, prior: float) -> float:
-        """Return how likely a match of this score is a copy, 0..1, where ``prior`` of the images are (0 < prior < 1)."""
+        """Return how likely a match of this score is a copy, 0..1, where a share ``prior`` of the images are."""
         rarity = HALF_SCORE * score / max(100.0 - score, 1e-9)
         intercept, slope = self.likelihood
         return _sigmoid(intercept + slope * rarity + math.log(prior / (1.0 - prior)))

@@ -273,7 +273,7 @@ def tables(strata: Mapping[str, Stratum]) -> dict[str, Any]:
     views = {name: survival(stratum.views, fisher_z) for name, stratum in strata.items()}
     pdq = {name: survival(stratum.pdq[::-1], np.arctanh(agreement)) for name, stratum in strata.items()}
     local = {name: survival(stratum.local, strengths) for name, stratum in strata.items()}
-    layout = {name: survival(s.layout, strengths) for name, s in strata.items() if name in LAYOUT_STRATA}
+    layout = {name: survival(stratum.layout, strengths) for name, stratum in strata.items() if name in LAYOUT_STRATA}
     worst_pdq = np.max([curve for curve, _ in pdq.values()], axis=0)[::-1]
     measured = {"cosine": cosine, "views": views, "pdq": pdq, "local": local, "layout": layout}
     return {
@@ -281,12 +281,12 @@ def tables(strata: Mapping[str, Stratum]) -> dict[str, Any]:
         "views": _table(centres, views)[1000::5],
         "pdq": [[d, round(float(p), 3)] for d, p in enumerate(worst_pdq[: PDQ_BITS // 2 + 1])],
         "local": _table(strengths, local)[::5],
-        "layout": _table(strengths, layout)[::5],
+        **({"layout": _table(strengths, layout)[::5]} if layout else {}),
         "fusion": "log10 p_pair = min(cosine, views, pdq, local) + log10 4",
         "shares": dict(SHARES),
         "pairs": sum(int(stratum.cosine.sum()) for stratum in strata.values()),
         "extrapolated_below_log10_p": {
-            name: round(max(start for _, start in curves.values()), 3) for name, curves in measured.items()
+            name: round(max(start for _, start in curves.values()), 3) for name, curves in measured.items() if curves
         },
         "strata": {
             name: {

@@ -10,6 +10,7 @@ from workers.training.calibration import (
     COSINE_BINS,
     FLOOR,
     PDQ_BITS,
+    Pairs,
     Stratum,
     best_view,
     hamming,
@@ -27,8 +28,9 @@ def normal_stratum(spread: float, pairs: int = 1_000_000, seed: int = 0) -> Stra
     stratum = Stratum.empty()
     cosines = np.clip(rng.normal(0.1, spread, (1, pairs)), -1, 1).astype(np.float32)
     distances = np.clip(rng.normal(120, 8, (1, pairs)), 0, PDQ_BITS).astype(np.int16)
-    every = np.ones((1, pairs), bool)
-    stratum.add(cosines, distances, every, every)
+    strengths = np.maximum(0, rng.normal(0.2, 0.5, (1, pairs))).astype(np.float32)
+    measured = Pairs(cosines=cosines, views=cosines, distances=distances, local=strengths, layout=strengths)
+    stratum.add(measured, np.ones((1, pairs), bool))
     return stratum
 
 
@@ -57,7 +59,7 @@ def test_look_alikes_set_the_bar() -> None:
     others, alike = normal_stratum(0.05), normal_stratum(0.15)
     together = Calibration.from_json(json.dumps(tables({"photo_other": others, "photo_look_alike": alike})))
     alone = Calibration.from_json(json.dumps(tables({"photo_look_alike": alike})))
-    assert together.cosine_log10(0.6) == pytest.approx(alone.cosine_log10(0.6) - 1, abs=0.05)
+    assert together.cosine.at(0.6) == pytest.approx(alone.cosine.at(0.6) - 1, abs=0.05)
 
 
 def test_a_mixture_is_an_average_of_probabilities() -> None:
@@ -69,16 +71,34 @@ def test_the_tables_load_as_the_product_reads_them() -> None:
     stratum = normal_stratum(0.1)
     calibration = Calibration.from_json(json.dumps(tables({"photo_other": stratum})))
     assert calibration.pairs == 1_000_000
-    assert calibration.cosine_log10(0.9) < calibration.cosine_log10(0.3)
-    assert calibration.pdq_log10(10) < calibration.pdq_log10(100)
+    assert calibration.cosine.at(0.9) < calibration.cosine.at(0.3)
+    assert calibration.pdq.at(10) < calibration.pdq.at(100)
 
 
-def test_pairs_that_are_the_same_thing_do_not_count() -> None:
+def test_only_wanted_pairs_count_and_of_those_only_what_was_looked_at() -> None:
     stratum = Stratum.empty()
-    every = np.ones((2, 2), bool)
-    stratum.add(np.eye(2, dtype=np.float32), np.zeros((2, 2), np.int16), ~np.eye(2, dtype=bool), every)
-    assert stratum.cosine.sum() == 2
-    assert stratum.cosine[-1] == 0
+    strengths = np.array([[np.nan, 1.0], [2.0, np.nan]], np.float32)
+    pairs = Pairs(
+        cosines=np.eye(2, dtype=np.float32),
+        views=np.eye(2, dtype=np.float32),
+        distances=np.zeros((2, 2), np.int16),
+        local=strengths,
+        layout=strengths,
+    )
+    stratum.add(pairs, ~np.eye(2, dtype=bool))
+    assert stratum.cosine.sum() == stratum.views.sum() == stratum.pdq.sum() == 2
+    assert stratum.local.sum() == stratum.layout.sum() == 2
+    stratum.add(pairs, np.eye(2, dtype=bool))
+    assert stratum.cosine.sum() == 4
+    assert stratum.local.sum() == 2
+
+
+def test_the_nearest_view_is_told_by_signs_and_the_whole_picture_takes_no_part() -> None:
+    rng = np.random.default_rng(0)
+    views = rng.standard_normal((3, 4, 512)).astype(np.float32)
+    best = best_view(np.stack([views[1, 2], views[2, 0]]), views)
+    assert best[0, 1] == pytest.approx(1.0)
+    assert best[1, 2] < 0.5
 
 
 def test_hamming_counts_bits() -> None:
@@ -90,8 +110,3 @@ def test_hamming_counts_bits() -> None:
 def test_the_nearest_turn_counts() -> None:
     variants = np.array([[[0xFF], [0x0F]]], np.uint8)
     assert nearest_turn(variants, np.array([[0x0F]], np.uint8)).tolist() == [[0]]
-
-
-def test_the_best_view_counts() -> None:
-    views = np.array([[[1.0, 0.0], [0.0, 1.0]]], np.float32)
-    assert best_view(np.array([[0.6, 0.8]], np.float32), views)[0].tolist() == pytest.approx([0.8])
