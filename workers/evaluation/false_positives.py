@@ -22,9 +22,9 @@ from workers.evaluation.pictures import (
 )
 from workers.evaluation.product import SET, Enrolment, build_view, reference_of
 from workers.evaluation.tables import Cell, Section, Table, columns, flow
-from workers.evaluation.transformations import TRANSFORMS, canonical
 from workers.index_view import IndexView
 from workers.training.drawing.pairs import near_empty
+from workers.transformations import TRANSFORMS, canonical
 
 REFERENCES: Final = 300
 """Half of them photographs, products and documents as they come, half drawn; all drawn where there are no others."""

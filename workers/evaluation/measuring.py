@@ -15,7 +15,7 @@ from PIL import Image
 from workers.evaluation.figures import NONE, Rankings, Share, interval
 from workers.evaluation.methods import Method, Ranking, Sample, stacked
 from workers.evaluation.pictures import Picture, Split
-from workers.evaluation.transformations import TRANSFORMS, canonical
+from workers.transformations import TRANSFORMS, canonical
 
 NEGATIVE: Final = "negative"
 NEEDS_ANOTHER: Final = frozenset({"collage"})

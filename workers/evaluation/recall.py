@@ -28,7 +28,7 @@ from workers.evaluation.figures import (
 )
 from workers.evaluation.measuring import Measured, Row, share_of
 from workers.evaluation.tables import Cell, Column, Plot, Point, Table, columns, flow, heat_columns
-from workers.evaluation.transformations import TRANSFORMS
+from workers.transformations import TRANSFORMS
 
 THRESHOLD: Final = 85.0
 NEAR_SHARE: Final = 0.02

@@ -23,7 +23,7 @@ from workers.evaluation.pictures import (
 from workers.evaluation.product import WAYS, Enrolment, WholePath
 from workers.evaluation.strength_section import strength_queries, strength_query_count, strength_table
 from workers.evaluation.tables import Plot, Section, Table, flow
-from workers.evaluation.transformations import TRANSFORMS
+from workers.transformations import TRANSFORMS
 
 STRENGTH_REFERENCES: Final = 60
 ENROL_SECONDS: Final = 0.2

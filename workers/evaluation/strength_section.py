@@ -11,7 +11,7 @@ from workers.evaluation.measuring import Measured, Query
 from workers.evaluation.pictures import Picture, Split
 from workers.evaluation.strengths import STRENGTHS
 from workers.evaluation.tables import Cell, Column, Table, flow, heat_columns
-from workers.evaluation.transformations import canonical
+from workers.transformations import canonical
 
 SEPARATOR = " | "
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from workers.evaluation import transformations as to
-from workers.evaluation.transformations import Edit, canonical
+from workers import transformations as to
+from workers.transformations import Edit, canonical
 
 type Steps = tuple[tuple[str, Edit], ...]
 

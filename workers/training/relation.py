@@ -26,7 +26,6 @@ from PIL import Image
 
 from workers.block_sketch import Agreement, compare, make_sketch
 from workers.codebook import Codebook, shipped_codebook
-from workers.evaluation.transformations import TRANSFORMS, paste, screen_photo
 from workers.feature_index import FeatureIndex
 from workers.geometry import Geometry, verify
 from workers.local_features import LocalFeatures, extract, pack
@@ -35,6 +34,7 @@ from workers.relation import FEWEST_CONTENT_BLOCKS, GEOMETRY_ALONE, INSIDE, SIGN
 from workers.training.dataset import Item, held_out
 from workers.training.drawing import FAMILIES, TRAINING_SEEDS, draw
 from workers.training.drawing.pairs import COPIES, Bond, pair
+from workers.transformations import TRANSFORMS, paste, screen_photo
 
 PER_GROUP: Final = 40
 SOURCES: Final = ("classes/documents", "classes/synthetic", "classes/screenshots", "photos/clothing", "photos/trashnet")

@@ -4,7 +4,7 @@ import random
 
 from PIL import Image
 
-from workers.evaluation import transformations as to
+from workers import transformations as to
 from workers.evaluation.local_method import LocalFeaturesAlone
 from workers.evaluation.methods import Sample
 from workers.training.drawing import draw

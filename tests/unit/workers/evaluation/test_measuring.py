@@ -16,7 +16,7 @@ from workers.evaluation.measuring import (
     share_of,
 )
 from workers.evaluation.pictures import Picture, Split
-from workers.evaluation.transformations import LONG_SIDE
+from workers.transformations import LONG_SIDE
 
 
 def picture(seed: int) -> Picture:

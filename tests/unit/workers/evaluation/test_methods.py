@@ -20,7 +20,7 @@ from workers.evaluation.methods import (
     best_of,
     stacked,
 )
-from workers.evaluation.transformations import jpeg
+from workers.transformations import jpeg
 
 METHODS = (PHash, lambda: Pdq(turns=False), lambda: Pdq(turns=True), lambda: Embedding("pixels", PixelEncoder()))
 

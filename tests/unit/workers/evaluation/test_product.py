@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from shared.types import SetCreated
+from workers import transformations as to
 from workers.encoder import Encoder
-from workers.evaluation import transformations as to
 from workers.evaluation.methods import Sample
 from workers.evaluation.product import (
     SET,

@@ -6,7 +6,7 @@ import pytest
 from workers.evaluation import recall
 from workers.evaluation.figures import NONE, Rankings
 from workers.evaluation.measuring import NEGATIVE, Measured, Row
-from workers.evaluation.transformations import TRANSFORMS
+from workers.transformations import TRANSFORMS
 
 COPIES = len(TRANSFORMS) * 2
 NEGATIVES = 10

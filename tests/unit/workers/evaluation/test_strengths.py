@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.image_factories import make_picture
 from workers.evaluation.strengths import STRENGTHS, Sighting, edits_of, robustness
-from workers.evaluation.transformations import canonical
+from workers.transformations import canonical
 
 
 def distance(first: Image.Image, second: Image.Image) -> float:

@@ -36,7 +36,7 @@ def jpeg(image: Image.Image, quality: int) -> Image.Image:
     """Through JPEG and back."""
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=quality)
-    with Image.open(stream) as decoded:
+    with Image.open(stream) as decoded:  # noqa: TID251 - written a line above
         return decoded.convert("RGB")
 
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from tests.image_factories import make_picture
-from workers.evaluation import transformations as to
-from workers.evaluation.transformations import LONG_SIDE, TRANSFORMS, canonical
+from workers import transformations as to
+from workers.transformations import LONG_SIDE, TRANSFORMS, canonical
 
 ODD_SIZES = ((512, 1), (1, 512), (512, 40), (37, 512))
 
