@@ -17,7 +17,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from workers.encoder_files import EncoderCard, Precision, calibration_path, read_card
+from shared.core.matching import Background
+from workers.encoder_files import EncoderCard, Precision, background_path, calibration_path, read_card
 from workers.sign_index import signs
 from workers.training.dataset import DRAWN
 from workers.training.local_strengths import Verified, verified_pairs
@@ -154,11 +155,21 @@ def _strength_bins(strengths: Vectors) -> Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedded:
-    """Vectors of the specimens: N x 512 clean and edited queries, R x V x 512 enrolled views."""
+    """Vectors of the specimens: N x 512 clean and edited queries, R x V x 512 enrolled views.
+
+    ``background`` is what the queries' cosines are discounted against, as the product does; None: not at all.
+    """
 
     clean: Vectors
     edited: Vectors
     views: Vectors
+    background: Background | None = None
+
+    def discounts(self, queries: Vectors) -> Vectors:
+        """A: what is taken off the cosines of A queries."""
+        if self.background is None:
+            return np.zeros(len(queries), np.float32)
+        return np.array([self.background.discount(query) for query in queries], np.float32)
 
 
 def embed_all(model: Path, specimens: Specimens) -> Embedded:
@@ -216,9 +227,10 @@ def measure(specimens: Specimens, vectors: Embedded, verified: tuple[Verified, V
             (vectors.edited, specimens.edited_pdq, verified[1]),
         ):
             local, layout = found.strengths(rows)
+            discounts = vectors.discounts(queries[rows])[:, None]
             pairs = Pairs(
-                cosines=queries[rows] @ vectors.views[:, 0].T,
-                views=best_view(queries[rows], vectors.views),
+                cosines=queries[rows] @ vectors.views[:, 0].T - discounts,
+                views=best_view(queries[rows], vectors.views) - discounts,
                 distances=nearest_turn(variants[rows], specimens.reference_pdq),
                 local=local,
                 layout=layout,
@@ -311,13 +323,19 @@ def _points(curve: Curve, centres: Curve) -> dict[str, float]:
 
 
 def calibrate(
-    model: Path, specimens: Specimens, encoder: str, verified: tuple[Verified, Verified] | None = None
+    model: Path,
+    specimens: Specimens,
+    encoder: str,
+    verified: tuple[Verified, Verified] | None = None,
+    background: Background | None = None,
 ) -> dict[str, Any]:
     """The whole of `calibration.json` for one ONNX file; raises ValueError where there are too few pairs.
 
     `verified` does not depend on the encoder: it can be computed once for several.
     """
-    measured = measure(specimens, embed_all(model, specimens), verified or verified_pairs(specimens))
+    measured = measure(
+        specimens, replace(embed_all(model, specimens), background=background), verified or verified_pairs(specimens)
+    )
     strata = {name: stratum for name, stratum in measured.items() if stratum.cosine.sum() >= LEAST_PAIRS}
     if not strata:
         raise ValueError(f"no kind of pictures gives {LEAST_PAIRS} unrelated pairs")
@@ -328,12 +346,17 @@ def calibrate(
 def write_calibration(
     card: EncoderCard, precision: Precision, specimens: Specimens, verified: tuple[Verified, Verified] | None = None
 ) -> None:
-    """Write the calibration of one precision; what an earlier one says of its background bank stays."""
+    """Write the calibration of one precision, discounted against the bank that `workers.training.background` wrote."""
     file = card.files[precision]
-    result = calibrate(file.path, specimens, file.index_id, verified)
     path = calibration_path(card.folder, precision)
-    if path.exists() and "background" in (values := json.loads(path.read_text(encoding="utf-8"))):
-        result["background"] = values["background"]  # workers.training.background wrote it
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    facts, background = earlier.get("background"), None
+    if facts is not None:
+        bank = np.load(background_path(card.folder, precision), allow_pickle=False).astype(np.float32)
+        background = Background(bank=bank, nearest=facts["nearest"], usual=facts["usual"])
+    result = calibrate(file.path, specimens, file.index_id, verified, background)
+    if facts is not None:
+        result["background"] = facts
     path.write_text(json.dumps(result, separators=(",", ":")) + "\n", encoding="utf-8")
 
 

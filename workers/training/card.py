@@ -118,7 +118,7 @@ def training_facts(run: Path) -> dict[str, Any]:
     """What is known of a training from its folder: steps, recipe, pictures by source."""
     return {
         **run_facts(run / "loss.jsonl"),
-        "recipe": "InfoNCE (temperature .07, queue of earlier vectors) + KoLeo + decorrelation, AdamW, cosine schedule,"
+        "recipe": "InfoNCE (temperature .05, queue of earlier vectors) + KoLeo + decorrelation, AdamW, cosine schedule,"
         " weight average",
         "held_out": "every file whose SHA-256 is 0 modulo 4",
         "data": training_data(run / "cache" / "meta.json"),

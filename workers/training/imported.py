@@ -38,8 +38,8 @@ def calibrate_version(folder: Path, images: Path | None, pictures: int = PICTURE
     paths = [] if images is None else picture_paths(images, pictures)
     per_family = max(2, (pictures - len(paths) // 2) // len(FAMILIES))
     specimens = collect(chain(items(paths[::2], images), unseen_drawings(per_family)), side=side)
-    write_calibration(card, "fp32", specimens)
     write_bank(card, "fp32", bank_pixels(items(paths[1::2], images), side, min(PER_FAMILY, per_family)))
+    write_calibration(card, "fp32", specimens)
 
 
 def picture_paths(images: Path, most: int) -> list[Path]:
