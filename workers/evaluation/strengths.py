@@ -11,7 +11,10 @@ from typing import Final
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from workers import transformations as to
+from workers.training.drawing import draw
 from workers.transformations import Edit, canonical
+
+BESIDE: Final = "product_render"
 
 type Steps = tuple[tuple[str, Edit], ...]
 
@@ -123,14 +126,14 @@ class StrengthRow:
 def edits_of(images: Sequence[Image.Image], *, seed: int = 11) -> Iterator[tuple[str, str, int, Image.Image]]:
     """(transformation, strength, number of the image, edited image), all images of a strength in a row.
 
-    The same for the same images and seed. What is pasted beside an image is the next one, mirrored where there is only
-    one. Images may have any size; they are brought to 512 px.
+    The same for the same images and seed. What is pasted beside an image is the next one, a drawing for the last.
+    Images may have any size; they are brought to 512 px.
     """
     pictures = [canonical(image.convert("RGB")) for image in images]
-    others = [*pictures[1:], ImageOps.mirror(pictures[0])] if pictures else []
+    others = [*pictures[1:], canonical(draw(BESIDE, seed))]
     for name, steps in STRENGTHS.items():
         for strength, edit in steps:
-            for number, (picture, other) in enumerate(zip(pictures, others, strict=True)):
+            for number, (picture, other) in enumerate(zip(pictures, others, strict=False)):
                 yield name, strength, number, edit(picture, random.Random(f"{seed}:{name}:{strength}:{number}"), other)
 
 
