@@ -27,6 +27,9 @@ from workers.relation import copy_probability
 FEATURES_THAT_TELL: Final = 60
 """Of an image and of a reference: with as many on both sides, 97 % of the copies verify (`benchmarks`)."""
 
+SURELY_OTHER: Final = 0.3
+SURELY_COPY: Final = 0.6
+"""Probabilities of a copy below which a match is none at all, and above which it is one wholly."""
 UPRIGHT_SKEW: Final = 0.02
 WHOLE_COVERAGE: Final = 0.95
 PLAINLY: Final = 25
@@ -88,8 +91,13 @@ class Finding:
 
     @property
     def strength(self) -> float:
-        """The measure that the calibration's curve is over: log(1 + rarity-weighted inliers), 0 for nothing."""
+        """How strongly the geometry holds, whatever is inside: log(1 + rarity-weighted inliers), 0 for nothing."""
         return 0.0 if self.geometry is None else math.log1p(self.geometry.weight)
+
+    @property
+    def sameness(self) -> float:
+        """How far a verified match counts as a copy, 0..1: the probability of one, sharpened around one half."""
+        return min(1.0, max(0.0, (self.copy - SURELY_OTHER) / (SURELY_COPY - SURELY_OTHER)))
 
     def evidence(self, image_size: tuple[int, int], plane_size: tuple[int, int]) -> Evidence | None:
         """Return what an analyst is shown; None where nothing was verified."""

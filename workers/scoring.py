@@ -46,13 +46,13 @@ def score_hits(calibration: Calibration, hits: Sequence[Hit], sight: Sight | Non
 def copy_log10(calibration: Calibration, hit: Hit) -> float:
     """Return log10 of the probability that an unrelated image comes as near to this reference as a copy."""
     finding = hit.finding
-    local = finding.strength * finding.copy if finding is not None and finding.geometry is not None else math.nan
+    local = finding.strength * finding.sameness if finding is not None and finding.geometry is not None else math.nan
     rarest = float(calibration.pair_log10(hit.discounted, hit.views, hit.distance, local))
     if finding is None or not finding.told:
         return rarest
     if finding.geometry is None:
         return min(0.0, rarest + SILENCE)
-    return rarest * finding.copy
+    return rarest * finding.sameness
 
 
 def _scored(calibration: Calibration, hit: Hit, sight: Sight | None) -> Scored:
@@ -100,7 +100,7 @@ def _matched_by(calibration: Calibration, hit: Hit) -> tuple[Matcher, ...]:
         Matcher.ENCODER: calibration.pair_log10(hit.discounted, hit.views, nothing),
     }
     if hit.finding is not None and hit.finding.geometry is not None:
-        strength = hit.finding.strength * hit.finding.copy
+        strength = hit.finding.strength * hit.finding.sameness
         alone[Matcher.LOCAL] = calibration.pair_log10(nothing, nothing, nothing, strength)
     found = [
         matcher

@@ -51,6 +51,8 @@ SHARES: Final[Mapping[str, float]] = {
 }
 TAIL_COUNT: Final = 20
 FIT_DECADES: Final = 1.0
+RULE_OF_THREE: Final = 3
+SPARSE_SLOPE: Final = 2.0
 HIGHEST_COSINE: Final = 0.9999  # where Fisher's z is still a number
 FLOOR: Final = -12.0
 CHUNK: Final = 512
@@ -256,12 +258,27 @@ def survival(counts: Counts, scale: Curve) -> tuple[Curve, float]:
     curve = np.full(len(counts), FLOOR)
     curve[known] = np.log10(above[known] / total)
     last = int(np.flatnonzero(known)[-1])
+    if last == 0:
+        return _sparse(above, scale)
     start = float(curve[last])
     inside = np.flatnonzero(known & (curve <= start + FIT_DECADES))
     slope = min(-1e-9, float(np.polyfit(scale[inside], curve[inside], 1)[0])) if len(inside) > 2 else -1.0
     beyond = np.arange(last + 1, len(counts))
     curve[beyond] = np.maximum(FLOOR, start + slope * (scale[beyond] - scale[last]))
     return curve, start
+
+
+def _sparse(above: Curve, scale: Curve) -> tuple[Curve, float]:
+    """The survival where next to no pair has any evidence at all, as with local features.
+
+    An upper bound for each count (the rule of three), and beyond the last one ``SPARSE_SLOPE`` decades a unit of the
+    measure, log(1 + inliers): slower than .2 decades an inlier between 5 and 20 of them.
+    """
+    bound = np.log10(np.minimum(1.0, (above + RULE_OF_THREE) / above[0]))
+    bound[0] = 0.0
+    last = max(1, int(np.flatnonzero(above)[-1]))
+    bound[last:] = np.maximum(FLOOR, bound[last] - SPARSE_SLOPE * (scale[last:] - scale[last]))
+    return np.minimum.accumulate(bound), float(bound[last])
 
 
 def mixture(curves: Mapping[str, Curve]) -> Curve:

@@ -63,7 +63,7 @@ def verified_pairs(specimens: Specimens) -> tuple[Verified, Verified]:
             for candidate in index.candidates(sight.features, VOTED):
                 finding = examine(sight, packed[candidate.number], sketches[candidate.number])
                 if finding.geometry is not None:
-                    found.append((row, candidate.number, finding.strength * finding.copy, finding.strength))
+                    found.append((row, candidate.number, finding.strength * finding.sameness, finding.strength))
         columns = np.array(found, np.float64).reshape(-1, 4).T
         return Verified(
             references=len(packed),

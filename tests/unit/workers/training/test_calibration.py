@@ -48,6 +48,15 @@ def test_the_tail_goes_on_falling() -> None:
     assert beyond.min() == FLOOR
 
 
+def test_evidence_that_hardly_any_pair_has_is_bounded_by_the_rule_of_three() -> None:
+    counts = np.array([999_997, 2, 1, 0, 0])
+    curve, start = survival(counts, np.array([0.0, 0.5, 1.0, 1.5, 2.5]))
+    assert curve == pytest.approx([0.0, np.log10(6e-6), np.log10(4e-6), np.log10(4e-6) - 1, np.log10(4e-6) - 3])
+    assert start == pytest.approx(np.log10(4e-6))
+    none, _ = survival(np.array([1_000_000, 0, 0]), np.array([0.0, 0.5, 1.0]))
+    assert none == pytest.approx([0.0, np.log10(3e-6), np.log10(3e-6) - 1])
+
+
 def test_the_extrapolation_errs_on_the_safe_side() -> None:
     """A normal tail falls faster than the exponential one: at 6 sigma the table promises less than the truth."""
     curve, _ = survival(normal_stratum(0.1).cosine, FISHER_Z)
