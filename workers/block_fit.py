@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.block_raster import Flags, Floats, Matrix, energy, project
+from workers.block_raster import BLOCK, Flags, Floats, Matrix, energy, project
 
 NOISE: Final = 4.0
 """Grey levels of a coefficient: half a step, scan noise and compression."""
@@ -35,7 +35,8 @@ class Fit:
     """``image`` are the image's own coefficients (blocks x patterns), ``residual`` what they leave unexplained of the
     reference's, ``local`` the same where neighbourhoods may move a little by themselves.
 
-    ``warp`` (2 x 3) maps (1, u, v), a place from -1 to 1, to raster pixels; ``blur`` is the Laplacian's share.
+    ``warp`` (3 x 3) is the homography from the reference's raster to the place of the image's raster that explains it,
+    in raster pixels; ``blur`` is the Laplacian's share.
     """
 
     image: Floats
@@ -72,8 +73,24 @@ def explain(raster: Floats, values: Floats, inside: Flags, blocks: tuple[int, in
         local=local,
         gain=gain,
         blur=blur / contrast,
-        warp=solution[1:7].reshape(2, 3).astype(np.float64) / contrast,
+        warp=_homography(solution[1:9].astype(np.float64) / contrast, blocks),
     )
+
+
+def _homography(motion: Matrix, blocks: tuple[int, int]) -> Matrix:
+    """Return the 3 x 3 map of raster pixels whose first-order motion is the fitted one.
+
+    ``motion``: displacements (raster pixels) across at the middle, along u and along v, the same down, and the two
+    perspective terms, over places as `_places` gives them.
+    """
+    half = max(blocks) * BLOCK / 2
+    to_places = np.array([[1 / half, 0, 0], [0, 1 / half, 0], [0, 0, 1]])
+    to_places[:2, 2] = [(0.5 - count * BLOCK / 2) / half for count in blocks]
+    across, down, bend = motion[:3] / half, motion[3:6] / half, motion[6:] / half
+    moved = np.array(
+        [[1 + across[1], across[2], across[0]], [down[1], 1 + down[2], down[0]], [-bend[0], -bend[1], 1]], np.float64
+    )
+    return np.asarray(np.linalg.inv(to_places) @ moved @ to_places, np.float64)
 
 
 def _telling(values: Floats, image: Floats, inside: Flags) -> NDArray[np.intp]:
@@ -89,7 +106,8 @@ def _terms(image: Floats, across: Floats, down: Floats, bend: Floats, *, u: Floa
 
 
 def _places(blocks: tuple[int, int]) -> tuple[Floats, Floats]:
-    across, down = ((np.arange(count) + 0.5) * 2 / count - 1 for count in blocks)
+    """Return each block's middle, 0 in the raster's and 1 at the end of its longer side."""
+    across, down = (((np.arange(count) + 0.5) * 2 - count) / max(blocks) for count in blocks)
     u, v = np.meshgrid(across.astype(np.float32), down.astype(np.float32))
     return u.reshape(-1, 1), v.reshape(-1, 1)
 

@@ -35,6 +35,8 @@ LARGEST_TERM: Final = 1e6
 LEAST_DETAIL: Final = 0.25
 """Image pixels a raster pixel; below, a block is seen in fewer than 2 x 2 pixels."""
 MOST_DETAIL: Final = 512.0
+LEAST_DEPTH: Final = 0.4
+"""Of a perspective's divisor at a raster's corners, 1 at its origin: a page seen from the side has 0.6 to 1.6."""
 
 
 def block_grid(width: int, height: int) -> tuple[int, int]:
@@ -86,8 +88,10 @@ def own_raster(plane: Plane, blocks: tuple[int, int]) -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """What an image shows at a reference's place: its raster (with one more pixel on every side) and which blocks lie
-    inside the image; ``matrix`` maps raster pixels to image pixels, ``detail`` is image pixels a raster pixel."""
+    """What an image shows at a reference's place: its raster, with a margin, and which blocks lie inside the image.
+
+    ``matrix`` (3 x 3) maps raster pixels to image pixels, ``detail`` is image pixels a raster pixel.
+    """
 
     raster: Floats
     inside: Flags
@@ -96,34 +100,41 @@ class Placed:
 
 
 def raster_matrix(matrix: Matrix, size: tuple[int, int], blocks: tuple[int, int]) -> Matrix:
-    """Turn a map from the reference's plane (of ``size``) into one from its raster; centres are whole numbers."""
+    """Turn a map (2 x 3) from the reference's plane (of ``size``) into one (3 x 3) from its raster.
+
+    Centres of pixels are whole numbers in either.
+    """
     across, down = (side / (count * BLOCK) for side, count in zip(size, blocks, strict=True))
     scale = np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]])
-    return np.asarray(matrix @ scale, np.float64)
+    return np.vstack((matrix @ scale, (0.0, 0.0, 1.0)))
 
 
-def place(plane: Plane, matrix: Matrix, blocks: tuple[int, int]) -> Placed | None:
-    """Warp an image's plane into a raster; ``matrix`` maps raster pixels to plane pixels.
+def place(plane: Plane, matrix: Matrix, blocks: tuple[int, int], *, margin: int = 1) -> Placed | None:
+    """Warp an image's plane into a raster; ``matrix`` (3 x 3, its last number 1) maps raster pixels to plane pixels.
 
-    None where the map is so flat, small or large that no block can be compared.
+    The raster has ``margin`` more pixels on every side.  None where the map is so flat, small, large or slanting that
+    no block can be compared.
     """
-    if not np.abs(matrix).max() <= LARGEST_TERM:
+    size = blocks[0] * BLOCK, blocks[1] * BLOCK
+    if not np.abs(matrix).max() <= LARGEST_TERM or _least_depth(matrix, size) < LEAST_DEPTH:
         return None
-    detail = float(np.linalg.svd(matrix[:, :2], compute_uv=False)[-1])
+    detail = float(np.linalg.svd(_slope(matrix, size), compute_uv=False)[-1])
     if not LEAST_DETAIL <= detail <= MOST_DETAIL:
         return None
     height, width = plane.shape
     factor = min(round(detail) or 1, height, width)
-    source, onto = plane, matrix.copy()
+    source, onto = plane, matrix
     if factor > 1:  # a whole number: the fast way through OpenCV
-        cut, size = plane[: height - height % factor, : width - width % factor], (width // factor, height // factor)
-        source = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
-        onto = (matrix + np.array([[0, 0, 0.5]] * 2)) / factor - np.array([[0, 0, 0.5]] * 2)
-    onto[:, 2] -= onto[:, 0] + onto[:, 1]  # the raster's extra pixel
-    raster = cv2.warpAffine(
+        cut, smaller = plane[: height - height % factor, : width - width % factor], (width // factor, height // factor)
+        source = np.asarray(cv2.resize(cut, smaller, interpolation=cv2.INTER_AREA), np.uint8)
+        onto = np.array([[1 / factor, 0, 0.5 / factor - 0.5], [0, 1 / factor, 0.5 / factor - 0.5], [0, 0, 1]]) @ matrix
+    onto = onto @ np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]])
+    affine = matrix[2, 0] == matrix[2, 1] == 0
+    warped = cv2.warpAffine if affine else cv2.warpPerspective
+    raster = warped(
         source,
-        onto,
-        (blocks[0] * BLOCK + 2, blocks[1] * BLOCK + 2),
+        onto[:2] if affine else onto,
+        (size[0] + 2 * margin, size[1] + 2 * margin),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
@@ -131,14 +142,27 @@ def place(plane: Plane, matrix: Matrix, blocks: tuple[int, int]) -> Placed | Non
     return Placed(raster=raster.astype(np.float32), inside=inside, matrix=matrix, detail=detail)
 
 
+def _least_depth(matrix: Matrix, size: tuple[int, int]) -> float:
+    """Return the least of the perspective's divisors at a raster's corners: 1 everywhere for an affine map."""
+    return float(min(matrix[2] @ (x, y, 1) for x in (0, size[0]) for y in (0, size[1])))
+
+
+def _slope(matrix: Matrix, size: tuple[int, int]) -> Matrix:
+    """Return the map's derivative (2 x 2) at the middle of a raster."""
+    across, down, depth = matrix @ (size[0] / 2, size[1] / 2, 1)
+    point = np.array([[across / depth], [down / depth]])
+    return np.asarray((matrix[:2, :2] - point * matrix[2, :2]) / depth, np.float64)
+
+
 def _inside(matrix: Matrix, blocks: tuple[int, int], size: tuple[int, int]) -> Flags:
     """Tell which blocks lie inside the image with all four corners (half a raster pixel may stick out)."""
     edges = [np.arange(count + 1) * BLOCK - 0.5 for count in blocks]
     x, y = np.meshgrid(*edges)
-    slack = 0.5 * float(np.abs(matrix[:, :2]).max()) + 0.5
+    slack = 0.5 * float(np.abs(matrix[:2, :2]).max()) + 0.5
     corner = np.ones(x.shape, bool)
-    for row, side in zip(matrix, size, strict=True):
-        at = row[0] * x + row[1] * y + row[2]
+    depth = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+    for row, side in zip(matrix, size, strict=False):
+        at = (row[0] * x + row[1] * y + row[2]) / depth
         corner &= (at >= -slack) & (at <= side - 1 + slack)
     return np.asarray((corner[:-1, :-1] & corner[1:, :-1] & corner[:-1, 1:] & corner[1:, 1:]).ravel())
 
@@ -147,6 +171,14 @@ def blocked(raster: Floats) -> Floats:
     """Cut a raster into blocks x 64."""
     down, across = raster.shape[0] // BLOCK, raster.shape[1] // BLOCK
     return raster.reshape(down, BLOCK, across, BLOCK).swapaxes(1, 2).reshape(down * across, BLOCK * BLOCK)
+
+
+def sketched(values: Floats, blocks: tuple[int, int]) -> Floats:
+    """Return the raster that has these coefficients (blocks x patterns) and no others: every block's mean is 0."""
+    pixels = values @ basis()[:, : values.shape[1]].T
+    across, down = blocks
+    raster = pixels.reshape(down, across, BLOCK, BLOCK).swapaxes(1, 2).reshape(down * BLOCK, across * BLOCK)
+    return np.ascontiguousarray(raster, np.float32)
 
 
 def project(raster: Floats, patterns: int) -> Floats:

@@ -8,6 +8,7 @@ steps.  No block's mean is kept, and far fewer numbers than pixels.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from shared.errors import IntegrityError
+from workers.block_agreement import NOTHING_COMPARABLE, Agreement, agreement
 from workers.block_fit import NOISE, Fit, explain
 from workers.block_raster import (
     BLOCK,
@@ -36,6 +38,8 @@ from workers.block_raster import (
     project,
     raster_matrix,
 )
+from workers.block_search import REACH, search
+from workers.moire import without_waves
 
 LARGEST_SKETCH: Final = 2_500
 """Bytes, header included."""
@@ -44,17 +48,16 @@ STEP: Final = 4.0
 """Grey levels of an orthonormal coefficient's first step; the twentieth is twice as wide, as is the noise at edges."""
 BLANK_ENERGY: Final = 5.0
 """Grey levels (root mean square of a block's coefficients) below which nothing is kept of it."""
-CONTENT_ENERGY: Final = 10.0
-"""Grey levels from which a block is content."""
 FORMAT: Final = 1
 FEWEST_BLOCKS: Final = 4
 FINE_DETAIL: Final = 0.5
 REWARP_SHIFT: Final = 0.5
 """Raster pixels of residual warp beyond which the image is warped once more."""
-LEAST_CONTRAST: Final = 0.05
-"""Of the reference against the image's; below, the reference is as good as blank."""
-AGREES: Final = 0.8
-DIFFERS: Final = 0.3
+SEARCHES: Final = (1, 2, 1)
+MISPLACED: Final = 0.15
+WARPS: Final = 6
+LEAST_GAIN: Final = 0.002
+"""Of what is left unexplained, under which the image is warped no further."""
 
 _HEADER: Final = struct.Struct("<2sBBHH")
 _MAGIC: Final = b"BS"
@@ -72,43 +75,6 @@ class Sketch:
     def blocks(self) -> tuple[int, int]:
         """Blocks across and down."""
         return block_grid(self.width, self.height)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """How far the inside of a match looks like the reference.
-
-    ``comparable`` blocks lie inside the image, in enough pixels; ``content`` of them show something on either side.
-    ``share``: of the comparable blocks that agree (two blank ones do), ``content_share`` of the content blocks,
-    ``differing`` of the content blocks that show something else altogether; all 0..1, and 1, 1, 0 where there are none.
-    ``likeness`` is the median over the content blocks, -1..1.  ``spread``: where the blocks that differ lie, 0 (one
-    compact patch, as an emoji or a caption) to 1 (all over).  ``gain`` is the reference's contrast over the image's,
-    negative where inverted.  ``fine``: whether the projections took part; an image that shows the reference at less
-    than half the raster's resolution is compared by the coarse coefficients alone.
-    """
-
-    comparable: int
-    content: int
-    share: float
-    content_share: float
-    differing: float
-    likeness: float
-    spread: float
-    gain: float
-    fine: bool
-
-
-NOTHING_COMPARABLE: Final = Agreement(
-    comparable=0,
-    content=0,
-    share=1.0,
-    content_share=1.0,
-    differing=0.0,
-    likeness=0.0,
-    spread=0.0,
-    gain=1.0,
-    fine=False,
-)
 
 
 def make_sketch(plane: Plane) -> bytes:
@@ -178,18 +144,52 @@ def compare(plane: Plane, sketch: bytes, matrix: Matrix) -> Agreement:
     blocks = reference.blocks
     if not np.abs(matrix).max() <= LARGEST_TERM:  # not a number is not either
         return NOTHING_COMPARABLE
-    placed = _placed(plane, raster_matrix(matrix, (reference.width, reference.height), blocks), blocks)
+    start = raster_matrix(matrix, (reference.width, reference.height), blocks)
+    placed = _placed(plane, start, blocks)
     if placed is None:
         return NOTHING_COMPARABLE
     fine = placed.detail >= FINE_DETAIL
     values = reference.values if fine else reference.values[:, :COARSE]
+    placed, fit = _aligned(plane, placed, values, blocks)
+    left_over = _left_over(values, fit, placed.inside)
+    calm = without_waves(plane) if left_over > MISPLACED else None
+    again = None if calm is None else _placed(calm, start, blocks)
+    if calm is not None and again is not None:
+        better, fitted = _aligned(calm, again, values, blocks)
+        if _left_over(values, fitted, better.inside) < left_over:
+            placed, fit = better, fitted
+    return agreement(values, fit, placed.inside, blocks, fine=fine)
+
+
+def _aligned(plane: Plane, placed: Placed, values: Floats, blocks: tuple[int, int]) -> tuple[Placed, Fit]:
+    """Warp the image to where the reference explains it best, as long as that helps.
+
+    A photograph of a page has a perspective that no affine transform has: blocks that lie right already pull the rest.
+    """
     fit = explain(placed.raster, values, placed.inside, blocks)
-    if REWARP_SHIFT < float(np.abs(fit.warp).sum(axis=1).max()) < BLOCK:
-        moved = _placed(plane, _warped(placed.matrix, fit.warp, blocks), blocks)
+    for step in SEARCHES:
+        left_over = _left_over(values, fit, placed.inside)
+        if left_over < MISPLACED:
+            break
+        wide = place(plane, placed.matrix, blocks, margin=step * REACH)
+        way = None if wide is None else search(wide.raster, values, wide.inside, blocks, step=step)
+        found = None if way is None else _placed(plane, _in_front(placed.matrix, way), blocks)
+        better = found and explain(found.raster, values, found.inside, blocks)
+        if found and better and _left_over(values, better, found.inside) < left_over:
+            placed, fit = found, better
+    for _ in range(WARPS):
+        if not REWARP_SHIFT < _farthest(fit.warp, blocks) < 4 * BLOCK:
+            break
+        moved = _placed(plane, _in_front(placed.matrix, fit.warp), blocks)
         again = moved and explain(moved.raster, values, moved.inside, blocks)
-        if moved and again and _left_over(again, moved.inside) < _left_over(fit, placed.inside):
+        if not moved or not again:
+            break
+        gained = _left_over(values, fit, placed.inside) - _left_over(values, again, moved.inside)
+        if gained > 0:
             placed, fit = moved, again
-    return _agreement(values, fit, placed.inside, blocks, fine=fine)
+        if gained < LEAST_GAIN:
+            break
+    return placed, fit
 
 
 def _placed(plane: Plane, matrix: Matrix, blocks: tuple[int, int]) -> Placed | None:
@@ -197,55 +197,31 @@ def _placed(plane: Plane, matrix: Matrix, blocks: tuple[int, int]) -> Placed | N
     return placed if placed is not None and int(placed.inside.sum()) >= FEWEST_BLOCKS else None
 
 
-def _warped(matrix: Matrix, warp: Matrix, blocks: tuple[int, int]) -> Matrix:
-    """Put a fitted warp, given over places from -1 to 1, before a raster's map."""
-    half = np.array([count * BLOCK / 2 for count in blocks])
-    slope = warp[:, 1:] / half
-    inner = np.eye(2, 3)
-    inner[:, :2] += slope
-    inner[:, 2] = warp[:, 0] - slope @ (half - 0.5)
-    return np.asarray(matrix @ np.vstack((inner, (0, 0, 1))), np.float64)
+def _in_front(matrix: Matrix, warp: Matrix) -> Matrix:
+    joined = matrix @ warp
+    return np.asarray(joined / joined[2, 2], np.float64)
 
 
-def _left_over(fit: Fit, inside: Flags) -> float:
-    return float(np.median(energy(fit.local)[inside]))
+def _farthest(warp: Matrix, blocks: tuple[int, int]) -> float:
+    """Return how far a warp moves a raster's corners, in raster pixels."""
+    width, height = (count * BLOCK for count in blocks)
+    corners = np.array([(0, 0, 1), (width, 0, 1), (0, height, 1), (width, height, 1)], np.float64).T
+    at = warp @ corners
+    return float(np.abs(at[:2] / at[2] - corners[:2]).max()) if np.abs(at[2]).min() > 0 else math.inf
 
 
-def _agreement(values: Floats, fit: Fit, inside: Flags, blocks: tuple[int, int], *, fine: bool) -> Agreement:
-    seen = values - fit.local
-    ours, theirs = np.square(values).sum(axis=1), np.square(seen).sum(axis=1)
-    floor = values.shape[1] * NOISE**2
-    theirs = np.maximum(theirs, np.square(fit.image).sum(axis=1) * _least_gain(values, fit, inside) ** 2)
-    likeness = (2 * (values * seen).sum(axis=1) + floor) / (ours + theirs + floor)
-    content = inside & (np.maximum(ours, theirs) >= values.shape[1] * CONTENT_ENERGY**2)
-    agreeing, differing = ~content | (likeness >= AGREES), likeness < DIFFERS
-    comparable, showing = int(inside.sum()), int(content.sum())
-    return Agreement(
-        comparable=comparable,
-        content=showing,
-        share=float(agreeing[inside].mean()),
-        content_share=float(agreeing[content].mean()) if showing else 1.0,
-        differing=float(differing[content].mean()) if showing else 0.0,
-        likeness=float(np.median(likeness[content])) if showing else 0.0,
-        spread=_spread(content & ~agreeing, content, blocks),
-        gain=fit.gain,
-        fine=fine,
-    )
+def _left_over(values: Floats, fit: Fit, inside: Flags) -> float:
+    """Return how much of the blocks is unexplained, 0..1, each counting for 1 at the most."""
+    left, own = (np.square(part[inside]).mean(axis=1) for part in (fit.local, values))
+    return float(np.mean(left / (left + own + NOISE**2)))
 
 
-def _least_gain(values: Floats, fit: Fit, inside: Flags) -> float:
-    """Return what makes the image's contrast the reference's where the fit found none in common; otherwise 0.
-
-    A picture that explains nothing is scaled to nothing; its content must not count as blank for that.
-    """
-    ratio = float(energy(values[inside]).mean()) / max(1.0, float(energy(fit.image[inside]).mean()))
-    return max(0.5, min(ratio, 2.0)) if abs(fit.gain) < ratio / 2 or ratio < LEAST_CONTRAST else 0.0
-
-
-def _spread(differing: Flags, content: Flags, blocks: tuple[int, int]) -> float:
-    """Return how far the differing blocks scatter, against the content blocks: the ratio of their mean distances."""
-    if not differing.any():
-        return 0.0
-    y, x = np.divmod(np.arange(blocks[0] * blocks[1]), blocks[0])
-    scatter = [float(np.hypot(x[flags].std(), y[flags].std())) for flags in (differing, content)]
-    return min(1.0, scatter[0] / max(scatter[1], 1.0))
+__all__ = [
+    "LARGEST_SKETCH",
+    "NOTHING_COMPARABLE",
+    "Agreement",
+    "Sketch",
+    "compare",
+    "make_sketch",
+    "read_sketch",
+]

@@ -12,9 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from workers.block_agreement import CONTENT_ENERGY
 from workers.block_fit import explain
 from workers.block_raster import Plane, checked_plane, energy, own_raster
-from workers.block_sketch import CONTENT_ENERGY, read_sketch
+from workers.block_sketch import read_sketch
 
 NOISE_LEVELS: Final = 3.2
 """Grey levels of a coefficient: half a step and compression."""

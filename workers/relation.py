@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import IntegrityError
-from workers.block_sketch import Agreement
+from workers.block_agreement import NOTHING_COMPARABLE, Agreement
 from workers.geometry import Geometry
 
 MODEL: Final = Path(__file__).parent / "models" / "local-v1" / "relation.json"
 SURE: Final = 1e-4
 """No answer is nearer to 0 or 1: that is what the training pairs can tell."""
 
-INSIDE: Final = ("differing", "content_share", "likeness", "inliers", "uneven")
+INSIDE: Final = ("differing", "content_share", "likeness", "inliers", "uneven", "usual", "patches", "elsewhere")
 GEOMETRY_ALONE: Final = ("inliers", "coverage")
 SIGNS: Final = {
     "differing": -1,
@@ -35,6 +35,9 @@ SIGNS: Final = {
     "inliers": 1,
     "coverage": 0,
     "uneven": -1,
+    "usual": -1,
+    "patches": -1,
+    "elsewhere": -1,
 }
 """Which way a feature may pull: 1 towards copy, -1 towards same layout, 0 either."""
 
@@ -64,6 +67,8 @@ class RelationModel:
 
 FEWEST_CONTENT_BLOCKS: Final = 6
 """Content blocks below which what they say is chance."""
+ILLEGIBLE: Final = 0.9
+"""For an image too blurred to show other content: taken for a copy, as the geometry says."""
 
 
 def features(geometry: Geometry, agreement: Agreement, names: tuple[str, ...]) -> NDArray[np.float64]:
@@ -76,6 +81,9 @@ def features(geometry: Geometry, agreement: Agreement, names: tuple[str, ...]) -
         "inliers": min(1.0, math.log1p(geometry.inliers) / 6),
         "coverage": geometry.coverage,
         "uneven": disagreeing * agreement.spread,
+        "usual": min(1.0, math.log(agreement.usual) / 3),
+        "patches": min(1.0, math.log1p(agreement.patches) / 3),
+        "elsewhere": min(1.0, 10 * agreement.elsewhere),
     }
     return np.array([values[name] for name in names])
 
@@ -84,13 +92,10 @@ def copy_probability(geometry: Geometry, agreement: Agreement | None) -> float:
     """Return how probable it is that a verified match is a copy: from the geometry alone without ``agreement``."""
     model = shipped_model()
     if agreement is None or agreement.content < FEWEST_CONTENT_BLOCKS:
-        return model.geometry.probability(geometry, agreement or _NOTHING)
+        return model.geometry.probability(geometry, agreement or NOTHING_COMPARABLE)
+    if not agreement.legible:
+        return ILLEGIBLE
     return model.inside.probability(geometry, agreement)
-
-
-_NOTHING: Final = Agreement(
-    comparable=0, content=0, share=1, content_share=1, differing=0, likeness=0, spread=0, gain=1, fine=False
-)
 
 
 @lru_cache(maxsize=1)

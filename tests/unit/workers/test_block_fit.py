@@ -1,5 +1,6 @@
 """The fit behind a comparison: what an image's raster explains of a reference's coefficients."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -30,7 +31,7 @@ def test_contrast_is_found(contrast: float) -> None:
 def test_a_small_shift_is_found_and_explained() -> None:
     shifted = np.roll(RASTER, 1, axis=1)
     fit = explain(shifted, VALUES, ALL, BLOCKS)
-    assert fit.warp[0, 0] == pytest.approx(1, abs=0.5)
+    assert fit.warp[0, 2] == pytest.approx(1, abs=0.5)
     assert left_over(fit.residual) < left_over(VALUES - project(shifted[1:-1, 1:-1], PATTERNS))
 
 
@@ -46,3 +47,10 @@ def test_nothing_to_go_by_explains_nothing() -> None:
     fit = explain(np.zeros_like(RASTER), np.zeros_like(VALUES), ALL, BLOCKS)
     assert not fit.residual.any()
     assert np.isfinite(fit.warp).all()
+
+
+def test_a_perspective_is_found() -> None:
+    seen = np.array([[1.0, 0, 0], [0, 1, 0], [4e-5, -3e-5, 1]])
+    tilted = cv2.warpPerspective(RASTER, seen, RASTER.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    warp = explain(tilted, VALUES, ALL, BLOCKS).warp
+    assert warp[2, :2] / warp[2, 2] == pytest.approx(seen[2, :2], rel=0.5)

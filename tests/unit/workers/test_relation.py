@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import IntegrityError
-from workers.block_sketch import Agreement
+from workers.block_agreement import Agreement
 from workers.geometry import Geometry
 from workers.relation import MODEL, copy_probability, read_model
 
@@ -33,13 +33,19 @@ COPY = Agreement(
     gain=1.0,
     fine=True,
 )
-OTHER = replace(COPY, share=0.6, content_share=0.35, differing=0.6, likeness=0.2, spread=1.0)
+OTHER = replace(COPY, share=0.6, content_share=0.35, differing=0.6, likeness=0.2, spread=1.0, usual=9.0)
+FILLED_IN = replace(COPY, content_share=0.93, patches=9, elsewhere=0.06)
 shares = st.floats(0, 1)
 
 
 def test_agreement_tells_a_copy_from_the_same_layout() -> None:
     assert copy_probability(GEOMETRY, COPY) > 0.8
     assert copy_probability(GEOMETRY, OTHER) < 0.2
+    assert copy_probability(GEOMETRY, FILLED_IN) < 0.5
+
+
+def test_an_image_too_blurred_to_tell_is_taken_for_a_copy() -> None:
+    assert copy_probability(GEOMETRY, replace(OTHER, legible=False)) > 0.8
 
 
 def test_without_blocks_the_geometry_decides() -> None:
@@ -52,7 +58,14 @@ def test_without_blocks_the_geometry_decides() -> None:
 @given(shares, shares)
 def test_more_agreement_is_never_less_of_a_copy(first: float, second: float) -> None:
     low, high = sorted((first, second))
-    for name, better, worse in (("content_share", high, low), ("likeness", high, low), ("differing", low, high)):
+    for name, better, worse in (
+        ("content_share", high, low),
+        ("likeness", high, low),
+        ("differing", low, high),
+        ("elsewhere", low, high),
+        ("usual", 1 + low, 1 + high),
+        ("patches", round(9 * low), round(9 * high)),
+    ):
         better_one, worse_one = (replace(COPY, **{name: value}) for value in (better, worse))
         assert copy_probability(GEOMETRY, better_one) >= copy_probability(GEOMETRY, worse_one)
 

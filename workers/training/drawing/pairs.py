@@ -1,6 +1,6 @@
 """Drawn pairs with a known answer: the same document again, another one of its template, or one with a small change.
 
-Every function is pure: the seed names the pair on every machine.  Documents have 150 to 300 DPI.
+Every function is pure: the seed names the pair on every machine.  Documents have 150 to 300 DPI unless told otherwise.
 """
 
 from __future__ import annotations
@@ -52,13 +52,14 @@ class Pair:
     kind: str
 
 
-def pair(bond: Bond, seed: int) -> Pair:
-    """The pair named by (bond, seed): kinds take turns."""
+def pair(bond: Bond, seed: int, *, resolutions: tuple[int, int] = DPI) -> Pair:
+    """The pair named by (bond, seed): kinds take turns; ``resolutions`` are the least and the most DPI."""
     rng = random.Random(f"{bond}:{seed}")
     kinds = FORMS if bond == Bond.BLANK_FORM else tuple(KINDS)
     kind = kinds[seed % len(kinds)]
-    dpi = rng.randint(*DPI)
-    document = sheet(kind, template=rng.getrandbits(40), content=0, dpi=dpi)
+    dpi = rng.randint(*resolutions)
+    template = rng.getrandbits(40)
+    document = sheet(kind, template=template, content=0, dpi=dpi)
     first = render(document)
     if bond == Bond.RESCANNED:
         second = rescanned(first, rng)
@@ -69,16 +70,10 @@ def pair(bond: Bond, seed: int) -> Pair:
     elif bond in EDITS:
         second = recoded(render(changed(document, bond, rng)), rng)
     else:
-        second = _other(bond, kind, seed, rng, dpi=dpi)
+        other = render(sheet(kind, template=template, content=1, dpi=dpi))
+        second = (rescanned if rng.random() < 0.5 else recoded)(other, rng)
         first = render(document.blank()) if bond == Bond.BLANK_FORM else first
     return Pair(first=first, second=second, bond=bond, kind=kind)
-
-
-def _other(bond: Bond, kind: str, seed: int, rng: random.Random, *, dpi: int) -> Image.Image:
-    again = random.Random(f"{bond}:{seed}")
-    again.randint(*DPI)
-    other = render(sheet(kind, template=again.getrandbits(40), content=1, dpi=dpi))
-    return (rescanned if rng.random() < 0.5 else recoded)(other, rng)
 
 
 def changed(document: Sheet, bond: Bond, rng: random.Random) -> Sheet:

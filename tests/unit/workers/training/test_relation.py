@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from workers.block_sketch import Agreement
+from workers.block_agreement import Agreement
 from workers.geometry import Geometry
 from workers.relation import SIGNS
 from workers.training.drawing.pairs import Bond, pair
-from workers.training.relation import Case, case_of, fit, plane_of, table, train
+from workers.training.relation import Case, case_of, copy_probabilities, fit, loss, table, train
+from workers.training.relation_pairs import RESOLUTIONS, plane_of, verified
 
 GEOMETRY = Geometry(
     inliers=30,
@@ -48,7 +49,7 @@ def made_up_cases(count: int = 200) -> list[Case]:
 
 def test_what_separates_is_learnt() -> None:
     cases = made_up_cases()
-    rows = table(cases, train(cases))
+    rows = table(cases, train(cases, 1e-3))
     assert rows["copies"]["called_copy"] >= 97
     assert rows["forms"]["called_copy"] <= 3
     assert rows["forms"]["is"] == "same_layout"
@@ -56,7 +57,7 @@ def test_what_separates_is_learnt() -> None:
 
 def test_no_weight_has_the_wrong_sign() -> None:
     names = ("content_share", "inliers")
-    weights, _ = fit(made_up_cases(), names)
+    weights, _ = fit(made_up_cases(), names, 1e-3)
     assert weights[0] > 0
     assert weights[1] == 0  # here the forms have more inliers, and that must not count against a copy
     assert all(weight * SIGNS[name] >= 0 for name, weight in zip(names, weights, strict=True))
@@ -64,7 +65,25 @@ def test_no_weight_has_the_wrong_sign() -> None:
 
 @pytest.mark.parametrize(("bond", "agrees"), [(Bond.RECODED, True), (Bond.OTHER_CONTENT, False)])
 def test_a_drawn_pair_becomes_a_case(bond: Bond, agrees: bool) -> None:
-    drawn = pair(bond, 5)
-    case = case_of(str(bond), plane_of(drawn.first), plane_of(drawn.second), copy=agrees)
-    assert case is not None
-    assert (case.agreement.content_share > 0.75) == agrees
+    drawn = pair(bond, 5, resolutions=RESOLUTIONS)
+    found = verified(str(bond), plane_of(drawn.first), plane_of(drawn.second), copy=agrees)
+    assert found is not None
+    assert (case_of(found).agreement.patches < 4) == agrees
+
+
+def test_a_better_model_loses_less() -> None:
+    cases = made_up_cases()
+    good, poor = train(cases, 1e-3), train(cases, 1e-3)
+    poor["inside"]["bias"] += 99
+    assert loss(cases, good) < loss(cases, poor)
+    assert all(copy_probabilities(cases, poor) > 0.5)
+
+
+def test_what_is_illegible_is_a_copy_and_what_is_empty_rests_on_the_geometry() -> None:
+    cases = made_up_cases()
+    blurred, empty = (
+        replace(cases[1], agreement=replace(BLOCKS, **part)) for part in ({"legible": False}, {"content": 0})
+    )
+    said = copy_probabilities([blurred, empty], train(cases, 1e-3))
+    assert said[0] > 0.8
+    assert 0 < said[1] < 1
