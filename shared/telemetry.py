@@ -59,6 +59,9 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_worker_dropped_messages_total", "counter", "Bus messages that do not open", ("cause",)),
     # index
     Metric("safelight_index_references", "gauge", "References in the index"),
+    Metric(
+        "safelight_index_unsearched_references", "gauge", "References whose local features are compared, not searched"
+    ),
     Metric("safelight_index_position", "gauge", "Log position the index has reached"),
     Metric("safelight_index_rejected_entries_total", "counter", "Log entries or snapshots refused", ("cause",)),
     # alerts

@@ -200,6 +200,8 @@ class IndexReplica:
     def _publish(self, view: IndexView) -> None:
         self._view = view
         self._metrics.set("safelight_index_references", sum(facts.size for facts in view.sets.values()))
+        unsearched = sum(live.segment.unsearched for live in view.segments)
+        self._metrics.set("safelight_index_unsearched_references", unsearched)
         self._metrics.set("safelight_index_position", self.position)
 
     def _new_builder(self) -> ViewBuilder:

@@ -33,7 +33,7 @@ class Segment:
 
     ``owner`` gives the reference of each vector row (ascending); ``set_of`` the position in ``set_names`` of each
     reference's set, ``blocks`` the range of rows of each set.  ``signs`` are the other views', ``features`` the local
-    features, by reference (None: there are none, or too many to search).
+    features, by reference (None: there are none).
     """
 
     references: tuple[Reference, ...]
@@ -81,6 +81,11 @@ class Segment:
             number_of={(reference.set, reference.reference): i for i, reference in enumerate(references)},
         )
 
+    @property
+    def unsearched(self) -> int:
+        """How many references have local features that are compared, but not searched."""
+        return sum(bool(reference.local) for reference in self.references[LARGEST:])
+
     def cosines(self, numbers: Numbers, query: Vectors | None) -> npt.NDArray[np.float64]:
         """Return each reference's best cosine with ``query``; NaN where either has no vector."""
         best = np.full(len(numbers), np.nan)
@@ -118,9 +123,9 @@ def check_reference(reference: Reference, *, encoder: str, dimension: int | None
 
 
 def _index_features(references: Sequence[Reference]) -> FeatureIndex | None:
-    if len(references) > LARGEST or not any(reference.local for reference in references):
-        return None
-    return FeatureIndex.build([reference.local for reference in references], shipped_codebook())
+    """Index the local features of as many references as can be searched in time; the others are only compared."""
+    searched = [reference.local for reference in references[:LARGEST]]
+    return FeatureIndex.build(searched, shipped_codebook()) if any(searched) else None
 
 
 def _dimension(vectors: Sequence[bytes]) -> int:

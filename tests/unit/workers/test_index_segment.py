@@ -3,7 +3,11 @@ import pytest
 
 from shared.errors import IntegrityError
 from tests.index_factories import DIMENSION, ENCODER, make_reference, make_vector
+from tests.local_feature_factories import plane
+from workers.codebook import shipped_codebook
+from workers.feature_index import LARGEST
 from workers.index_segment import Segment, check_reference
+from workers.local_features import REFERENCE_FEATURES, extract, pack
 
 
 def test_rows_lie_set_by_set_whatever_the_order() -> None:
@@ -59,3 +63,15 @@ def test_vectors_of_this_encoder_pass() -> None:
 def test_other_vectors_are_refused(overrides: dict[str, object]) -> None:
     with pytest.raises(IntegrityError):
         check_reference(make_reference(1, **overrides), encoder=ENCODER, dimension=DIMENSION)
+
+
+def test_local_features_past_the_limit_are_counted_and_not_searched() -> None:
+    packed = pack(extract(plane("dashboard", 1), limit=REFERENCE_FEATURES), shipped_codebook())
+    few = Segment.build([make_reference(0, local=packed), make_reference(1)])
+    assert few.features is not None
+    assert few.unsearched == 0
+    assert Segment.build([make_reference(0)]).features is None
+    crowd = [make_reference(0, set="a", reference=f"{n:06}", vectors=()) for n in range(LARGEST)]
+    full = Segment.build([*crowd, make_reference(1, set="b", local=packed, vectors=())])
+    assert full.features is None
+    assert full.unsearched == 1
