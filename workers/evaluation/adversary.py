@@ -12,7 +12,7 @@ what a defence costs, and what matches anyway.
 Defences: a random crop of up to 5 % a side, enlarged or reduced by up to 5 % (after Xie et al., ICLR 2018), and JPEG at
 quality 75 (Dziugaite et al., 2016). An adaptive attack knows of the crop.
 
-    python -m workers.evaluation.adversary --encoder f1-96-v1 --data ../shared/data --out adversary.json
+    python -m workers.evaluation.adversary --encoder f1-128-v2 --data ../shared/data --out adversary.json
 """
 
 from __future__ import annotations

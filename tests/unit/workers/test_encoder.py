@@ -1,5 +1,6 @@
 """The encoder that ships, and every way in which one may not be had."""
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,7 +78,7 @@ def test_a_file_that_its_card_does_not_describe_is_refused(models: Path) -> None
     model = models / "shipped" / "encoder.onnx"
     model.write_bytes(model.read_bytes() + b"\0")
     with pytest.raises(EncoderUnavailableError, match="not the file"):
-        Encoder.load(models=models)
+        Encoder.load(models=models, precision="fp32")
 
 
 def test_a_file_that_is_no_model_is_refused() -> None:
@@ -96,7 +97,7 @@ def test_a_broken_card_is_refused(models: Path, text: str) -> None:
 def test_without_a_calibration_there_is_no_encoder(models: Path) -> None:
     (models / "shipped" / "calibration.json").unlink()
     with pytest.raises(EncoderUnavailableError, match="incomplete"):
-        Encoder.load(models=models)
+        Encoder.load(models=models, precision="fp32")
 
 
 def test_without_models_there_is_no_encoder(tmp_path: Path) -> None:
@@ -160,9 +161,14 @@ def test_an_encoder_knows_when_it_left_its_device(encoder: Encoder) -> None:
     assert encoder.on_device()
 
 
-def test_a_precision_that_a_version_lacks_is_never_replaced() -> None:
-    with pytest.raises(EncoderUnavailableError, match=r"f1-96-v1 has no int8 file"):
-        Encoder.load("f1-96-v1", precision="int8")
+def test_a_precision_that_a_version_lacks_is_never_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "single"
+    shutil.copytree(list_encoders()[-1].folder, folder)
+    card = json.loads((folder / "card.json").read_text())
+    del card["precisions"]["int8"]
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(EncoderUnavailableError, match="single has no int8 file"):
+        Encoder.load("single", precision="int8", models=tmp_path)
 
 
 def test_the_configuration_picks_encoder_and_precision(tmp_path: Path, models: Path) -> None:

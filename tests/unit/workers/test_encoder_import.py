@@ -66,10 +66,10 @@ def test_vectors_of_length_one_stay_as_they_are() -> None:
 
 
 def test_the_shipped_encoder_comes_back_as_it_went() -> None:
-    original = (MODELS / "f1-96-v1" / "encoder.onnx").read_bytes()
-    plain = make_card(side=96, scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), dimension=512)
+    original = (MODELS / "f1-128-v2" / "encoder.onnx").read_bytes()
+    plain = make_card(side=128, scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), dimension=512)
     model = convert(original, plain)
-    images = np.random.default_rng(0).uniform(0, 255, (2, 3, 96, 96)).astype(np.float32)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 3, 128, 128)).astype(np.float32)
     assert model.normalised
     assert run(model.data, images) == pytest.approx(run(original, images), abs=1e-6)
 
@@ -150,11 +150,11 @@ def test_what_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
         read_card(tmp_path / "card.json")
 
 
-@pytest.mark.parametrize("name", ["", "../up", "a.int8", "A", "x" * 65, "f1-96-v1", "there"])
+@pytest.mark.parametrize("name", ["", "../up", "a.int8", "A", "x" * 65, "f1-128-v2", "there"])
 def test_names_that_are_taken_or_no_folder_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(UsageError):
-        version_name(name, tmp_path, ["f1-96-v1"])
+        version_name(name, tmp_path, ["f1-128-v2"])
 
 
 def write(folder: Path, calibrate: Any) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from tests.onnx_factories import make_model, make_node
 from workers.encoder import MODELS
 from workers.onnx_file import FLOAT, GRAPH_WEIGHT, Tensor, fields, message, node, number, read_onnx, rewrite
 
-SHIPPED = (MODELS / "f1-96-v1" / "encoder.onnx").read_bytes()
+SHIPPED = (MODELS / "f1-128-v2" / "encoder.onnx").read_bytes()
 
 
 def test_the_shipped_encoder_is_read() -> None:
     model = read_onnx(SHIPPED)
-    assert model.inputs == (Tensor(name="x", element=FLOAT, shape=(None, 3, 96, 96)),)
+    assert model.inputs == (Tensor(name="x", element=FLOAT, shape=(None, 3, 128, 128)),)
     assert model.outputs[0].shape == (None, 512)
     assert len(model.nodes) > 40
 
