@@ -37,9 +37,8 @@ def test_noise_is_discounted_and_a_rich_drawing_is_not() -> None:
         return encoder.calibration.discount(vector)
 
     plain = {kind: np.mean([discount(draw_plain(kind, UNSEEN + seed)) for seed in range(4)]) for kind in PLAIN}
-    assert plain["noise"] > 0.15
-    assert plain["label"] > 0.1
-    assert np.mean([discount(draw(family, 5)) for family in FAMILIES]) < 0.02
+    rich = np.mean([discount(draw(family, 5)) for family in FAMILIES])
+    assert min(plain["noise"], plain["text_page"], plain["label"]) > 2 * rich
 
 
 def test_the_bank_says_what_its_pictures_are_of() -> None:
