@@ -19,6 +19,10 @@ AGREES: Final = 0.8
 DIFFERS: Final = 0.3
 STANDS_OUT: Final = 9.0
 """Times the usual misfit (3 times its height)."""
+ROUND: Final = 2.2
+"""Length over width up to which a place may be part of a disc."""
+LEAST_DISC: Final = 6
+"""Blocks across: a fifth of a picture."""
 MOST_BLUR: Final = -1.5
 """Of the fit's: an image blurred by 5 pixels of the plane has -3.5 and less, a quarter of the resolution -0.5."""
 
@@ -128,8 +132,14 @@ def _patches(outstanding: Flags, inside: Flags, blocks: tuple[int, int]) -> tupl
         return 0, 0
     largest = max(places, key=lambda label: int(facts[label, cv2.CC_STAT_AREA]))
     hull = np.zeros(shape, np.uint8)
-    outline = cv2.convexHull(np.argwhere(labels == largest)[:, ::-1].astype(np.int32))
-    cv2.fillConvexPoly(hull, np.asarray(outline, np.int32), (1,))
+    points = np.argwhere(labels == largest)[:, ::-1].astype(np.int32)
+    cv2.fillConvexPoly(hull, np.asarray(cv2.convexHull(points), np.int32), (1,))
+    across, down = (int(facts[largest, side]) for side in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
+    if (
+        LEAST_DISC <= max(across, down) <= ROUND * min(across, down)
+    ):  # of a disc over a page, one side may be all that stands out
+        (x, y), radius = cv2.minEnclosingCircle(points)
+        cv2.circle(hull, (round(x), round(y)), round(radius), (1,), thickness=cv2.FILLED)
     near = set(np.unique(labels[cv2.dilate(hull, np.ones((3, 3), np.uint8)) > 0]).tolist())
     apart = [label for label in places if label not in near]
     return len(apart), int(sum(int(facts[label, cv2.CC_STAT_AREA]) for label in apart))

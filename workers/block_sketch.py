@@ -45,7 +45,9 @@ LARGEST_SKETCH: Final = 2_500
 """Bytes, header included."""
 DEPTHS: Final = (DEEPEST, 12, 10, 8, 6, 5, 4, 3, 2, 1, 0)
 STEP: Final = 4.0
-"""Grey levels of an orthonormal coefficient's first step; the twentieth is twice as wide, as is the noise at edges."""
+"""Grey levels of an orthonormal coefficient's first step."""
+WIDENING: Final = 60
+"""Steps after which a step is twice as wide, as is the noise at edges; the largest coefficient takes 125."""
 BLANK_ENERGY: Final = 5.0
 """Grey levels (root mean square of a block's coefficients) below which nothing is kept of it."""
 FORMAT: Final = 1
@@ -72,6 +74,16 @@ class Sketch:
     values: Floats
 
     @property
+    def inked(self) -> Flags:
+        """The blocks of which anything is kept; the others' coefficients are under ``BLANK_ENERGY`` (mean square)."""
+        return np.asarray(self.values.any(axis=1))
+
+    @property
+    def rounding(self) -> Floats:
+        """Variance of what rounding did to each coefficient, in square grey levels."""
+        return np.asarray(np.square(_widths(self.values)) / 12, np.float32)
+
+    @property
     def blocks(self) -> tuple[int, int]:
         """Blocks across and down."""
         return block_grid(self.width, self.height)
@@ -81,7 +93,7 @@ def make_sketch(plane: Plane) -> bytes:
     """Return the sketch of a grey plane (H x W uint8, sides 1..512), at most ``LARGEST_SKETCH`` bytes."""
     width, height = checked_plane(plane)
     values = project(own_raster(plane, block_grid(width, height))[1:-1, 1:-1], COARSE + DEEPEST)
-    steps = (np.sign(values) * np.rint(20 * (np.sqrt(1 + np.abs(values) / (10 * STEP)) - 1))).astype(np.int8)
+    steps = (np.sign(values) * np.rint(WIDENING * (_widths(values) / STEP - 1))).astype(np.int8)
     coarse = energy(values[:, :COARSE])
     packed = b""
     for depth in DEPTHS:  # three coefficients of 1,024 blocks take 2,400 bytes at the most; measured below 1,900
@@ -91,6 +103,11 @@ def make_sketch(plane: Plane) -> bytes:
         if len(packed) <= LARGEST_SKETCH:
             break
     return packed
+
+
+def _widths(values: Floats) -> Floats:
+    """Return how wide the steps are at these coefficients, in grey levels."""
+    return np.asarray(STEP * np.sqrt(1 + 2 * np.abs(values) / (WIDENING * STEP)), np.float32)
 
 
 def _deflate(payload: bytes) -> bytes:
@@ -115,7 +132,7 @@ def read_sketch(sketch: bytes) -> Sketch:
         raise IntegrityError("A block sketch does not hold the blocks it announces.")
     values = np.zeros((blocks, patterns), np.float32)
     steps = np.frombuffer(payload[flags:], np.int8).reshape(patterns, -1).T.astype(np.float32)
-    values[inked] = STEP * steps * (1 + np.abs(steps) / 40)
+    values[inked] = STEP * steps * (1 + np.abs(steps) / (2 * WIDENING))
     return Sketch(width=width, height=height, values=values)
 
 

@@ -52,5 +52,5 @@ def test_nothing_to_go_by_explains_nothing() -> None:
 def test_a_perspective_is_found() -> None:
     seen = np.array([[1.0, 0, 0], [0, 1, 0], [4e-5, -3e-5, 1]])
     tilted = cv2.warpPerspective(RASTER, seen, RASTER.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-    warp = explain(tilted, VALUES, ALL, BLOCKS).warp
+    warp = explain(np.asarray(tilted, np.float32), VALUES, ALL, BLOCKS).warp
     assert warp[2, :2] / warp[2, 2] == pytest.approx(seen[2, :2], rel=0.5)

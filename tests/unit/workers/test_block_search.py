@@ -20,7 +20,7 @@ TO_PLANE = np.array([[2.0, 0, 0.5], [0, 2.0, 0.5], [0, 0, 1]])
 def test_a_perspective_is_found(step: int, strength: float) -> None:
     seen = np.array([[1.0, 0.02, 3], [-0.02, 1, -4], [strength, -strength / 2, 1]])
     photographed = cv2.warpPerspective(PAGE, seen, PAGE.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-    wide = place(photographed, TO_PLANE, BLOCKS, margin=step * REACH)
+    wide = place(np.asarray(photographed, np.uint8), TO_PLANE, BLOCKS, margin=step * REACH)
     assert wide is not None
     found = search(wide.raster, VALUES, ALL, BLOCKS, step=step)
     assert found is not None

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from workers.moire import without_waves
 from workers.pixels import canonical, grey_plane
@@ -10,9 +11,9 @@ from workers.training.drawing import draw
 PAGE = np.asarray(grey_plane(canonical(draw("poster", 2, size=(600, 800)), 1)))
 
 
-def waves(period: float, angle: float, height: float) -> np.ndarray:
+def waves(period: float, angle: float, height: float) -> NDArray[np.float64]:
     down, across = np.mgrid[0 : PAGE.shape[0], 0 : PAGE.shape[1]]
-    return height * np.sin(2 * np.pi * (np.cos(angle) * across + np.sin(angle) * down) / period)
+    return np.asarray(height * np.sin(2 * np.pi * (np.cos(angle) * across + np.sin(angle) * down) / period))
 
 
 @pytest.mark.parametrize(("period", "angle"), [(3.2, 0.4), (5.0, 1.3), (8.0, 2.5)])

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,8 @@ def test_more_agreement_is_never_less_of_a_copy(first: float, second: float) -> 
         ("usual", 1 + low, 1 + high),
         ("patches", round(9 * low), round(9 * high)),
     ):
-        better_one, worse_one = (replace(COPY, **{name: value}) for value in (better, worse))
+        changes: list[dict[str, Any]] = [{name: better}, {name: worse}]
+        better_one, worse_one = (replace(COPY, **change) for change in changes)
         assert copy_probability(GEOMETRY, better_one) >= copy_probability(GEOMETRY, worse_one)
 
 
