@@ -40,7 +40,7 @@ def crowded(view: IndexView, vector: np.ndarray[Any, np.dtype[np.float32]], cosi
     other -= vector * (other @ vector)
     near = cosine * vector + np.sqrt(1 - cosine**2) * other / np.linalg.norm(other)
     bank = np.tile(near.astype(np.float32), (3, 1))
-    background = Background(bank=bank, nearest=3, usual=0.65)
+    background = Background(bank=bank, nearest=3, usual=0.45)
     return replace(view, calibration=replace(CALIBRATION, background=background))
 
 

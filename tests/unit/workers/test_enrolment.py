@@ -283,7 +283,7 @@ async def test_near_duplicates_and_collisions_are_told_also_within_one_command()
     [
         (Described(info=make_image_info(low_information=True)), None, "low_information"),
         (Described(info=make_image_info(width=31)), None, "tiny"),
-        (SEEDS, 0.8, "generic"),
+        (SEEDS, 0.6, "generic"),
     ],
 )
 async def test_what_would_match_images_in_general_needs_force(
