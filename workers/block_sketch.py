@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from shared.errors import IntegrityError
-from workers.block_agreement import NOTHING_COMPARABLE, Agreement, agreement
+from workers.block_agreement import CONTENT_ENERGY, NOTHING_COMPARABLE, Agreement, agreement
 from workers.block_fit import NOISE, Fit, explain
 from workers.block_raster import (
     BLOCK,
@@ -38,7 +38,7 @@ from workers.block_raster import (
     project,
     raster_matrix,
 )
-from workers.block_search import REACH, search
+from workers.block_search import REACH, WINDOWS, search
 from workers.moire import without_waves
 
 LARGEST_SKETCH: Final = 2_500
@@ -55,8 +55,10 @@ FEWEST_BLOCKS: Final = 4
 FINE_DETAIL: Final = 0.5
 REWARP_SHIFT: Final = 0.5
 """Raster pixels of residual warp beyond which the image is warped once more."""
-SEARCHES: Final = (1, 2, 1)
+FARTHEST_WARP: Final = 32.0
+"""Raster pixels of residual warp beyond which it is not believed."""
 MISPLACED: Final = 0.15
+"""Of the middle block's squared coefficients left unexplained, from which the image is put in place by a search."""
 WARPS: Final = 6
 LEAST_GAIN: Final = 0.002
 """Of what is left unexplained, under which the image is warped no further."""
@@ -168,34 +170,42 @@ def compare(plane: Plane, sketch: bytes, matrix: Matrix) -> Agreement:
     fine = placed.detail >= FINE_DETAIL
     values = reference.values if fine else reference.values[:, :COARSE]
     placed, fit = _aligned(plane, placed, values, blocks)
-    left_over = _left_over(values, fit, placed.inside)
-    calm = without_waves(plane) if left_over > MISPLACED else None
-    again = None if calm is None else _placed(calm, start, blocks)
-    if calm is not None and again is not None:
-        better, fitted = _aligned(calm, again, values, blocks)
-        if _left_over(values, fitted, better.inside) < left_over:
-            placed, fit = better, fitted
     return agreement(values, fit, placed.inside, blocks, fine=fine)
 
 
 def _aligned(plane: Plane, placed: Placed, values: Floats, blocks: tuple[int, int]) -> tuple[Placed, Fit]:
-    """Warp the image to where the reference explains it best, as long as that helps.
+    """Put the image where the reference explains it best.
 
-    A photograph of a page has a perspective that no affine transform has: blocks that lie right already pull the rest.
+    A photograph of a screen is freed of its waves and put in place by a search.
     """
-    fit = explain(placed.raster, values, placed.inside, blocks)
-    for step in SEARCHES:
-        left_over = _left_over(values, fit, placed.inside)
-        if left_over < MISPLACED:
+    start = placed.matrix
+    placed, fit = _refined(plane, placed, values, blocks)
+    if _agrees(values, fit, placed.inside):
+        return placed, fit
+    calm = without_waves(plane)
+    again = None if calm is None else _placed(calm, start, blocks)
+    if calm is not None and again is not None:
+        better, fitted = _refined(calm, again, values, blocks)
+        if _left_over(values, fitted, better.inside) < _left_over(values, fit, placed.inside):
+            plane, placed, fit = calm, better, fitted
+    for step in WINDOWS:
+        if _agrees(values, fit, placed.inside):
             break
         wide = place(plane, placed.matrix, blocks, margin=step * REACH)
         way = None if wide is None else search(wide.raster, values, wide.inside, blocks, step=step)
         found = None if way is None else _placed(plane, _in_front(placed.matrix, way), blocks)
-        better = found and explain(found.raster, values, found.inside, blocks)
-        if found and better and _left_over(values, better, found.inside) < left_over:
-            placed, fit = found, better
+        if found is not None:
+            better, fitted = _refined(plane, found, values, blocks)
+            if _left_over(values, fitted, better.inside) < _left_over(values, fit, placed.inside):
+                placed, fit = better, fitted
+    return placed, fit
+
+
+def _refined(plane: Plane, placed: Placed, values: Floats, blocks: tuple[int, int]) -> tuple[Placed, Fit]:
+    """Warp the image as long as that helps: blocks that lie right already pull the rest into perspective."""
+    fit = explain(placed.raster, values, placed.inside, blocks)
     for _ in range(WARPS):
-        if not REWARP_SHIFT < _farthest(fit.warp, blocks) < 4 * BLOCK:
+        if not REWARP_SHIFT < _farthest(fit.warp, blocks) < FARTHEST_WARP:
             break
         moved = _placed(plane, _in_front(placed.matrix, fit.warp), blocks)
         again = moved and explain(moved.raster, values, moved.inside, blocks)
@@ -207,6 +217,13 @@ def _aligned(plane: Plane, placed: Placed, values: Floats, blocks: tuple[int, in
         if gained < LEAST_GAIN:
             break
     return placed, fit
+
+
+def _agrees(values: Floats, fit: Fit, inside: Flags) -> bool:
+    """Tell whether most blocks that show something are explained: what else differs is then no matter of place."""
+    left, own = (np.square(part[inside]).mean(axis=1) for part in (fit.local, values))
+    showing = own >= CONTENT_ENERGY**2
+    return not showing.any() or float(np.median(left[showing] / own[showing])) < MISPLACED
 
 
 def _placed(plane: Plane, matrix: Matrix, blocks: tuple[int, int]) -> Placed | None:
