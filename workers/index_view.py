@@ -20,7 +20,7 @@ import numpy as np
 from shared.core.matching import MIN_PDQ_QUALITY, Calibration, SetFacts
 from shared.types import Reference, ReferenceMatch
 from workers.ann_index import Vectors
-from workers.evidence import Finding, Sight, examine
+from workers.evidence import Finding, Sight, compare_inside, place
 from workers.live_segment import Hit, LiveSegment, Probe, first_scores, floor_of
 from workers.scoring import Scored, score_hits
 
@@ -29,8 +29,10 @@ HINT_SCORE: Final = 60.0
 """From this score on, which one in eleven unrelated images reaches by chance, local features are looked at."""
 LOOK_AT_NEAREST: Final = 4
 LOOK_AT_VOTED: Final = 8
-"""References that are looked at closely for one image, at 0.5 to 3 ms each: the nearest of the first step, and those
-that local features vote for."""
+"""References that are looked for in one image, at 0.5 ms each: the nearest of the first step, and those that local
+features vote for."""
+COMPARE_INSIDE: Final = 3
+"""Of the references that were found in it, how many are compared inside: 3 ms for a copy, 20 for another content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +102,14 @@ class IndexView:
     def _look_closer(self, probe: Probe, sight: Sight, hits: list[Hit]) -> list[Hit]:
         """Return the hits with what a look at the likeliest of them gave, and what only local features found."""
         scores = first_scores(self.calibration, hits)
-        order = sorted(range(len(hits)), key=lambda place: -scores[place])
+        order = sorted(range(len(hits)), key=lambda number: -scores[number])
         voted = self._voted(probe, sight)
-        findings: dict[str, Finding] = {}
-        for hit in (*(hits[place] for place in order[:LOOK_AT_NEAREST]), *voted):
+        placed: dict[str, tuple[Finding, bytes]] = {}
+        for hit in (*(hits[number] for number in order[:LOOK_AT_NEAREST]), *voted):
             # The same picture may be in several sets.
-            if hit.reference.sha256 not in findings and hit.reference.local and sight.in_time():
-                findings[hit.reference.sha256] = examine(sight, hit.reference.local, hit.reference.sketch)
+            if hit.reference.sha256 not in placed and hit.reference.local and sight.in_time():
+                placed[hit.reference.sha256] = (place(sight, hit.reference.local), hit.reference.sketch)
+        findings = _compared(sight, placed)
         near = {(hit.reference.set, hit.reference.reference) for hit in hits}
         found = [
             hit
@@ -130,3 +133,13 @@ class IndexView:
             floor = floor_of(self.sets[name])
             best += [found for found in of_set if found.match.score >= floor][:MATCHES_PER_SET]
         return tuple(found.match for found in sorted(best, key=lambda found: found.order))
+
+
+def _compared(sight: Sight, placed: Mapping[str, tuple[Finding, bytes]]) -> dict[str, Finding]:
+    """Compare what is inside the strongest of the matches that were placed; references by SHA-256."""
+    findings = {digest: finding for digest, (finding, _) in placed.items()}
+    strongest = sorted(findings, key=lambda digest: -findings[digest].strength)
+    for digest in strongest[:COMPARE_INSIDE]:
+        if sight.in_time():
+            findings[digest] = compare_inside(sight, placed[digest][1], findings[digest])
+    return findings
