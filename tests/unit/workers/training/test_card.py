@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.encoder_files import Precision
-from workers.training.card import SOURCES, version_card
+from workers.training.card import SOURCES, accuracy_loss, measured, version_card
 from workers.training.dataset import SOURCE_WEIGHTS
 
 
@@ -40,3 +40,17 @@ def test_a_version_whose_training_is_not_known_says_so() -> None:
 
 def test_every_weighted_source_has_a_licence() -> None:
     assert set(SOURCE_WEIGHTS) <= set(SOURCES)
+
+
+def test_a_report_s_figures_go_into_the_card(tmp_path: Path) -> None:
+    rows = [
+        {"method": "encoder fp32, normalised", "r1": 0.93, "uap": 0.92, "r_p99": 0.8},
+        {"method": "encoder int8, normalised", "r1": 0.925, "uap": 0.92, "r_p99": 0.81},
+    ]
+    tables = [{"name": "methods", "rows": rows}, {"name": "strengths", "rows": [{}] * 81}]
+    report = {"facts": {"size": "10 %"}, "sections": [{"name": "recall", "text": "What was done.", "tables": tables}]}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    found = measured([tmp_path / "report.json"])
+    assert found == {"recall": {"facts": {"size": "10 %"}, "text": "What was done.", "methods": rows}}
+    assert accuracy_loss(rows, "int8") == {"r1": 0.005, "uap": 0.0, "r_p99": -0.01}
+    assert accuracy_loss(rows, "fp16") is None
