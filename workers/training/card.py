@@ -78,7 +78,7 @@ def measured(reports: list[Path]) -> dict[str, Any]:
 
 
 def accuracy_loss(methods: list[dict[str, Any]], precision: Precision) -> dict[str, float] | None:
-    """What a precision's vectors lose against fp32's in recall, from the table of methods; None where one is missing."""
+    """What a precision's vectors lose in recall against fp32's, from the table of methods; None where it has none."""
     rows = {row["method"]: row for row in methods}
     full, other = rows.get("encoder fp32, normalised"), rows.get(f"encoder {precision}, normalised")
     if full is None or other is None:
@@ -126,8 +126,7 @@ def version_card(
         "limits": [
             "Look-alike garments on one floor are the usual false match.",
             "Quarter turns are found by PDQ's variants and the enrolled views more surely than by the bare cosine.",
-            "Collages, small pastes and crops under a quarter of the area are mostly missed by one vector: local features"
-            " find them.",
+            "One vector mostly misses collages, small pastes and crops under a quarter: local features find them.",
         ],
     }
 
