@@ -77,4 +77,5 @@ def recompressed(image: Image.Image, quality: int) -> Image.Image:
 def lattice(period: int = 8) -> Plane:
     """Equal dots in equal distances: the most equal features a picture can have."""
     down, across = np.mgrid[:320, :320]
-    return ((((down % period - 4) ** 2 + (across % period - 4) ** 2) < 6) * 255).astype(np.uint8)
+    dots = (down % period - 4) ** 2 + (across % period - 4) ** 2 < 6
+    return np.where(dots, 255, 0).astype(np.uint8)

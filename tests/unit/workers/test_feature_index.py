@@ -1,7 +1,9 @@
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from shared.errors import IntegrityError, UsageError
 from tests.local_feature_factories import (
@@ -50,7 +52,9 @@ def index() -> FeatureIndex:
     ids=["same", "crop 30", "crop 15", "turn 33", "turn 90", "mirror", "mirror turned", "paste 25", "jpeg", "squash"],
 )
 @pytest.mark.parametrize("drawing", [("poster", 1), ("whiteboard", 0), ("user_interface", 2)])
-def test_an_edited_picture_finds_its_original(index: FeatureIndex, drawing, edit, is_mirrored) -> None:  # noqa: ANN001
+def test_an_edited_picture_finds_its_original(
+    index: FeatureIndex, drawing: tuple[str, int], edit: Callable[[Image.Image], Image.Image], is_mirrored: bool
+) -> None:
     found = index.candidates(extract(plane_of(edit(picture(*drawing)))), limit=8)
     assert len(found) <= 8
     assert [each.votes for each in found] == sorted((each.votes for each in found), reverse=True)

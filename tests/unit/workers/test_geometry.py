@@ -1,7 +1,9 @@
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from shared.errors import IntegrityError
 from tests.local_feature_factories import (
@@ -19,6 +21,8 @@ from workers.codebook import shipped_codebook
 from workers.geometry import FEWEST_INLIERS, Geometry, verify
 from workers.local_features import REFERENCE_FEATURES, LocalFeatures, extract, pack
 
+type Edit = Callable[[Image.Image], Image.Image]
+
 DRAWING = ("poster", 1)
 
 
@@ -26,12 +30,12 @@ def packed(family: str, seed: int) -> bytes:
     return pack(extract(plane(family, seed), limit=REFERENCE_FEATURES), shipped_codebook())
 
 
-def compare(image, *, mirror: bool = False, drawing=DRAWING) -> Geometry | None:  # noqa: ANN001
+def compare(image: Image.Image, *, mirror: bool = False, drawing: tuple[str, int] = DRAWING) -> Geometry | None:
     return verify(extract(plane_of(image)), packed(*drawing), shipped_codebook(), mirror=mirror)
 
 
 def mapped(geometry: Geometry, x: float, y: float) -> list[float]:
-    return (geometry.matrix @ (x, y, 1)).tolist()
+    return [float(value) for value in geometry.matrix @ (x, y, 1)]
 
 
 def test_the_same_picture_agrees_everywhere() -> None:
@@ -118,7 +122,7 @@ def test_squashing_is_told_by_both_axes() -> None:
     ids=["crop 15", "paste 15", "jpeg 25", "small", "many"],
 )
 @pytest.mark.parametrize("drawing", [("poster", 1), ("whiteboard", 0)])
-def test_edited_pictures_verify(drawing, edit) -> None:  # noqa: ANN001
+def test_edited_pictures_verify(drawing: tuple[str, int], edit: Edit) -> None:
     geometry = compare(edit(picture(*drawing)), drawing=drawing)
     assert geometry is not None
     assert geometry.inliers >= FEWEST_INLIERS + 2
@@ -169,7 +173,7 @@ def test_features_on_one_spot_or_line_prove_nothing() -> None:
 
 
 @pytest.mark.parametrize("matrix", [((1, 0), (0, 0.2)), ((0.1, 0), (0, 0.1)), ((1, 1.2), (0, 1)), ((1, 0), (0, -1))])
-def test_transforms_no_edit_makes_are_refused(matrix) -> None:  # noqa: ANN001
+def test_transforms_no_edit_makes_are_refused(matrix: list[list[float]]) -> None:
     features = extract(plane(*DRAWING), limit=60)
     points = features.points.copy()
     points[:, :2] = points[:, :2] @ np.array(matrix, np.float32).T + (0, 200)

@@ -1,4 +1,5 @@
 import struct
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -177,7 +178,7 @@ def changed(packed: bytes, at: int, form: str, value: int) -> bytes:
         "a feature outside",
     ],
 )
-def test_corrupt_features_are_named(corrupt) -> None:  # noqa: ANN001
+def test_corrupt_features_are_named(corrupt: Callable[[bytes], bytes]) -> None:
     packed = pack(make_features(), shipped_codebook())
     with pytest.raises(IntegrityError):
         unpack(corrupt(packed), shipped_codebook())

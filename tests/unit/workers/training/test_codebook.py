@@ -1,6 +1,7 @@
 """The tables of the codebook: centroids where the points are, and shapes that the product reads."""
 
 import io
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def test_the_product_reads_what_was_trained() -> None:
     descriptors = points(2 * CENTROIDS, DIMENSION)
     descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
     stream = io.BytesIO()
-    np.savez_compressed(stream, **{name: table.astype(np.float16) for name, table in train(descriptors).items()})
+    tables: dict[str, Any] = {name: table.astype(np.float16) for name, table in train(descriptors).items()}
+    np.savez_compressed(stream, **tables)
     codebook = read_codebook(stream.getvalue())
     decoded = codebook.decode(codebook.encode(descriptors[:50]))
     assert float((decoded * descriptors[:50]).sum(axis=1).mean()) > 0.8
