@@ -42,7 +42,9 @@ from workers.block_search import REACH, WINDOWS, search
 from workers.moire import without_waves
 
 LARGEST_SKETCH: Final = 2_500
-"""Bytes, header included."""
+"""Bytes, header included, but for pictures that are detail all over (noise, foliage): see ``MOST_BYTES``."""
+MOST_BYTES: Final = 3_300
+"""Bytes of three coefficients of 1,024 blocks that no coding makes shorter."""
 DEPTHS: Final = (DEEPEST, 12, 10, 8, 6, 5, 4, 3, 2, 1, 0)
 STEP: Final = 4.0
 """Grey levels of an orthonormal coefficient's first step."""
@@ -92,13 +94,13 @@ class Sketch:
 
 
 def make_sketch(plane: Plane) -> bytes:
-    """Return the sketch of a grey plane (H x W uint8, sides 1..512), at most ``LARGEST_SKETCH`` bytes."""
+    """Return the sketch of a grey plane (H x W uint8, sides 1..512), at most ``MOST_BYTES`` long."""
     width, height = checked_plane(plane)
     values = project(own_raster(plane, block_grid(width, height))[1:-1, 1:-1], COARSE + DEEPEST)
     steps = (np.sign(values) * np.rint(WIDENING * (_widths(values) / STEP - 1))).astype(np.int8)
     coarse = energy(values[:, :COARSE])
     packed = b""
-    for depth in DEPTHS:  # three coefficients of 1,024 blocks take 2,400 bytes at the most; measured below 1,900
+    for depth in DEPTHS:
         inked = np.maximum(coarse, energy(values[:, : COARSE + depth])) >= BLANK_ENERGY
         payload = np.packbits(inked).tobytes() + steps[inked, : COARSE + depth].T.tobytes()
         packed = _HEADER.pack(_MAGIC, FORMAT, depth, width, height) + _deflate(payload)
@@ -119,7 +121,7 @@ def _deflate(payload: bytes) -> bytes:
 
 def read_sketch(sketch: bytes) -> Sketch:
     """Take a sketch apart; raises IntegrityError for anything ``make_sketch`` does not write."""
-    if not _HEADER.size < len(sketch) <= LARGEST_SKETCH:
+    if not _HEADER.size < len(sketch) <= MOST_BYTES:
         raise IntegrityError("A block sketch has the wrong length.")
     magic, version, depth, width, height = _HEADER.unpack_from(sketch)
     known = (magic, version) == (_MAGIC, FORMAT) and depth in DEPTHS
@@ -252,6 +254,7 @@ def _left_over(values: Floats, fit: Fit, inside: Flags) -> float:
 
 __all__ = [
     "LARGEST_SKETCH",
+    "MOST_BYTES",
     "NOTHING_COMPARABLE",
     "Agreement",
     "Sketch",

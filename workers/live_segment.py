@@ -170,8 +170,12 @@ class LiveSegment:
         """Return (number, votes) of the living references that the image's local features speak for."""
         if self.segment.features is None:
             return []
-        found = self.segment.features.candidates(sight.features, limit)
-        return [(candidate.number, candidate.votes) for candidate in found if self.alive[candidate.number]]
+        votes: dict[int, float] = {}
+        for candidate in self.segment.features.candidates(sight.features, limit):
+            # One may be named twice, plain and mirrored.
+            if self.alive[candidate.number]:
+                votes[candidate.number] = max(candidate.votes, votes.get(candidate.number, 0.0))
+        return list(votes.items())
 
     def _views(self, probe: Probe) -> Floats:
         """Each reference's cosine with its nearest view, as their signs tell it, discounted; NaN for none."""

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from shared.errors import IntegrityError
 from workers.block_raster import Matrix, Plane
-from workers.block_sketch import LARGEST_SKETCH, NOTHING_COMPARABLE, compare, make_sketch, read_sketch
+from workers.block_sketch import LARGEST_SKETCH, MOST_BYTES, NOTHING_COMPARABLE, compare, make_sketch, read_sketch
 from workers.pixels import canonical, grey_plane
 from workers.training.drawing import FAMILIES, draw
 
@@ -126,7 +126,7 @@ def test_blank_pages_have_no_content_to_agree_on() -> None:
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=LARGEST_SKETCH + 10))
+@given(st.binary(max_size=MOST_BYTES + 10))
 def test_foreign_bytes_are_named(sketch: bytes) -> None:
     with pytest.raises(IntegrityError):
         read_sketch(sketch)
@@ -164,7 +164,7 @@ def test_planes_of_any_size(shape: tuple[int, int]) -> None:
 
 def test_noise_fits_too() -> None:
     plane = np.random.default_rng(2).integers(0, 2, (512, 512), np.uint8) * np.uint8(255)
-    assert len(make_sketch(plane)) <= LARGEST_SKETCH
+    assert len(make_sketch(plane)) <= MOST_BYTES
 
 
 @pytest.mark.parametrize("shape", [(513, 4), (4, 513), (0, 4), (4, 4, 3)])
@@ -173,3 +173,12 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
         make_sketch(np.zeros(shape, np.uint8))
     with pytest.raises(ValueError, match="matrix"):
         compare(np.zeros((4, 4), np.uint8), b"", np.eye(3))
+
+
+@pytest.mark.parametrize("size", [(512, 512), (512, 384), (384, 512)])
+def test_noise_all_over_is_sketched_too(size: tuple[int, int]) -> None:
+    coarse = np.random.default_rng(3).integers(0, 256, (size[1] // 4, size[0] // 4), dtype=np.uint8)
+    noise = np.kron(coarse, np.ones((4, 4), np.uint8))
+    packed = make_sketch(noise)
+    assert len(packed) <= MOST_BYTES
+    assert (read_sketch(packed).width, read_sketch(packed).height) == size

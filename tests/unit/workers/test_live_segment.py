@@ -7,8 +7,12 @@ import numpy as np
 from shared.core.matching import Curve
 from tests.index_factories import CALIBRATION, make_pdq, make_reference, make_set, make_sha256, make_vector
 from tests.index_views import make_view
+from tests.local_feature_factories import plane
+from workers.codebook import shipped_codebook
+from workers.evidence import Sight
 from workers.index_segment import Segment
 from workers.live_segment import LiveSegment, Probe, first_scores, floor_of, make_reach
+from workers.local_features import REFERENCE_FEATURES, extract, pack
 from workers.sign_index import signs
 
 SETS = make_view([make_reference(0)], sets=[make_set()]).sets
@@ -65,3 +69,16 @@ def test_the_floor_is_the_lower_of_fifty_and_the_threshold() -> None:
     (low,) = make_view([], sets=[make_set(threshold=20.0)]).sets.values()
     assert floor_of(low) == 20.0
     assert floor_of(SETS["designs"]) == 50.0
+
+
+def test_a_reference_is_voted_for_once_however_it_lies() -> None:
+    symmetrical = plane("dashboard", 1).copy()
+    symmetrical[:, 256:] = symmetrical[:, :256][:, ::-1]
+    packed = pack(extract(symmetrical, limit=REFERENCE_FEATURES), shipped_codebook())
+    part = LiveSegment.build(Segment.build([make_reference(0, local=packed)]), (), SETS, make_reach(CALIBRATION))
+    sight = Sight(symmetrical, (512, 384), lambda: 0.0)
+    assert part.segment.features is not None
+    assert len(part.segment.features.candidates(sight.features, 8)) == 2
+    assert [number for number, _ in part.voted(sight, 8)] == [0]
+    dead = LiveSegment.build(part.segment, (0,), SETS, make_reach(CALIBRATION))
+    assert dead.voted(sight, 8) == []
