@@ -30,6 +30,8 @@ FEATURES_THAT_TELL: Final = 60
 SURELY_OTHER: Final = 0.2
 SURELY_COPY: Final = 0.4
 """Probabilities of a copy below which a match is none at all, and above which it is one wholly."""
+WHITE: Final = 225
+MOSTLY: Final = 0.4
 UNCOMPARED: Final = 0.25
 """Of a match whose inside nobody compared: the same layout, until it is shown to be a copy."""
 UPRIGHT_SKEW: Final = 0.02
@@ -70,6 +72,11 @@ class Sight:
         """Takes 11 to 20 ms."""
         self.looked = True
         return extract(self.plane)
+
+    @cached_property
+    def paper(self) -> bool:
+        """Tell whether the picture is mostly white: a page, a form, a chart."""
+        return bool((self.plane >= WHITE).mean() >= MOSTLY)
 
     def in_time(self) -> bool:
         """Tell whether there is time to look further."""

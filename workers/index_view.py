@@ -20,11 +20,14 @@ import numpy as np
 from shared.core.matching import MIN_PDQ_QUALITY, Calibration, SetFacts
 from shared.types import Reference, ReferenceMatch
 from workers.ann_index import Vectors
-from workers.evidence import Finding, Sight, compare_inside, place
+from workers.evidence import SURELY_COPY, Finding, Sight, compare_inside, place
 from workers.live_segment import Hit, LiveSegment, Probe, first_scores, floor_of
 from workers.scoring import Scored, score_hits
 
 MATCHES_PER_SET: Final = 5
+SAME_PICTURE_BITS: Final = 31
+"""PDQ distance up to which two pictures that are no pages are the same: no false pair among 8,280 queries, while
+clipped highlights or a strong contrast make one photograph in six look like other content, block by block."""
 HINT_SCORE: Final = 60.0
 """From this score on, which one in eleven unrelated images reaches by chance, local features are looked at."""
 LOOK_AT_NEAREST: Final = 4
@@ -118,7 +121,7 @@ class IndexView:
             and (finding := findings.get(hit.reference.sha256)) is not None
             and finding.geometry is not None
         ]
-        return [replace(hit, finding=findings.get(hit.reference.sha256)) for hit in (*hits, *found)]
+        return [_settled(hit, findings.get(hit.reference.sha256), sight) for hit in (*hits, *found)]
 
     def _voted(self, probe: Probe, sight: Sight) -> list[Hit]:
         """Return the references that most of the image's local features speak for."""
@@ -143,3 +146,10 @@ def _compared(sight: Sight, placed: Mapping[str, tuple[Finding, bytes]]) -> dict
         if sight.in_time():
             findings[digest] = compare_inside(sight, placed[digest][1], findings[digest])
     return findings
+
+
+def _settled(hit: Hit, finding: Finding | None, sight: Sight) -> Hit:
+    """Return the hit with its finding; a picture that is no page and has the reference's hash is a copy of it."""
+    if finding is not None and hit.distance <= SAME_PICTURE_BITS and not sight.paper:
+        finding = replace(finding, copy=max(finding.copy, SURELY_COPY))
+    return replace(hit, finding=finding)

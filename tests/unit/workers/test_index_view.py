@@ -4,9 +4,14 @@ import pytest
 from shared.types import Reference, ReferenceMatch, Relation
 from tests.index_factories import DIMENSION, make_pdq, make_reference, make_set, make_sha256, make_vector
 from tests.index_views import make_view
+from tests.local_feature_factories import plane
 from workers.ann_index import EXACT_LIMIT
+from workers.block_sketch import make_sketch
+from workers.codebook import shipped_codebook
+from workers.evidence import Sight
 from workers.index_view import MATCHES_PER_SET, IndexView
 from workers.live_segment import Probe
+from workers.local_features import REFERENCE_FEATURES, extract, pack
 
 NO_SHA256 = "f" * 64
 LIMITS = pytest.mark.parametrize("exact_limit", [EXACT_LIMIT, 0], ids=["exact", "graph"])
@@ -137,3 +142,19 @@ def test_references_are_listed_by_set() -> None:
     view = make_view([make_reference(0, set="a"), make_reference(1, set="b")], sets=[make_set("a"), make_set("b")])
     assert [reference.reference for reference in view.references("b")] == ["r1"]
     assert view.references("c") == ()
+
+
+@pytest.mark.parametrize(("shade", "relation"), [(128, Relation.COPY), (255, Relation.SAME_LAYOUT)])
+def test_a_picture_with_the_same_hash_is_a_copy_unless_it_is_a_page(shade: int, relation: Relation) -> None:
+    """The sketch is of another picture in the same place: block by block it says other content."""
+    shown = np.full((384, 512), shade, np.uint8)
+    shown[40:340, 40:260] = plane("dashboard", 1)[40:340, 40:260]
+    other = shown.copy()
+    other[40:340, 40:260] = plane("street_map", 2)[40:340, 40:260]
+    features = pack(extract(shown, limit=REFERENCE_FEATURES), shipped_codebook())
+    reference = make_reference(0, local=features, sketch=make_sketch(other))
+    view = make_view([reference], sets=[make_set(threshold=0.0)])
+    sight = Sight(shown, (512, 384), lambda: 0.0)
+    (found,) = view.search([view.probe(NO_SHA256, make_vector(0), (make_pdq(0),) * 8, sight=sight)])
+    assert [match.relation for match in found] == [relation]
+    assert found[0].evidence is not None
