@@ -33,8 +33,8 @@ from workers.sign_index import signs
 
 OFF_LOOP_BYTES: Final = 256 << 10
 """SHA-256 does about 1 GB/s: larger files are digested in a thread."""
-LOOK_RESERVE: Final = 0.05
-"""Seconds before the deadline after which no further reference is looked at closely: the answer has to travel."""
+LOOK_RESERVE: Final = 0.5
+"""Seconds before the deadline after which nothing is looked at closely: under load that is what is shed first."""
 
 _log = logging.getLogger(__name__)
 
