@@ -68,6 +68,30 @@ class Fingerprint:
     plane: bytes = b""
     plane_size: tuple[int, int] = (0, 0)
 
+    def as_reference(self, reference: str, *, set_name: str, name: str = "") -> Reference:
+        """Return what is kept of the image as this reference of a set."""
+        kept = Reference(
+            set=set_name,
+            reference=reference,
+            name=name or reference,
+            sha256=self.sha256,
+            pdq="",
+            pdq_quality=self.pdq_quality,
+            encoder=self.encoder,
+            vectors=(),
+        )
+        if self.info.low_information:
+            return kept  # by its bytes only: any measure of it would fit every other empty picture
+        usable = self.pdq_quality >= MIN_PDQ_QUALITY and self.pdq
+        return replace(
+            kept,
+            pdq=self.pdq[0] if usable else "",
+            vectors=self.vectors,
+            views=self.views,
+            local=self.local,
+            sketch=self.sketch,
+        )
+
 
 class Fingerprinter(Protocol):
     """Looks at an image the way the worker does."""
@@ -259,36 +283,13 @@ class ImageSets:
         return result
 
     def _reference(self, added: AddResult, fingerprint: Fingerprint, *, keep_thumbnail: bool) -> Reference:
-        reference = Reference(
-            set=added.set,
-            reference=added.reference,
-            name=added.name,
-            sha256=added.sha256,
-            pdq="",
-            pdq_quality=fingerprint.pdq_quality,
-            encoder=fingerprint.encoder,
-            vectors=(),
+        reference = fingerprint.as_reference(added.reference, set_name=added.set, name=added.name)
+        if not keep_thumbnail:
+            return reference
+        sealed = seal_thumbnail(
+            fingerprint.plane, fingerprint.plane_size, self._sealer, set_name=added.set, reference=added.reference
         )
-        if keep_thumbnail:
-            sealed = seal_thumbnail(
-                fingerprint.plane,
-                fingerprint.plane_size,
-                self._sealer,
-                set_name=added.set,
-                reference=added.reference,
-            )
-            reference = replace(reference, thumbnail=sealed)
-        if fingerprint.info.low_information:
-            return reference  # by its bytes only: any measure of it would fit every other empty picture
-        usable = fingerprint.pdq_quality >= MIN_PDQ_QUALITY and fingerprint.pdq
-        return replace(
-            reference,
-            pdq=fingerprint.pdq[0] if usable else "",
-            vectors=fingerprint.vectors,
-            views=fingerprint.views,
-            local=fingerprint.local,
-            sketch=fingerprint.sketch,
-        )
+        return replace(reference, thumbnail=sealed)
 
 
 _ALONE: Final = Surroundings(duplicates=(), collisions=())

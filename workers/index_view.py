@@ -17,11 +17,12 @@ from typing import Final
 
 import numpy as np
 
-from shared.core.matching import MIN_PDQ_QUALITY, Calibration, SetFacts
+from shared.core.matching import MIN_PDQ_QUALITY, Calibration, Floats, SetFacts
 from shared.types import Reference, ReferenceMatch
 from workers.ann_index import Vectors
 from workers.evidence import SURELY_COPY, Finding, Sight, compare_inside, place
-from workers.live_segment import Hit, LiveSegment, Probe, first_scores, floor_of
+from workers.index_segment import Numbers
+from workers.live_segment import Hit, LiveSegment, Measures, Probe, first_scores, floor_of
 from workers.scoring import Scored, score_hits
 
 MATCHES_PER_SET: Final = 5
@@ -36,6 +37,8 @@ LOOK_AT_VOTED: Final = 8
 features vote for."""
 COMPARE_INSIDE: Final = 3
 """Of the references that were found in it, how many are compared inside: 3 ms for a copy, 20 for another content."""
+EXPLAINED: Final = 0.6
+"""Of the image's area: where a copy takes as much, nothing else is looked for in it; of a collage of two, half is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,49 +88,62 @@ class IndexView:
         Raises ValueError for vectors of another dimension.  The first step takes 1 ms for 10,000 references on one
         core, the second about 20 ms: call it in a thread.
         """
-        found: list[list[Hit]] = [[] for _ in probes]
-        for live in self.segments:
-            for hits, probe, rows in zip(found, probes, live.rows(probes), strict=True):
-                hits.extend(live.search(probe, rows))
-        return [self._answer(probe, hits) for probe, hits in zip(probes, found, strict=True)]
+        rows = [live.rows(probes) for live in self.segments]
+        return [self._answer(probe, [of_live[place] for of_live in rows]) for place, probe in enumerate(probes)]
 
-    def _answer(self, probe: Probe, hits: list[Hit]) -> tuple[ReferenceMatch, ...]:
-        if probe.sight is not None and self._wanted(hits) and probe.sight.in_time():
-            hits = self._look_closer(probe, probe.sight, hits)
+    def _answer(self, probe: Probe, rows: Sequence[Numbers]) -> tuple[ReferenceMatch, ...]:
+        measures = [live.measures(probe) for live in self.segments]
+        hits = [
+            hit
+            for live, over_floor, measured in zip(self.segments, rows, measures, strict=True)
+            for hit in live.near(probe, over_floor, measured)
+        ]
+        if probe.sight is not None:
+            scores = first_scores(self.calibration, hits)
+            if self._wanted(scores) and probe.sight.in_time():
+                hits = self._look_closer(probe, probe.sight, hits, scores, measures)
         return self._best(hits, probe.sight)
 
-    def _wanted(self, hits: list[Hit]) -> bool:
+    def _wanted(self, scores: Floats) -> bool:
         """Tell whether local features are to be looked at: a set asks for it, or something came near."""
         if any(facts.thorough and facts.size for facts in self.sets.values()):
             return True
-        return bool(hits) and float(first_scores(self.calibration, hits).max()) >= HINT_SCORE
+        return bool(len(scores)) and float(scores.max()) >= HINT_SCORE
 
-    def _look_closer(self, probe: Probe, sight: Sight, hits: list[Hit]) -> list[Hit]:
+    def _look_closer(
+        self, probe: Probe, sight: Sight, hits: list[Hit], scores: Floats, measures: Sequence[Measures]
+    ) -> list[Hit]:
         """Return the hits with what a look at the likeliest of them gave, and what only local features found."""
-        scores = first_scores(self.calibration, hits)
-        order = sorted(range(len(hits)), key=lambda number: -scores[number])
-        voted = self._voted(probe, sight)
-        placed: dict[str, tuple[Finding, bytes]] = {}
-        for hit in (*(hits[number] for number in order[:LOOK_AT_NEAREST]), *voted):
-            # The same picture may be in several sets.
-            if hit.reference.sha256 not in placed and hit.reference.local and sight.in_time():
-                placed[hit.reference.sha256] = (place(sight, hit.reference.local), hit.reference.sketch)
-        findings = _compared(sight, placed)
+        look = _Look(sight)
+        look.at([hits[number] for number in np.argsort(-scores, kind="stable")[:LOOK_AT_NEAREST]])
+        voted = []
+        if not look.explains_the_image():
+            voted = self._voted(probe, sight, measures)
+            look.at(voted)
         near = {(hit.reference.set, hit.reference.reference) for hit in hits}
         found = [
             hit
             for hit in voted
             if (hit.reference.set, hit.reference.reference) not in near
-            and (finding := findings.get(hit.reference.sha256)) is not None
+            and (finding := look.findings.get(hit.reference.sha256)) is not None
             and finding.geometry is not None
         ]
-        return [_settled(hit, findings.get(hit.reference.sha256), sight) for hit in (*hits, *found)]
+        return [_settled(hit, look.findings.get(hit.reference.sha256), sight) for hit in (*hits, *found)]
 
-    def _voted(self, probe: Probe, sight: Sight) -> list[Hit]:
-        """Return the references that most of the image's local features speak for."""
-        voted = [(votes, live, number) for live in self.segments for number, votes in live.voted(sight, LOOK_AT_VOTED)]
-        voted.sort(key=lambda vote: -vote[0])
-        return [hit for _, live, number in voted[:LOOK_AT_VOTED] for hit in live.measure(probe, (number,))]
+    def _voted(self, probe: Probe, sight: Sight, measures: Sequence[Measures]) -> list[Hit]:
+        """Return the references that most of the image's local features speak for, the likeliest first."""
+        votes = [
+            (count, place, number)
+            for place, live in enumerate(self.segments)
+            for number, count in live.voted(sight, LOOK_AT_VOTED)
+        ]
+        votes.sort(key=lambda vote: -vote[0])
+        del votes[LOOK_AT_VOTED:]
+        hits = [
+            live.hits([number for _, at, number in votes if at == place], probe, measured)
+            for place, (live, measured) in enumerate(zip(self.segments, measures, strict=True))
+        ]
+        return [hits[place][number] for _, place, number in votes if number in hits[place]]
 
     def _best(self, hits: list[Hit], sight: Sight | None) -> tuple[ReferenceMatch, ...]:
         scored = sorted(score_hits(self.calibration, hits, sight), key=lambda found: (found.match.set, found.order))
@@ -138,14 +154,39 @@ class IndexView:
         return tuple(found.match for found in sorted(best, key=lambda found: found.order))
 
 
-def _compared(sight: Sight, placed: Mapping[str, tuple[Finding, bytes]]) -> dict[str, Finding]:
-    """Compare what is inside the strongest of the matches that were placed; references by SHA-256."""
-    findings = {digest: finding for digest, (finding, _) in placed.items()}
-    strongest = sorted(findings, key=lambda digest: -findings[digest].strength)
-    for digest in strongest[:COMPARE_INSIDE]:
-        if sight.in_time():
-            findings[digest] = compare_inside(sight, placed[digest][1], findings[digest])
-    return findings
+class _Look:
+    """The closer look at one image: what was found of the references that were looked for, by their SHA-256."""
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+        self._compared: set[str] = set()
+        self.findings: dict[str, Finding] = {}
+
+    def at(self, hits: Sequence[Hit]) -> None:
+        """Look for these references, and compare what is inside the strongest of all that were found so far."""
+        sketches: dict[str, bytes] = {}
+        for hit in hits:
+            digest = hit.reference.sha256
+            # The same picture may be in several sets.
+            if digest not in self.findings and hit.reference.local and self._sight.in_time():
+                self.findings[digest] = place(self._sight, hit.reference.local)
+                sketches[digest] = hit.reference.sketch
+        for digest in sorted(sketches, key=lambda digest: -self.findings[digest].strength):
+            if len(self._compared) >= COMPARE_INSIDE or not self._sight.in_time():
+                return
+            if self.findings[digest].geometry is not None:
+                self._compared.add(digest)
+                self.findings[digest] = compare_inside(self._sight, sketches[digest], self.findings[digest])
+
+    def explains_the_image(self) -> bool:
+        """Tell whether one copy takes up nearly all of the image."""
+        width, height = self._sight.plane_size
+        for finding in self.findings.values():
+            if finding.geometry is not None and finding.copy >= SURELY_COPY:
+                left, top, right, bottom = finding.geometry.image_region
+                if (right - left) * (bottom - top) >= EXPLAINED * width * height:
+                    return True
+        return False
 
 
 def _settled(hit: Hit, finding: Finding | None, sight: Sight) -> Hit:

@@ -24,10 +24,10 @@ from shared.telemetry import Metrics
 from shared.types import DecodedImage, ReferenceMatch, Verdict, VerdictError
 from workers.block_sketch import make_sketch
 from workers.codebook import shipped_codebook
+from workers.collisions import Neighbours
 from workers.embedding import EmbeddingQueue, Embeds
 from workers.enrolment import Fingerprint
 from workers.evidence import Sight
-from workers.live_segment import Probe
 from workers.local_features import REFERENCE_FEATURES, extract, pack
 from workers.sign_index import signs
 
@@ -56,7 +56,7 @@ class NamedEncoder(Embeds, Protocol):
         ...
 
 
-class Searches(Protocol):
+class Searches(Neighbours, Protocol):
     """The index at one revision, such as an IndexView."""
 
     @property
@@ -67,23 +67,6 @@ class Searches(Protocol):
     @property
     def sets(self) -> Mapping[str, SetFacts]:
         """The image sets by name."""
-        ...
-
-    def probe(
-        self,
-        sha256: str,
-        vector: NDArray[np.float32] | None,
-        pdq: tuple[str, ...] = (),
-        *,
-        pdq_quality: int = 100,
-        low_information: bool = False,
-        sight: Sight | None = None,
-    ) -> Probe:
-        """Return an image as it is searched for."""
-        ...
-
-    def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
-        """Return each image's matches, best first."""
         ...
 
 

@@ -68,6 +68,19 @@ class Hit:
     finding: Finding | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """An image against every reference of a segment; NaN where a measure is missing.
+
+    ``views``: cosine with the nearest view, discounted; ``upright``, ``nearest``: PDQ distance in bits, as it is and of
+    the nearest of the eight turns.
+    """
+
+    views: Floats
+    upright: Floats
+    nearest: Floats
+
+
 Reach = Callable[[SetFacts], tuple[float, float, int]]
 """Gives a set's (least cosine, least cosine of a view, largest PDQ distance) that can still reach its floor."""
 
@@ -141,30 +154,45 @@ class LiveSegment:
         hits = iter(self.segment.ann.candidates(np.stack(queries), self.floors, self.blocks))
         return [next(hits) if probe.vector is not None else nothing for probe in probes]
 
-    def search(self, probe: Probe, rows: Numbers) -> list[Hit]:
+    def measures(self, probe: Probe) -> Measures:
+        """Measure the image against every reference: 3 ms for 10,000."""
+        upright, nearest = self._bits(probe)
+        return Measures(views=self._views(probe), upright=upright, nearest=nearest)
+
+    def near(self, probe: Probe, rows: Numbers, measures: Measures) -> list[Hit]:
         """Return everything near; ``rows`` are the vector rows over their floors."""
         segment = self.segment
         identical = [n for n in segment.by_sha256.get(probe.sha256, ()) if self.alive[n]]
-        numbers = [segment.owner[rows], np.array(identical, dtype=np.intp)]
-        views = self._views(probe)
-        numbers.append(np.flatnonzero(views >= self.view_floors))
-        upright = nearest = np.full(len(segment.references), np.nan)
-        if probe.pdq and segment.references:
-            bits, least = segment.pdq.distances(probe.pdq)
-            upright, nearest = (np.where(d == UNKNOWN, np.nan, d) for d in (bits, least))
-            numbers.append(np.flatnonzero(nearest <= self.ceilings))
-        return self._hits(np.unique(np.concatenate(numbers)), probe, views, upright, nearest, identical)
+        numbers = [
+            segment.owner[rows],
+            np.array(identical, dtype=np.intp),
+            np.flatnonzero(measures.views >= self.view_floors),
+            np.flatnonzero(measures.nearest <= self.ceilings),
+        ]
+        return list(self.hits(np.unique(np.concatenate(numbers)).tolist(), probe, measures, identical).values())
 
-    def measure(self, probe: Probe, numbers: Sequence[int]) -> list[Hit]:
-        """Return these references, however far; dead ones are left out."""
+    def hits(
+        self, numbers: Sequence[int], probe: Probe, measures: Measures, identical: Sequence[int] = ()
+    ) -> dict[int, Hit]:
+        """Return these references, however far, by their numbers; dead ones are left out."""
         kept = np.array([n for n in numbers if self.alive[n]], dtype=np.intp)
-        if len(kept) == 0:
-            return []
-        upright = nearest = np.full(len(self.segment.references), np.nan)
-        if probe.pdq:
-            bits, least = self.segment.pdq.distances(probe.pdq)
-            upright, nearest = (np.where(d == UNKNOWN, np.nan, d) for d in (bits, least))
-        return self._hits(kept, probe, self._views(probe), upright, nearest, ())
+        cosines = self.segment.cosines(kept, probe.vector)
+        hits = {}
+        for place, number in enumerate(kept.tolist()):
+            facts = self.facts[self.segment.set_of[number]]
+            if facts is None:
+                continue
+            hits[number] = Hit(
+                reference=self.segment.references[number],
+                facts=facts,
+                cosine=float(cosines[place]),
+                discounted=float(cosines[place]) - probe.discount,
+                views=float(measures.views[number]),
+                upright=float(measures.upright[number]),
+                distance=float(measures.nearest[number]),
+                identical=number in identical,
+            )
+        return hits
 
     def voted(self, sight: Sight, limit: int) -> list[tuple[int, float]]:
         """Return (number, votes) of the living references that the image's local features speak for."""
@@ -178,7 +206,6 @@ class LiveSegment:
         return list(votes.items())
 
     def _views(self, probe: Probe) -> Floats:
-        """Each reference's cosine with its nearest view, as their signs tell it, discounted; NaN for none."""
         signs = self.segment.signs
         if probe.vector is None or len(self.segment.references) == 0 or signs.words.size == 0:
             return np.full(len(self.segment.references), np.nan)
@@ -186,28 +213,12 @@ class LiveSegment:
         cosines = np.cos(np.pi * bits / (signs.unknown - 1)) - probe.discount
         return np.where(bits == signs.unknown, np.nan, cosines)
 
-    def _hits(
-        self, found: Numbers, probe: Probe, views: Floats, upright: Floats, nearest: Floats, identical: Sequence[int]
-    ) -> list[Hit]:
-        cosines = self.segment.cosines(found, probe.vector)
-        hits = []
-        for place, number in enumerate(found.tolist()):
-            facts = self.facts[self.segment.set_of[number]]
-            if facts is None:
-                continue
-            hits.append(
-                Hit(
-                    reference=self.segment.references[number],
-                    facts=facts,
-                    cosine=float(cosines[place]),
-                    discounted=float(cosines[place]) - probe.discount,
-                    views=float(views[number]),
-                    upright=float(upright[number]),
-                    distance=float(nearest[number]),
-                    identical=number in identical,
-                )
-            )
-        return hits
+    def _bits(self, probe: Probe) -> tuple[Floats, Floats]:
+        if not probe.pdq or not self.segment.references:
+            unknown = np.full(len(self.segment.references), np.nan)
+            return unknown, unknown
+        upright, nearest = (np.where(d == UNKNOWN, np.nan, d) for d in self.segment.pdq.distances(probe.pdq))
+        return upright, nearest
 
 
 def first_scores(calibration: Calibration, hits: Sequence[Hit]) -> Floats:

@@ -23,7 +23,7 @@ from workers.encoder import Encoder
 from workers.enrolment import DEFAULT_THRESHOLD
 from workers.evaluation.methods import Sample
 from workers.evaluation.pictures import MAX_PIXELS
-from workers.evaluation.product import SET, Product, build_view, reference_of
+from workers.evaluation.product import SET, Product, build_view
 from workers.evidence import Sight
 from workers.index_view import IndexView
 from workers.live_segment import Probe
@@ -54,7 +54,7 @@ class Shelf:
 
     def __init__(self, encoder: Encoder, product: Product, pictures: Sequence[Image.Image]) -> None:
         prints = [product.fingerprint(Sample(picture).data) for picture in pictures]
-        references = [reference_of(each, str(number)) for number, each in enumerate(prints)]
+        references = [each.as_reference(str(number), set_name=SET) for number, each in enumerate(prints)]
         self._thorough, self._usual = (
             build_view(encoder, references, [SetCreated(name=SET, threshold=DEFAULT_THRESHOLD, thorough=thorough)])
             for thorough in (True, False)

@@ -30,7 +30,7 @@ from workers.evaluation.pictures import (
     read_trained,
     without_near_duplicates,
 )
-from workers.evaluation.product import SET, WAYS, Enrolment, WholePath, build_view, reference_of
+from workers.evaluation.product import SET, WAYS, Enrolment, WholePath, build_view
 from workers.evaluation.recall_section import one_vector
 from workers.evaluation.tables import Cell, Section, Table, columns, flow
 from workers.training.drawing.pairs import COPIES, EDITS, Bond, pair
@@ -159,7 +159,7 @@ def pair_tables(bench: Bench) -> list[Table]:
     for number in range(count * len(bonds)):
         bench.progress("drawing pairs", number, count * len(bonds))
         drawn = pair(bonds[number % len(bonds)], EVALUATION_SEEDS + number // len(bonds))
-        references.append(reference_of(bench.product.fingerprint(_file(drawn.first)), str(number)))
+        references.append(bench.product.fingerprint(_file(drawn.first)).as_reference(str(number), set_name=SET))
         files.append(_file(drawn.second))
     created = SetCreated(name=SET, threshold=DEFAULT_THRESHOLD, relation="any", thorough=True)
     bench.product.search_in(build_view(bench.encoder, references, [created]))

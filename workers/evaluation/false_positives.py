@@ -20,7 +20,7 @@ from workers.evaluation.pictures import (
     read_folder,
     without_near_duplicates,
 )
-from workers.evaluation.product import SET, Enrolment, build_view, reference_of
+from workers.evaluation.product import SET, Enrolment, build_view
 from workers.evaluation.tables import Cell, Section, Table, columns, flow
 from workers.index_view import IndexView
 from workers.training.drawing.pairs import near_empty
@@ -198,7 +198,7 @@ def near_empty_table(bench: Bench) -> Table:
         files.append(Sample(canonical(near_empty(number))).data)
         fingerprint = bench.product.fingerprint(files[-1])
         refused += fingerprint.info.low_information
-        references.append(reference_of(fingerprint, str(number), set_of(number)))
+        references.append(fingerprint.as_reference(str(number), set_name=set_of(number)))
     rows: list[dict[str, Cell]] = []
     for mode in MODES:
         sets = [

@@ -16,7 +16,6 @@ from typing import Final, Self
 import numpy as np
 
 from shared.adapters.role import SystemClock
-from shared.core.matching import MIN_PDQ_QUALITY
 from shared.errors import IntegrityError
 from shared.telemetry import Metrics
 from shared.types import DecodedImage, Reference, ReferenceMatch, Relation, SetCreated, Verdict
@@ -107,24 +106,6 @@ class Product:
         return self._runner.run(self._inspector.inspect(data, sha256(data).hexdigest()))
 
 
-def reference_of(fingerprint: Fingerprint, name: str, set_name: str = SET) -> Reference:
-    """The reference that enrolment would keep, under a given name."""
-    usable = fingerprint.pdq_quality >= MIN_PDQ_QUALITY and fingerprint.pdq
-    return Reference(
-        set=set_name,
-        reference=name,
-        name=name,
-        sha256=fingerprint.sha256,
-        pdq=fingerprint.pdq[0] if usable else "",
-        pdq_quality=fingerprint.pdq_quality,
-        encoder=fingerprint.encoder,
-        vectors=fingerprint.vectors,
-        views=fingerprint.views,
-        local=fingerprint.local,
-        sketch=fingerprint.sketch,
-    )
-
-
 def without_local_features(reference: Reference) -> Reference:
     """The same reference as bytes, hash and encoder alone know it."""
     return replace(reference, local=b"", sketch=b"")
@@ -148,7 +129,7 @@ class Enrolment:
         if self._last is not None and self._last[0] is sample.data:
             return
         fingerprint = self._product.fingerprint(sample.data)
-        self.references.append(reference_of(fingerprint, str(len(self.references))))
+        self.references.append(fingerprint.as_reference(str(len(self.references)), set_name=SET))
         self._last = (sample.data, self.references[-1])
 
 

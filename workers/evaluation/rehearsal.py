@@ -22,7 +22,7 @@ from PIL import Image
 from shared.types import SetCreated, Verdict
 from workers.encoder import Encoder
 from workers.enrolment import DEFAULT_THRESHOLD
-from workers.evaluation.product import SET, Product, build_view, reference_of
+from workers.evaluation.product import SET, Product, build_view
 from workers.training.drawing import FAMILIES, draw
 from workers.training.edits import EDITS, edited, encode
 
@@ -42,7 +42,9 @@ def rehearse(encoder: Encoder, *, seed: int, protected: int, strangers: int, tho
     base = seed * 10_000
     drawings = [draw(family, base + number) for number, family in enumerate(families[:protected])]
     with Product(encoder) as product:
-        references = [reference_of(product.fingerprint(_png(drawing)), str(n)) for n, drawing in enumerate(drawings)]
+        references = [
+            product.fingerprint(_png(drawing)).as_reference(str(n), set_name=SET) for n, drawing in enumerate(drawings)
+        ]
         created = SetCreated(name=SET, threshold=DEFAULT_THRESHOLD, thorough=thorough)
         product.search_in(build_view(encoder, references, [created]))
         blocked = {

@@ -11,7 +11,7 @@ from tests.local_feature_factories import plane
 from workers.codebook import shipped_codebook
 from workers.evidence import Sight
 from workers.index_segment import Segment
-from workers.live_segment import LiveSegment, Probe, first_scores, floor_of, make_reach
+from workers.live_segment import Hit, LiveSegment, Probe, first_scores, floor_of, make_reach
 from workers.local_features import REFERENCE_FEATURES, extract, pack
 from workers.sign_index import signs
 
@@ -23,22 +23,27 @@ def live(references: int, gone: tuple[int, ...] = ()) -> LiveSegment:
     return LiveSegment.build(segment, gone, SETS, make_reach(CALIBRATION))
 
 
-def search(part: LiveSegment, probe: Probe) -> list[str]:
+def near(part: LiveSegment, probe: Probe) -> list[Hit]:
     (rows,) = part.rows([probe])
-    return [hit.reference.reference for hit in part.search(probe, rows)]
+    return part.near(probe, rows, part.measures(probe))
+
+
+def search(part: LiveSegment, probe: Probe) -> list[str]:
+    return [hit.reference.reference for hit in near(part, probe)]
 
 
 def test_what_is_gone_is_not_found() -> None:
     probe = Probe(sha256=make_sha256(1), vector=make_vector(1), pdq=(make_pdq(1),) * 8)
     assert search(live(3), probe) == ["r1"]
     assert search(live(3, gone=(1,)), probe) == []
-    assert [hit.reference.reference for hit in live(3, gone=(1,)).measure(probe, (0, 1, 2))] == ["r0", "r2"]
+    part = live(3, gone=(1,))
+    assert list(part.hits((0, 1, 2), probe, part.measures(probe))) == [0, 2]
 
 
 def test_a_hit_holds_every_measure() -> None:
     probe = Probe(sha256="f" * 64, vector=make_vector(1), pdq=(make_pdq(99), make_pdq(1)), discount=0.1)
     part = live(3)
-    (hit,) = part.search(probe, part.rows([probe])[0])
+    (hit,) = near(part, probe)
     assert hit.cosine == 1.0 or math.isclose(hit.cosine, 1.0, abs_tol=1e-5)
     assert math.isclose(hit.discounted, hit.cosine - 0.1)
     assert hit.distance == 0
@@ -52,7 +57,7 @@ def test_a_view_s_signs_find_a_reference_whose_whole_picture_is_far() -> None:
     cropped = make_reference(0, views=signs(np.stack([make_vector(50), make_vector(51)])))
     part = LiveSegment.build(Segment.build([cropped]), (), SETS, make_reach(calibration))
     probe = Probe(sha256="f" * 64, vector=make_vector(51))
-    (hit,) = part.search(probe, part.rows([probe])[0])
+    (hit,) = near(part, probe)
     assert math.isclose(hit.views, 1.0)
     assert first_scores(calibration, [hit])[0] > 85.0
 

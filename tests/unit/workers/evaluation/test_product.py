@@ -17,7 +17,6 @@ from workers.evaluation.product import (
     Product,
     WholePath,
     build_view,
-    reference_of,
     without_local_features,
 )
 from workers.training.drawing import draw
@@ -67,7 +66,7 @@ def test_a_small_crop_needs_the_thorough_way(product: Product, encoder: Encoder)
 
 
 def test_a_reference_without_local_features_keeps_the_rest(product: Product) -> None:
-    reference = reference_of(product.fingerprint(Sample(picture(5)).data), "a")
+    reference = product.fingerprint(Sample(picture(5)).data).as_reference("a", set_name=SET)
     assert reference.local
     bare = without_local_features(reference)
     assert (bare.local, bare.sketch) == (b"", b"")
@@ -76,7 +75,7 @@ def test_a_reference_without_local_features_keeps_the_rest(product: Product) -> 
 
 def test_the_original_itself_is_identical(product: Product, encoder: Encoder) -> None:
     data = Sample(picture(6)).data
-    reference = reference_of(product.fingerprint(data), "a")
+    reference = product.fingerprint(data).as_reference("a", set_name=SET)
     product.search_in(build_view(encoder, [reference], [SetCreated(name=SET, threshold=85.0)]))
     (match,) = product.inspect(data).matches
     assert (match.score, match.exact_score, match.matched) == (100.0, 1.0, True)
