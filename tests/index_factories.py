@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from hashlib import sha256
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.core.matching import Calibration, Curve
+from shared.core.matching import Calibration, Curve, fused_scores
 from shared.errors import DecodeError, ErrorCode
 from shared.sealing import Sealer
 from shared.types import Reference, ReferenceAdded, SetCreated
@@ -78,3 +79,17 @@ class SeedFingerprinter:
             vectors=(make_vector(seed).tobytes(),),
             encoder=ENCODER,
         )
+
+
+def fused_score(
+    calibration: Calibration,
+    *,
+    cosine: float | None = None,
+    views: float | None = None,
+    distance: int | None = None,
+    local: float | None = None,
+    chances: int,
+) -> float:
+    """Score one pair, 0..100, by these measures."""
+    measures = [math.nan if value is None else float(value) for value in (cosine, views, distance, local)]
+    return float(fused_scores(calibration.pair_log10(*measures), chances))

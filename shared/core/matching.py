@@ -234,23 +234,6 @@ def fused_scores(rarest: npt.ArrayLike, chances: npt.ArrayLike) -> Floats:
     return np.asarray(np.maximum(0.0, 100.0 * rarity / (rarity + HALF_SCORE)), dtype=np.float64)
 
 
-def fused_score(
-    calibration: Calibration,
-    *,
-    cosine: float | None = None,
-    views: float | None = None,
-    distance: int | None = None,
-    local: float | None = None,
-    chances: int,
-    identical: bool = False,
-) -> float:
-    """Score one pair, 0..100; None where a measure is missing or not usable, ``identical`` for equal bytes."""
-    if identical:
-        return IDENTICAL_SCORE
-    measures = [math.nan if value is None else float(value) for value in (cosine, views, distance, local)]
-    return float(fused_scores(calibration.pair_log10(*measures), chances))
-
-
 def needed_log10(score: float, chances: int) -> float:
     """Return the log10 of a single measure's probability at which a pair scores ``score``, not below LOG10_FLOOR.
 

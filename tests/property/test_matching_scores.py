@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.core.matching import LOG10_FLOOR, Calibration, Curve, fused_score, largest_distance, least_cosine
-from tests.index_factories import make_reference, make_set, make_vector
+from shared.core.matching import LOG10_FLOOR, Calibration, Curve, largest_distance, least_cosine
+from tests.index_factories import fused_score, make_reference, make_set, make_vector
 from tests.index_views import make_view
 
 ROUNDING = 1e-9

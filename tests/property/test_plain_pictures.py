@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from shared.core.matching import fused_score
+from tests.index_factories import fused_score
 from workers.encoder import Encoder
 from workers.pixels import squash
 from workers.reference_views import reference_views

