@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from console.services.policies import PolicyBook
 from proxy_addon.catalogue import load_catalogue
 from shared.adapters.role import SystemClock
@@ -11,11 +13,11 @@ from shared.sealing import Sealer
 from workers.enrolment import ImageSets
 
 
-def policy_book(store: Store, sealer: Sealer) -> PolicyBook:
+def policy_book(store: Store, sealer: Sealer, apps_dir: Path | None) -> PolicyBook:
     """Return the policies of this deployment, checked against its sets and its catalogue."""
 
     async def known() -> KnownNames:
-        catalogue = load_catalogue()
+        catalogue = load_catalogue(apps_dir)
         sets = await ImageSets(store, sealer).list()
         return KnownNames(
             sets=frozenset(summary.name for summary in sets),

@@ -117,7 +117,7 @@ def _services(store: Store, settings: Settings) -> Services:
     sealer = Sealer(load_or_create_key(settings.key_file))
     return Services(
         sets=StoredSets(ImageSets(store, sealer)),
-        policies=policy_book(store, sealer),
+        policies=policy_book(store, sealer, settings.proxy.apps_dir),
         alerts=AlertLog(store, sealer),
         viewer_token=viewer_token(settings.data_dir / TOKEN_FILE),
     )

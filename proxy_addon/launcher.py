@@ -10,11 +10,12 @@ import asyncio
 import gc
 import logging
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from proxy_addon.addon import Safelight
 from proxy_addon.background import Background
-from proxy_addon.catalogue import load_catalogue
+from proxy_addon.catalogue import STALE_DAYS, load_catalogue, stale
 from proxy_addon.certificates import ca_folder, trusted_bundle
 from proxy_addon.enforcement import Enforcement
 from proxy_addon.engine import Engine
@@ -32,6 +33,7 @@ from shared.adapters.alert_log import AlertLog
 from shared.adapters.lease import Lease
 from shared.adapters.opening import open_asking_bus, open_store
 from shared.adapters.role import RoleContext
+from shared.core.activity import Catalogue
 from shared.errors import SafelightError, StoreError
 from shared.sealing import Sealer, load_or_create_key
 
@@ -57,6 +59,14 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
+def _catalogue(context: RoleContext) -> Catalogue:
+    catalogue = load_catalogue(context.settings.proxy.apps_dir)
+    old = stale(catalogue, datetime.fromtimestamp(context.clock.wall(), UTC).date())
+    if old:
+        _log.warning("rules written more than %d days ago may have missed changes of: %s", STALE_DAYS, ", ".join(old))
+    return catalogue
+
+
 class _Proxy:
     def __init__(self, context: RoleContext) -> None:
         settings, metrics, clock = context.settings, context.metrics, context.clock
@@ -76,7 +86,7 @@ class _Proxy:
         self._background = Background()
         failsafe = Failsafe(metrics)
         transfers = Transfers(
-            classifier=load_catalogue(),
+            classifier=_catalogue(context),
             policies=self._watch.current,
             judging=Judging(self._gateway, clock, metrics),
             enforcement=Enforcement(self._outbox, clock, metrics, failsafe),

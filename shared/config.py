@@ -63,6 +63,9 @@ class ProxySettings(_Section):
     resolve: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(
         default_factory=dict, description='connect elsewhere: {"host:port": "host:port"}'
     )
+    apps_dir: Path | None = Field(
+        default=None, description="folder with applications (TOML) of your own; one of the same name replaces ours"
+    )
     debug_headers: bool = Field(default=False, description="mark inspected and passed responses too")
 
 
@@ -234,6 +237,8 @@ def _absolute(settings: Settings, base: Path) -> Settings:
     proxy, secrets = settings.proxy, settings.secrets
     if proxy.upstream_ca is not None:
         proxy = proxy.model_copy(update={"upstream_ca": _join(base, proxy.upstream_ca)})
+    if proxy.apps_dir is not None:
+        proxy = proxy.model_copy(update={"apps_dir": _join(base, proxy.apps_dir)})
     if secrets.key_file is not None:
         secrets = secrets.model_copy(update={"key_file": _join(base, secrets.key_file)})
     return settings.model_copy(update={"data_dir": data_dir, "store": store, "proxy": proxy, "secrets": secrets})

@@ -29,8 +29,8 @@ def apply(
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {file}: {error}") from error
 
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        applied = await policy_book(store, sealer).apply(text)
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
+        applied = await policy_book(store, sealer, settings.proxy.apps_dir).apply(text)
         for note in applied.notes:
             session.note(f"note: {note}")
         names = [policy.name for policy in applied.policies]
@@ -47,7 +47,7 @@ def list_(context: typer.Context) -> None:
     """List the policies in force."""
     session = session_of(context)
 
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
         rows: list[dict[str, object]] = [
             {
                 "name": policy.name,
@@ -56,7 +56,7 @@ def list_(context: typer.Context) -> None:
                 "severity": policy.severity.value,
                 "deadline_ms": policy.deadline_ms,
             }
-            for policy in await policy_book(store, sealer).list()
+            for policy in await policy_book(store, sealer, settings.proxy.apps_dir).list()
         ]
         session.table(("name", "action", "mode", "severity", "deadline_ms"), rows)
 
@@ -68,8 +68,8 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(help="A pol
     """Print the document in force, or one policy of it."""
     session = session_of(context)
 
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        book = policy_book(store, sealer)
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
+        book = policy_book(store, sealer, settings.proxy.apps_dir)
         text = await (book.show(name) if name else book.text())
         session.row({"policies": text}, text.rstrip("\n"))
 
@@ -81,8 +81,8 @@ def delete(context: typer.Context, name: str) -> None:
     """Remove one policy."""
     session = session_of(context)
 
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        version = await policy_book(store, sealer).delete(name)
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
+        version = await policy_book(store, sealer, settings.proxy.apps_dir).delete(name)
         session.row({"deleted": name, "version": version}, f"deleted {name} (version {version})")
 
     with_store(session, run)

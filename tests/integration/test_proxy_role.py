@@ -269,3 +269,12 @@ async def test_an_upstream_ca_that_is_none_is_said_in_a_sentence(tmp_path: Path)
     proxy = {"listen": "127.0.0.1:0", "upstream_ca": tmp_path / "empty.pem"}
     with pytest.raises(ConfigError, match="upstream_ca"):
         await Role(make_settings(tmp_path, proxy=proxy)).run()
+
+
+async def test_an_app_of_ones_own_with_a_slip_is_said_in_a_sentence(tmp_path: Path) -> None:
+    apps = tmp_path / "apps"
+    apps.mkdir()
+    (apps / "intranet.toml").write_text("[app]\nname = 'intranet'\nowner = 'me'\n")
+    settings = make_settings(tmp_path, proxy={"listen": "127.0.0.1:0", "apps_dir": str(apps)})
+    with pytest.raises(ConfigError, match=r"intranet\.toml: app\.owner: unknown key"):
+        await Role(settings).run()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from proxy_addon.catalogue import load_catalogue
+from proxy_addon.catalogue import STALE_DAYS, age_days, load_catalogue, stale
 from shared.core.activity import Catalogue
 from shared.core.catalogue_file import parse_app
+from shared.errors import ConfigError
 from shared.types import Activity, ActivityContext, Direction, Headers
 from tests.factories import make_actor, make_head
 
@@ -263,3 +265,72 @@ def test_every_app_says_what_it_is_and_where_that_was_read() -> None:
 
 def test_the_tags_for_policies() -> None:
     assert {"storage", "mail", "chat", "ai", "social", "code"} <= CATALOGUE.tags
+
+
+# --- Applications of one's own, and old ones ---
+
+OWN = """
+[app]
+name = "NAME"
+tags = ["own"]
+hosts = ["api.intranet.example"]
+written = 2026-11-21
+source = "https://wiki.intranet.example/uploads"
+
+[[rule]]
+activity = "print"
+hosts = ["www.googleapis.com", "api.intranet.example"]
+path = '^/upload/drive/v3/files$'
+"""
+
+
+def told_at(catalogue: Catalogue, address: str) -> tuple[str, Activity]:
+    context = classify(catalogue, Direction.OUTBOUND, "POST", address, ())
+    return context.app, context.activity
+
+
+def test_an_app_of_ones_own_is_added_and_tried_first(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN.replace("NAME", "intranet"))
+    (tmp_path / "notes.txt").write_text("no TOML")
+    catalogue = load_catalogue(tmp_path)
+    assert catalogue.apps == CATALOGUE.apps | {"intranet"}
+    assert "own" in catalogue.tags
+    assert told_at(catalogue, "api.intranet.example/upload/drive/v3/files") == ("intranet", Activity.PRINT)
+    assert told_at(catalogue, "www.googleapis.com/upload/drive/v3/files") == ("intranet", Activity.PRINT)
+    assert told_at(catalogue, "www.googleapis.com/upload/drive/v3/files/1") == ("google-drive", Activity.UPLOAD)
+
+
+def test_an_app_of_ones_own_replaces_the_shipped_one_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN.replace("NAME", "google-drive"))
+    catalogue = load_catalogue(tmp_path)
+    assert catalogue.apps == CATALOGUE.apps
+    assert told_at(catalogue, "www.googleapis.com/upload/drive/v3/files") == ("google-drive", Activity.PRINT)
+    assert told_at(catalogue, "www.googleapis.com/upload/drive/v3/files/1") == ("", Activity.UPLOAD)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (OWN.replace("NAME", "Not A Name").encode(), r"/own\.toml: app\.name: must be lower-case"),
+        (b"\xff", r"proxy\.apps_dir: cannot read .*: 'utf-8' codec"),
+    ],
+)
+def test_a_slip_in_ones_own_names_the_file(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "own.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        load_catalogue(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"proxy\.apps_dir: cannot read .*missing"):
+        load_catalogue(tmp_path / "missing")
+
+
+def test_rules_grow_old() -> None:
+    newest = max(entry.written for entry in CATALOGUE.entries)
+    entry = replace(CATALOGUE.entries[0], written=newest)
+    catalogue = Catalogue(entries=(entry,))
+    last_day = newest + timedelta(days=STALE_DAYS)
+    assert (age_days(entry, newest), age_days(entry, last_day), age_days(entry, date(2020, 1, 1))) == (0, STALE_DAYS, 0)
+    assert stale(catalogue, last_day) == ()
+    assert stale(catalogue, last_day + timedelta(days=1)) == (entry.name,)
