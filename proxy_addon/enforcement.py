@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 from uuid import uuid4
 
@@ -63,8 +63,11 @@ class Enforcement:
     ) -> Reply | None:
         """Record a decision; return the reply where the transfer is not to pass.
 
+        What is to be redacted is blocked: whoever can redact has done so before this is asked.
         ``too_late``: the transfer has passed already, so the alerts say that nothing was enforced.
         """
+        if decision.action is Action.REDACT:
+            decision = replace(decision, action=Action.BLOCK)
         enforced = Action.ALLOW if too_late else decision.action
         alerts = await self._failsafe.guard(
             "record", lambda: self._alerts(case, decision, judgements, enforced), lambda: ()

@@ -6,7 +6,7 @@ and by migrating the log.  Golden files in ``tests/golden`` hold the bytes still
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import msgspec
 
@@ -16,6 +16,8 @@ from shared.types import (
     IndexEvent,
     InspectionReply,
     InspectionRequest,
+    RedactionReply,
+    RedactionRequest,
     Reference,
     ReferenceAdded,
     ReferenceRemoved,
@@ -37,6 +39,8 @@ _EVENT_KINDS: Final[dict[str, type[IndexEvent]]] = {
 }
 _KIND_OF_EVENT: Final = {kind: name for name, kind in _EVENT_KINDS.items()}
 _encode = msgspec.msgpack.Encoder().encode
+_REDACTION: Final = "redaction"
+_REDACTION_HEAD: Final = b"\x92" + _encode(_REDACTION)  # an array of two, and the first of them
 
 
 def _decode[T](data: bytes, kind: type[T]) -> T:
@@ -66,6 +70,26 @@ def encode_reply(reply: InspectionReply) -> bytes:
 def decode_reply(data: bytes) -> InspectionReply:
     """Decode a reply; raises WireError."""
     return _decode(data, InspectionReply)
+
+
+def is_redaction(data: bytes) -> bool:
+    """Tell whether a message is about a redaction: a pair of its kind and itself, where inspections are themselves."""
+    return data.startswith(_PREFIX + _REDACTION_HEAD)
+
+
+def encode_redaction(message: RedactionRequest | RedactionReply) -> bytes:
+    """Encode a redaction's request or reply."""
+    return _PREFIX + _encode((_REDACTION, message))
+
+
+def decode_redaction_request(data: bytes) -> RedactionRequest:
+    """Decode a redaction's request; raises WireError."""
+    return _decode(data, tuple[Literal["redaction"], RedactionRequest])[1]
+
+
+def decode_redaction_reply(data: bytes) -> RedactionReply:
+    """Decode a redaction's reply; raises WireError."""
+    return _decode(data, tuple[Literal["redaction"], RedactionReply])[1]
 
 
 def encode_alert(alert: Alert) -> bytes:

@@ -36,11 +36,14 @@ from shared.types import (
     Finding,
     ImageJudgement,
     Mode,
+    Obscuring,
     Severity,
     UninspectedReason,
 )
 
 DEFAULT_DEADLINE_MS: Final = 1500
+DEFAULT_PASS_MINUTES: Final = 15
+"""How long a user who has given a reason is let through: time to try again, not a licence."""
 TAG_PREFIX: Final = "tag:"
 ANY: Final = "*"
 
@@ -52,11 +55,6 @@ DESTRUCTIVE: Final = frozenset({Action.DELETE, Action.QUARANTINE})
 
 UNPROVEN: Final = Action.TAG
 """What a destructive action comes down to where nothing proves the match."""
-
-ENFORCED_AS: Final[Mapping[Action, Action]] = MappingProxyType(
-    {Action.ALLOW: Action.ALLOW, Action.COACH: Action.BLOCK, Action.REDACT: Action.BLOCK, Action.BLOCK: Action.BLOCK}
-)
-"""What really happens: coaching and redaction are not available, and what they protect must not leave meanwhile."""
 
 REASON_OF_ERROR: Final[Mapping[ErrorCode, UninspectedReason]] = MappingProxyType(
     {
@@ -139,7 +137,10 @@ class OnUninspected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One policy.  ``images`` is None where it is about the transfer itself; ``deadline_ms`` is how long it waits."""
+    """One policy.  ``images`` is None where it is about the transfer itself; ``deadline_ms`` is how long it waits.
+
+    ``pass_minutes``: how long a reason given to a coaching page counts.  ``redact_how``: what redaction does.
+    """
 
     name: str
     action: Action
@@ -151,6 +152,8 @@ class Policy:
     mode: Mode = Mode.ENFORCE
     on_uninspected: OnUninspected = field(default_factory=OnUninspected)
     deadline_ms: int = DEFAULT_DEADLINE_MS
+    pass_minutes: int = DEFAULT_PASS_MINUTES
+    redact_how: Obscuring = Obscuring.BOX
 
     @property
     def for_transfers(self) -> bool:
@@ -296,7 +299,7 @@ def _merge(found: Iterable[tuple[Policy, list[Finding]]]) -> Decision:
     findings = tuple(finding for _, finding in records)
     if not records or not records[0][0]:
         return Decision(action=Action.ALLOW, findings=findings)
-    return Decision(action=ENFORCED_AS[findings[0].action], policy=findings[0].policy, findings=findings)
+    return Decision(action=findings[0].action, policy=findings[0].policy, findings=findings)
 
 
 def _is_app(name: str, context: ActivityContext) -> bool:

@@ -65,11 +65,7 @@ class SetCondition:
 
     def fact(self, verdict: Verdict, *, proven: bool = False) -> Fact | None:
         """Return the best match that counts."""
-        counting = [
-            match
-            for match in verdict.matches
-            if match.set == self.set and self._counts(match) and (is_proven(match) or not proven)
-        ]
+        counting = [match for match in self.counting(verdict) if is_proven(match) or not proven]
         if not counting:
             return None
         best = max(counting, key=lambda match: match.score)
@@ -80,6 +76,10 @@ class SetCondition:
             reference=best.reference,
             score=best.score,
         )
+
+    def counting(self, verdict: Verdict) -> list[ReferenceMatch]:
+        """Return the matches that make this hold."""
+        return [match for match in verdict.matches if match.set == self.set and self._counts(match)]
 
     def _counts(self, match: ReferenceMatch) -> bool:
         if self.relation in ("copy", "same_layout") and match.relation != self.relation:

@@ -18,7 +18,7 @@ from typing import Final, get_args
 from shared.core.policy import (
     ANY,
     DEFAULT_DEADLINE_MS,
-    ENFORCED_AS,
+    DEFAULT_PASS_MINUTES,
     TAG_PREFIX,
     Exemption,
     OnUninspected,
@@ -36,7 +36,7 @@ from shared.core.policy_conditions import (
 )
 from shared.core.policy_yaml import TOP, Node, nearest, read_yaml, shown
 from shared.errors import PolicyError, WireError
-from shared.types import Account, Action, Activity, Direction, Mode, Severity, UninspectedReason
+from shared.types import Account, Action, Activity, Direction, Mode, Obscuring, Severity, UninspectedReason
 
 POLICIES_KEY: Final = "policies"
 """The store's key of the policies in force; its version is the version of the policies."""
@@ -46,6 +46,7 @@ MAX_NAME: Final = 100  # characters of a policy's name: it travels in a response
 MAX_TEXT: Final = 256  # characters of a pattern, a ticket or another name
 MIN_DEADLINE_MS: Final = 50
 MAX_DEADLINE_MS: Final = 300_000
+MAX_PASS_MINUTES: Final = 24 * 60
 
 _SELECTORS: Final = ("activities", "direction", "apps", "hosts", "accounts", "users", "groups", "devices")
 _GROUPS: Final = ("any", "all", "none")
@@ -115,8 +116,8 @@ def notes(policies: Iterable[Policy]) -> tuple[str, ...]:
 def _note(policy: Policy) -> str:
     if not policy.for_transfers:
         return f"policy {policy.name!r}: {policy.action} is for scans of hosted stores; it never acts on a transfer"
-    if ENFORCED_AS[policy.action] is not policy.action:
-        return f"policy {policy.name!r}: {policy.action} is enforced as {ENFORCED_AS[policy.action]} in this version"
+    if policy.action is Action.REDACT and policy.images is None:
+        return f"policy {policy.name!r}: redact without any, all or none blocks, since no image is there to obscure"
     return ""
 
 
@@ -137,19 +138,23 @@ class _Parser:
     def policy(self, node: Node) -> Policy:
         values = node.mapping(_POLICY)
         then = _required(node, values, "then")
-        effect = then.mapping(("action", "notify", "severity"))
+        effect = then.mapping(("action", "notify", "severity", "pass_minutes", "redact"))
         when = values["when"].mapping((*_SELECTORS, *_GROUPS)) if "when" in values else {}
+        action = _required(then, effect, "action").choice(Action)
+        images = self._images(when)
         return Policy(
             name=_name(_required(node, values, "name")),
-            action=_required(then, effect, "action").choice(Action),
+            action=action,
             when=self._selectors(when),
-            images=self._images(when),
+            images=images,
             exemptions=tuple(map(self._exemption, values["except"].items())) if "except" in values else (),
             notify=_unique(effect["notify"], lambda each: each.choice(_NOTIFY)) if "notify" in effect else ("admin",),
             severity=effect["severity"].choice(Severity) if "severity" in effect else Severity.MEDIUM,
             mode=values["mode"].choice(Mode) if "mode" in values else Mode.ENFORCE,
             on_uninspected=_on_uninspected(values.get("on_uninspected")),
             deadline_ms=_deadline_ms(values.get("deadline_ms")),
+            pass_minutes=_pass_minutes(effect.get("pass_minutes"), action),
+            redact_how=_redact_how(effect.get("redact"), action),
         )
 
     def _selectors(self, values: dict[str, Node]) -> Selectors:
@@ -300,10 +305,30 @@ def _on_uninspected(node: Node | None) -> OnUninspected:
     return OnUninspected(default=default, by_reason=MappingProxyType(actions))
 
 
+def _pass_minutes(node: Node | None, action: Action) -> int:
+    if node is None:
+        return DEFAULT_PASS_MINUTES
+    if action is not Action.COACH:
+        node.fail(f"goes with action: coach only, this one is {action}")
+    return _whole(node, 1, MAX_PASS_MINUTES, "minutes")
+
+
+def _redact_how(node: Node | None, action: Action) -> Obscuring:
+    if node is None:
+        return Obscuring.BOX
+    if action is not Action.REDACT:
+        node.fail(f"goes with action: redact only, this one is {action}")
+    return _required(node, node.mapping(("how",)), "how").choice(Obscuring)
+
+
 def _deadline_ms(node: Node | None) -> int:
     if node is None:
         return DEFAULT_DEADLINE_MS
-    value = node.number(MIN_DEADLINE_MS, MAX_DEADLINE_MS)
+    return _whole(node, MIN_DEADLINE_MS, MAX_DEADLINE_MS, "milliseconds")
+
+
+def _whole(node: Node, low: int, high: int, unit: str) -> int:
+    value = node.number(low, high)
     if value != int(value):
-        node.fail("must be a whole number of milliseconds")
+        node.fail(f"must be a whole number of {unit}")
     return int(value)

@@ -44,6 +44,13 @@ from shared.types.messages import (
     LogEntry,
     Versioned,
 )
+from shared.types.redaction import (
+    MAX_REGIONS,
+    RedactionOrder,
+    RedactionReply,
+    RedactionRequest,
+    Region,
+)
 from shared.types.vocabulary import (
     PDQ_HEX,
     RESTRICTIVENESS,
@@ -56,12 +63,14 @@ from shared.types.vocabulary import (
     Headers,
     Matcher,
     Mode,
+    Obscuring,
     Relation,
     Severity,
     UninspectedReason,
 )
 
 __all__ = [
+    "MAX_REGIONS",
     "PDQ_HEX",
     "RESTRICTIVENESS",
     "SET_NAME",
@@ -92,11 +101,16 @@ __all__ = [
     "LogEntry",
     "Matcher",
     "Mode",
+    "Obscuring",
     "Part",
+    "RedactionOrder",
+    "RedactionReply",
+    "RedactionRequest",
     "Reference",
     "ReferenceAdded",
     "ReferenceMatch",
     "ReferenceRemoved",
+    "Region",
     "Relation",
     "SetCreated",
     "SetDeleted",

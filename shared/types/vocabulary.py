@@ -67,6 +67,13 @@ RESTRICTIVENESS: Final[tuple[Action, ...]] = (
 """Least restrictive first.  Transfers know allow, coach, redact, block; scans tag, quarantine, delete."""
 
 
+class Obscuring(StrEnum):
+    """What a redaction does to a region: a plain box over it, or so coarse a blur that nothing can be read."""
+
+    BOX = "box"
+    BLUR = "blur"
+
+
 class Mode(StrEnum):
     """``monitor`` decides and records but does not act."""
 

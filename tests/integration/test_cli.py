@@ -24,6 +24,7 @@ policies:
   - name: no-design-leaves
     when: {any: [{set: designs}]}
     then: {action: coach}
+  - {name: blank, then: {action: redact}}
   - {name: last, then: {action: allow}}
 """
 OPTIONS: Final = {"relation": "copy", "thorough": False, "prior": 0.01, "keep_thumbnail": False}
@@ -270,12 +271,13 @@ def test_the_life_of_policies(enrolled: CommandLine) -> None:
     path.write_text(POLICIES)
     applied = enrolled("policy", "apply", "policies.yaml", "--json")
     (row,) = applied.rows
-    assert row["applied"] == ["no-design-leaves", "last"]
-    assert any("no-design-leaves" in note for note in row["notes"]), "coach is enforced as block, and that is said"
-    assert "no-design-leaves" in applied.err
+    assert row["applied"] == ["no-design-leaves", "blank", "last"]
+    assert any("'blank': redact" in note for note in row["notes"]), "there is nothing to redact, and that is said"
+    assert "'blank': redact" in applied.err
     listed = enrolled("policy", "list", "--json").rows
     assert [(one["name"], one["action"], one["mode"]) for one in listed] == [
         ("no-design-leaves", "coach", "enforce"),
+        ("blank", "redact", "enforce"),
         ("last", "allow", "enforce"),
     ]
     assert enrolled("policy", "show").text.rstrip("\n") == POLICIES.rstrip("\n")

@@ -14,6 +14,10 @@ from shared.types import (
     InspectionReply,
     InspectionRequest,
     Matcher,
+    Obscuring,
+    RedactionOrder,
+    RedactionReply,
+    RedactionRequest,
     Reference,
     ReferenceAdded,
     ReferenceMatch,
@@ -74,9 +78,22 @@ EVENTS: tuple[IndexEvent, ...] = (
 REQUEST = InspectionRequest(id="q1", sha256="c" * 64, budget_ms=1500, sent_at=1.5, reply_to=3, payload=b"\xff\xd8")
 REPLY = InspectionReply(id="q1", sha256="c" * 64, verdict=VERDICT)
 
+REDACTION_REQUEST = RedactionRequest(
+    id="q2",
+    sha256="c" * 64,
+    budget_ms=800,
+    sent_at=1.5,
+    reply_to=3,
+    order=RedactionOrder(regions=((12, 40, 610, 402),), how=Obscuring.BLUR),
+    payload=b"\xff\xd8",
+)
+REDACTION_REPLY = RedactionReply(id="q2", sha256="c" * 64, blob="redacted/q2")
+
 
 def encoded() -> dict[str, str]:
     values = {"request": codec.encode_request(REQUEST), "reply": codec.encode_reply(REPLY)}
+    values["redaction_request"] = codec.encode_redaction(REDACTION_REQUEST)
+    values["redaction_reply"] = codec.encode_redaction(REDACTION_REPLY)
     values |= {f"event_{number}": codec.encode_event(event) for number, event in enumerate(EVENTS)}
     return {name: value.hex() for name, value in values.items()}
 
@@ -88,13 +105,35 @@ def test_the_golden_bytes_stand_still() -> None:
 def test_everything_comes_back() -> None:
     assert codec.decode_request(codec.encode_request(REQUEST)) == REQUEST
     assert codec.decode_reply(codec.encode_reply(REPLY)) == REPLY
+    assert codec.decode_redaction_request(codec.encode_redaction(REDACTION_REQUEST)) == REDACTION_REQUEST
+    assert codec.decode_redaction_reply(codec.encode_redaction(REDACTION_REPLY)) == REDACTION_REPLY
     assert [codec.decode_event(codec.encode_event(event)) for event in EVENTS] == list(EVENTS)
     assert codec.decode_references(codec.encode_references((REFERENCE,))) == (REFERENCE,)
 
 
+def test_inspections_and_redactions_are_told_apart() -> None:
+    inspections = codec.encode_request(REQUEST), codec.encode_reply(REPLY)
+    redactions = codec.encode_redaction(REDACTION_REQUEST), codec.encode_redaction(REDACTION_REPLY)
+    assert [codec.is_redaction(each) for each in (*inspections, *redactions)] == [False, False, True, True]
+    for inspection, redaction in zip(inspections, redactions, strict=True):
+        for decode in (codec.decode_redaction_request, codec.decode_redaction_reply):
+            with pytest.raises(WireError):
+                decode(inspection)
+        for decode_other in (codec.decode_request, codec.decode_reply):
+            with pytest.raises(WireError):
+                decode_other(redaction)
+
+
 @pytest.mark.parametrize("data", [b"", b"\x01\x80", b"\x02", b"\x02\xc1", b"\x02\x80", b"\x02\xa3abc"])
 def test_foreign_bytes_are_refused(data: bytes) -> None:
-    for decode in (codec.decode_request, codec.decode_reply, codec.decode_event, codec.decode_references):
+    for decode in (
+        codec.decode_request,
+        codec.decode_reply,
+        codec.decode_event,
+        codec.decode_references,
+        codec.decode_redaction_request,
+        codec.decode_redaction_reply,
+    ):
         with pytest.raises(WireError):
             decode(data)
 

@@ -214,9 +214,9 @@ def test_a_policy_without_image_conditions_is_decided_on_the_head() -> None:
         ([Action.ALLOW], Action.ALLOW, "p0"),
         ([Action.ALLOW, Action.BLOCK], Action.BLOCK, "p1"),
         ([Action.BLOCK, Action.BLOCK], Action.BLOCK, "p0"),
-        ([Action.COACH, Action.REDACT], Action.BLOCK, "p1"),
+        ([Action.COACH, Action.REDACT], Action.REDACT, "p1"),
         ([Action.REDACT, Action.COACH, Action.BLOCK], Action.BLOCK, "p2"),
-        ([Action.COACH], Action.BLOCK, "p0"),
+        ([Action.COACH], Action.COACH, "p0"),
     ],
 )
 def test_the_most_restrictive_wins_and_on_a_tie_the_first(actions: list[Action], action: Action, policy: str) -> None:

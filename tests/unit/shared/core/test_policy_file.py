@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from shared.core.policy import Exemption, OnUninspected, Selectors
+from shared.core.policy import DEFAULT_PASS_MINUTES, Exemption, OnUninspected, Selectors
 from shared.core.policy_conditions import (
     HashListCondition,
     ImageCondition,
@@ -22,7 +22,7 @@ from shared.core.policy_file import (
     unpack_document,
 )
 from shared.errors import PolicyError, WireError
-from shared.types import Account, Action, Activity, Direction, Mode, Severity, UninspectedReason
+from shared.types import Account, Action, Activity, Direction, Mode, Obscuring, Severity, UninspectedReason
 from tests.factories import make_policy
 
 KNOWN = KnownNames(
@@ -275,8 +275,6 @@ def test_too_many_policies() -> None:
 def test_notes_say_what_happens_otherwise_than_written() -> None:
     policies = [make_policy(name=str(action), action=action) for action in Action]
     assert notes(policies) == (
-        "policy 'coach': coach is enforced as block in this version",
-        "policy 'redact': redact is enforced as block in this version",
         "policy 'tag': tag is for scans of hosted stores; it never acts on a transfer",
         "policy 'quarantine': quarantine is for scans of hosted stores; it never acts on a transfer",
         "policy 'delete': delete is for scans of hosted stores; it never acts on a transfer",
@@ -286,6 +284,38 @@ def test_notes_say_what_happens_otherwise_than_written() -> None:
 def test_documents_come_back_from_the_store() -> None:
     document = PolicyDocument(text=FULL, applied_at=1_800_000_000.5)
     assert unpack_document(pack_document(document)) == document
+
+
+def test_redaction_without_images_is_said_to_block() -> None:
+    (note,) = notes([make_policy(name="p", action=Action.REDACT, images=None)])
+    assert note.startswith("policy 'p': redact without any, all or none blocks")
+
+
+def test_what_coaching_and_redaction_take() -> None:
+    coach, redact, plain = parse(
+        "policies:\n"
+        "- {name: a, then: {action: coach, pass_minutes: 5}}\n"
+        "- {name: b, when: {any: [{image: any}]}, then: {action: redact, redact: {how: blur}}}\n"
+        "- {name: c, then: {action: coach}}\n"
+    )
+    assert (coach.pass_minutes, redact.redact_how, plain.pass_minutes) == (5, Obscuring.BLUR, DEFAULT_PASS_MINUTES)
+
+
+@pytest.mark.parametrize(
+    ("then", "where", "message"),
+    [
+        ("action: block, pass_minutes: 5", "pass_minutes", "goes with action: coach only"),
+        ("action: coach, pass_minutes: 0", "pass_minutes", "1"),
+        ("action: coach, pass_minutes: 1.5", "pass_minutes", "whole number of minutes"),
+        ("action: coach, redact: {how: box}", "redact", "goes with action: redact only"),
+        ("action: redact, redact: {how: mosaic}", "redact.how", "box"),
+        ("action: redact, redact: {}", "redact.how", "is missing"),
+    ],
+)
+def test_what_coaching_and_redaction_do_not_take(then: str, where: str, message: str) -> None:
+    with pytest.raises(PolicyError, match=message) as refused:
+        parse(f"policies: [{{name: p, then: {{{then}}}}}]")
+    assert refused.value.where == f"policies[0].then.{where}"
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"{}", b'{"text": "", "applied_at": "x"}', b"[" * 100_000])
