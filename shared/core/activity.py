@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus
 
 from shared.core.catalogue_file import AppEntry, Rule, parse_app
 from shared.errors import ConfigError
-from shared.types import Activity, ActivityContext, Actor, Direction, HttpHead
+from shared.types import Activity, ActivityContext, Actor, Direction, HttpHead, Selection
 
 MAX_PATH: Final = 4096
 """Characters of a path or a query that rules see."""
@@ -60,6 +60,16 @@ class Catalogue:
             tags=entry.tags if entry else (),
             actor=actor,
         )
+
+    def selection(self, head: HttpHead, direction: Direction) -> Selection | None:
+        """Return what the rule for a message says about its details, None where no rule fits; ``head`` as above."""
+        asked = _Asked(head)
+        entry, rule = self._find(asked, direction)
+        if entry is None or rule is None:
+            return None
+        match = rule.path.search(asked.path)
+        groups = {name: value for name, value in match.groupdict().items() if value} if match else {}
+        return Selection(app=entry.name, step=rule.step, select=rule.select, groups=groups)
 
     def _find(self, asked: _Asked, direction: Direction) -> tuple[AppEntry | None, Rule | None]:
         for entry in self.entries:

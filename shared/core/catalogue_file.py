@@ -17,6 +17,28 @@
     query = { action = "share" }      # regular expressions for the whole value, "" matches an empty one
     header = { x-verb = "share" }     # as query, of the request
 
+    [[rule]]                          # uploads in several requests say which step a request is,
+    activity = "upload"
+    methods = ["PUT"]
+    path = '^/v1/uploads/(?P<id>[^/]+)$'
+    step = "part"                     # start, part, commit, cancel or status
+    select = { session = "path:id", offset = "content-range", total = "content-range" }
+
+``select`` says where the details are; ``selectors`` has the language.  A value is one selector or a list of which the
+first that finds something counts (of ``learn``: all).
+
+    session   the upload that this request belongs to
+    learn     of a start: what the reply calls the upload from now on, an id or an address
+    offset    where the bytes belong, or
+    number    the part's number or id
+    length    of each piece, where one body holds pieces of several uploads (selectors with [*])
+    total     size of the whole object
+    data      where the bytes are; default: a part's are the body, a start or a commit brings none
+    order     of a commit: the parts' numbers in the order of the object
+    sources   of a commit: the uploads that are joined to one object
+    object    the application's id of the object; also for rules without a step
+    name      the object's file name; also for rules without a step
+
 Names and patterns are compared without regard to case.
 """
 
@@ -27,14 +49,18 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 from typing import Any, Final
 
+from shared.core.selectors import check_roles, parse_selector
 from shared.errors import ConfigError
-from shared.types import Activity, Direction
+from shared.types import Activity, Direction, Role, Selector, StepKind
 
 APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _APP_KEYS: Final = frozenset({"name", "tags", "hosts", "written", "source"})
-_RULE_KEYS: Final = frozenset({"activity", "direction", "methods", "hosts", "host", "path", "query", "header"})
+_RULE_KEYS: Final = frozenset(
+    {"activity", "direction", "methods", "hosts", "host", "path", "query", "header", "step", "select"}
+)
 _METHOD: Final = re.compile(r"[A-Z]+")
 
 
@@ -49,6 +75,8 @@ class Rule:
     path: re.Pattern[str]
     query: Mapping[str, re.Pattern[str]]
     header: Mapping[str, re.Pattern[str]]
+    step: StepKind | None
+    select: Mapping[Role, tuple[Selector, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,18 +171,43 @@ def _rule(table: _Table, app: _Table) -> Rule:
     methods = table.strings("methods")
     if any(not _METHOD.fullmatch(method) for method in methods):
         raise table.error("methods", "must be upper-case")
+    path = table.pattern("path", table.value("path", str, ""))
+    step = _choice(table, "step", StepKind, None) if "step" in table else None
     return Rule(
         activity=activity,
         direction=_choice(table, "direction", Direction, default),
         methods=frozenset(methods),
         host=_rule_host(table, app),
-        path=table.pattern("path", table.value("path", str, "")),
+        path=path,
         query=table.patterns("query"),
         header=table.patterns("header"),
+        step=step,
+        select=_select(table, step, frozenset(path.groupindex)),
     )
 
 
-def _choice[T: (Activity, Direction)](table: _Table, key: str, kind: type[T], default: T | None) -> T:
+def _select(table: _Table, step: StepKind | None, groups: frozenset[str]) -> Mapping[Role, tuple[Selector, ...]]:
+    texts = _Table(f"{table.place}.select", table.value("select", dict, {}), list(Role))
+    select = {role: _selectors(texts, role) for role in Role if role in texts}
+    try:
+        check_roles(step, select, groups)
+    except ValueError as error:
+        raise ConfigError(f"{texts.place}.{error}") from error
+    return MappingProxyType(select)
+
+
+def _selectors(table: _Table, role: Role) -> tuple[Selector, ...]:
+    value = table.value(role, object)
+    texts = table.strings(role) if isinstance(value, list) else [table.value(role, str)]
+    if not texts:
+        raise table.error(role, "is empty")
+    try:
+        return tuple(parse_selector(text, role) for text in texts)
+    except ValueError as error:
+        raise table.error(role, str(error)) from error
+
+
+def _choice[T: (Activity, Direction, StepKind)](table: _Table, key: str, kind: type[T], default: T | None) -> T:
     text = table.value(key, str, default)
     try:
         return kind(text)

@@ -51,6 +51,14 @@ from shared.types.redaction import (
     RedactionRequest,
     Region,
 )
+from shared.types.uploads import (
+    Role,
+    Selection,
+    Selector,
+    Source,
+    StepKind,
+    UploadStep,
+)
 from shared.types.vocabulary import (
     PDQ_HEX,
     RESTRICTIVENESS,
@@ -112,11 +120,17 @@ __all__ = [
     "ReferenceRemoved",
     "Region",
     "Relation",
+    "Role",
+    "Selection",
+    "Selector",
     "SetCreated",
     "SetDeleted",
     "SetThreshold",
     "Severity",
+    "Source",
+    "StepKind",
     "UninspectedReason",
+    "UploadStep",
     "Verdict",
     "VerdictError",
     "Versioned",

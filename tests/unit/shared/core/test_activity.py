@@ -6,7 +6,7 @@ import pytest
 
 from shared.core.activity import MAX_PATH, Catalogue
 from shared.errors import ConfigError
-from shared.types import Account, Activity, ActivityContext, Direction
+from shared.types import Account, Activity, ActivityContext, Direction, Role, StepKind
 from tests.factories import make_actor, make_head
 
 APP = """
@@ -66,6 +66,23 @@ def classify(direction: Direction = Direction.OUTBOUND, **head: Any) -> Activity
 def told(direction: Direction = Direction.OUTBOUND, **head: Any) -> tuple[str, Activity]:
     context = classify(direction, **head)
     return context.app, context.activity
+
+
+def test_the_rule_that_fits_says_where_the_details_are() -> None:
+    rule = """
+[[rule]]
+activity = "upload"
+path = '^/up/(?P<id>[^/]+)(?P<more>/x)?$'
+step = "part"
+select = { session = "path:id" }
+"""
+    catalogue = Catalogue.from_toml({"drive.toml": APP + rule})
+    found = catalogue.selection(make_head(host="drive.example", path="/Up/Ab7"), Direction.OUTBOUND)
+    assert found is not None
+    assert (found.app, found.step, dict(found.groups)) == ("drive", StepKind.PART, {"id": "Ab7"})
+    assert set(found.select) == {Role.SESSION}
+    for path, direction in (("/other", Direction.OUTBOUND), ("/up/1", Direction.INBOUND)):
+        assert catalogue.selection(make_head(host="drive.example", path=path), direction) is None
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "GET", "REPORT"])

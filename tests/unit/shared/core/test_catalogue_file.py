@@ -6,7 +6,7 @@ import pytest
 
 from shared.core.catalogue_file import parse_app
 from shared.errors import ConfigError
-from shared.types import Activity, Direction
+from shared.types import Activity, Direction, Role, Source, StepKind
 
 APP = """
 [app]
@@ -32,6 +32,24 @@ def test_globs_do_not_cross_into_other_names() -> None:
     entry = parse_app("a.toml", APP.replace('"drive.example"', '"s3.*.example", "*.up.example"'))
     assert [bool(entry.hosts.fullmatch(host)) for host in ("s3.eu.example", "a.b.up.example")] == [True, True]
     assert not any(map(entry.hosts.fullmatch, ("s3xeu.example", "up.example", "x.up.example.org", "s3.eu.example/x")))
+
+
+PART = """
+[[rule]]
+activity = "upload"
+path = '^/(?P<id>[^/]+)$'
+step = "part"
+"""
+
+
+def test_a_rule_says_where_a_step_has_its_details() -> None:
+    select = 'select = { session = "path:id", offset = ["header:x-offset", "content-range"] }'
+    (rule,) = parse_app("a.toml", APP + PART + select).rules
+    assert rule.step is StepKind.PART
+    assert {role: [each.source for each in selectors] for role, selectors in rule.select.items()} == {
+        Role.SESSION: [Source.PATH],
+        Role.OFFSET: [Source.HEADER, Source.CONTENT_RANGE],
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,6 +79,17 @@ def test_globs_do_not_cross_into_other_names() -> None:
         (APP + '[[rule]]\nactivity = "copy"\nquery = { a = 1 }', r"rule\[0\].query.a: must be a regular expression"),
         (APP + "[[rule]]\nactivity = \"copy\"\nhost = 'a'\nhosts = ['b']", r"rule\[0\].host: stands beside hosts"),
         (APP + '[[rule]]\nactivity = "copy"\nurl = "x"', r"rule\[0\].url: unknown key"),
+        (APP + PART.replace('"part"', '"parts"'), r"rule\[0\].step: 'parts' is none of start, part,"),
+        (APP + PART, r"rule\[0\].select.session: is missing"),
+        (APP + PART + "select = 1", r"rule\[0\].select: must be a dict"),
+        (APP + PART + 'select = { size = "url" }', r"rule\[0\].select.size: unknown key"),
+        (APP + PART + "select = { session = 1 }", r"rule\[0\].select.session: must be a str"),
+        (APP + PART + "select = { session = [] }", r"rule\[0\].select.session: is empty"),
+        (
+            APP + PART + 'select = { session = "cookie:a" }',
+            r"rule\[0\].select.session: 'cookie:a': 'cookie' is none of",
+        ),
+        (APP + PART + 'select = { session = "path:ID" }', r"rule\[0\].select.session: the path has no group 'ID'"),
         (
             APP.replace('hosts = ["drive.example"]', "") + '[[rule]]\nactivity = "copy"',
             r"rule\[0\].hosts: is missing, and the app has none",

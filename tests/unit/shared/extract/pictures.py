@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
+from shared.extract.budget import Steps
 from shared.types import Direction, HttpMessage
 from tests.factories import make_head
 
@@ -41,3 +42,13 @@ def form(*parts: tuple[str, bytes], boundary: str = "bnd", newline: bytes = b"\r
         lines = b"".join(line.encode() + newline for line in head.split("\n") if line)
         body += dashes + newline + lines + newline + content + newline
     return body + dashes + b"--" + newline if close else body.removesuffix(newline)
+
+
+def run[T](steps: Steps[T]) -> T:
+    """Return what a computation in steps returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
