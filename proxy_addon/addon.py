@@ -76,7 +76,8 @@ class Safelight:
     async def requestheaders(self, flow: HTTPFlow) -> None:
         """Rule on a request."""
         exchange = flow.metadata[_KEY] = Exchange()
-        if flow.error is not None:  # refused by mitmproxy as malformed
+        if flow.error is not None or flow.response is not None:  # malformed, or answered: nobody knows who sends it
+            exchange.answered = True
             return
         self._flows[flow.id] = flow.client_conn.id
         with self._cancellable(flow):

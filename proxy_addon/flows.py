@@ -14,6 +14,7 @@ from proxy_addon.responses import Reply
 from shared.types import Actor, Direction, HttpHead, HttpMessage
 
 TRACE_HEADER: Final = "X-Safelight"
+_ACTOR: Final = "safelight_actor"
 
 
 def request_head(flow: HTTPFlow) -> HttpHead:
@@ -64,8 +65,14 @@ def response_message(flow: HTTPFlow, body: bytes | None = None) -> HttpMessage:
 
 
 def actor(flow: HTTPFlow) -> Actor:
-    """Return who is behind the flow: so far only the address it comes from."""
-    return Actor(ip=str(flow.client_conn.peername[0]))
+    """Return who is behind the flow: at least the address it comes from."""
+    found = flow.metadata.get(_ACTOR)
+    return found if isinstance(found, Actor) else Actor(ip=str(flow.client_conn.peername[0]))
+
+
+def set_actor(flow: HTTPFlow, actor: Actor) -> None:
+    """Remember who is behind the flow."""
+    flow.metadata[_ACTOR] = actor
 
 
 def answer(flow: HTTPFlow, reply: Reply) -> None:

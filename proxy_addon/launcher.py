@@ -21,6 +21,7 @@ from proxy_addon.enforcement import Enforcement
 from proxy_addon.engine import Engine
 from proxy_addon.failsafe import Failsafe
 from proxy_addon.gateway import Gateway
+from proxy_addon.identity_setup import Senders
 from proxy_addon.judging import Judging
 from proxy_addon.link import Link
 from proxy_addon.outbox import Outbox
@@ -85,6 +86,7 @@ class _Proxy:
         self._watchdog = Watchdog(clock, metrics)
         self._background = Background()
         failsafe = Failsafe(metrics)
+        self._senders = Senders(settings, failsafe, clock, metrics)
         transfers = Transfers(
             classifier=_catalogue(context),
             policies=self._watch.current,
@@ -107,7 +109,7 @@ class _Proxy:
             settings.proxy.listen,
             ca_folder(settings.data_dir),
             trusted_bundle(settings.proxy.upstream_ca, settings.run_dir),
-            [Resolve(settings.proxy.resolve), self._addon],
+            [Resolve(settings.proxy.resolve), self._senders.addon, self._addon],
         )
         context.readiness.add("bus", self._link.up)
         context.readiness.add("policies", self._watch.loaded)
@@ -133,6 +135,7 @@ class _Proxy:
             self._watch_policies(),
             self._forward_alerts(),
             self._watch_loop(),
+            *self._senders.services(),
         ]
 
     async def _watch_loop(self) -> None:

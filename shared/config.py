@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -45,6 +46,13 @@ def _parse_list(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
+def _check_network(text: str) -> str:
+    ipaddress.ip_network(text, strict=False)
+    return text
+
+
+Names = Annotated[list[str], BeforeValidator(_parse_list)]
+Networks = Annotated[list[Annotated[str, AfterValidator(_check_network)]], BeforeValidator(_parse_list)]
 Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=0)]
 Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:]+):\d{1,5}$")]
 
@@ -67,6 +75,32 @@ class ProxySettings(_Section):
         default=None, description="folder with applications (TOML) of your own; one of the same name replaces ours"
     )
     debug_headers: bool = Field(default=False, description="mark inspected and passed responses too")
+    trusted_proxies: Networks = Field(
+        default_factory=list, description="networks of load balancers whose word on the client is believed"
+    )
+    proxy_protocol: bool = Field(
+        default=False, description="connections from trusted_proxies begin with a PROXY header (version 1 or 2)"
+    )
+    company_accounts: Names = Field(
+        default_factory=list, description="the company's own tenants, domains and workspaces (* allowed)"
+    )
+
+
+class IdentitySettings(_Section):
+    """Who sends."""
+
+    htpasswd: Path | None = Field(
+        default=None, description="users and bcrypt or SHA-1 passwords; where set, the proxy asks for them (Basic)"
+    )
+    realm: str = Field(
+        default="Safelight", pattern=r"^[ !#-\[\]-~]+$", description="named when a password is asked for"
+    )
+    directory: Path | None = Field(
+        default=None, description="TOML or JSON file: networks to user, groups and device; groups to their members"
+    )
+    device_header: str = Field(
+        default="", pattern=r"^[A-Za-z0-9-]*$", description="header in which trusted_proxies name the client's device"
+    )
 
 
 class ConsoleSettings(_Section):
@@ -130,6 +164,7 @@ class Settings(_Section):
         description="sqlite:///PATH, redis://… or rediss://… (Redis >= 7.0 with AOF)",
     )
     proxy: ProxySettings = ProxySettings()
+    identity: IdentitySettings = IdentitySettings()
     console: ConsoleSettings = ConsoleSettings()
     metrics: MetricsSettings = MetricsSettings()
     secrets: SecretsSettings = SecretsSettings()
@@ -234,14 +269,17 @@ def _absolute(settings: Settings, base: Path) -> Settings:
     store = settings.store.replace("{data_dir}", str(data_dir))
     if store.startswith("sqlite:///"):
         store = f"sqlite:///{_join(base, Path(store.removeprefix('sqlite:///')))}"
-    proxy, secrets = settings.proxy, settings.secrets
-    if proxy.upstream_ca is not None:
-        proxy = proxy.model_copy(update={"upstream_ca": _join(base, proxy.upstream_ca)})
-    if proxy.apps_dir is not None:
-        proxy = proxy.model_copy(update={"apps_dir": _join(base, proxy.apps_dir)})
-    if secrets.key_file is not None:
-        secrets = secrets.model_copy(update={"key_file": _join(base, secrets.key_file)})
-    return settings.model_copy(update={"data_dir": data_dir, "store": store, "proxy": proxy, "secrets": secrets})
+    sections = {
+        name: _absolute_section(section, base)
+        for name in type(settings).model_fields
+        if isinstance(section := getattr(settings, name), _Section)
+    }
+    return settings.model_copy(update={"data_dir": data_dir, "store": store, **sections})
+
+
+def _absolute_section(section: _Section, base: Path) -> _Section:
+    paths = {name: _join(base, path) for name, path in section if isinstance(path, Path)}
+    return section.model_copy(update=paths)
 
 
 def _join(base: Path, path: Path) -> Path:

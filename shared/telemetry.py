@@ -41,6 +41,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_proxy_pending_requests", "gauge", "Inspection requests without an answer yet"),
     Metric("safelight_proxy_orphan_replies_total", "counter", "Replies nobody waits for", ("cause",)),
     Metric("safelight_proxy_policy_version", "gauge", "Version of the policy file in force"),
+    Metric("safelight_proxy_authentications_total", "counter", "Proxy passwords asked for and checked", ("outcome",)),
+    Metric("safelight_proxy_refused_connections_total", "counter", "Connections closed at once", ("cause",)),
     Metric("safelight_proxy_failures_total", "counter", "Stages of a transfer that broke", ("stage",)),
     Metric("safelight_proxy_outbox_alerts", "gauge", "Alerts committed here and not yet in the log"),
     # worker

@@ -162,8 +162,9 @@ async def serve_proxy(
     resolve: Mapping[str, str] | None = None,
     upstream_ca: Path | None = None,
     debug_headers: bool = False,
+    before: Sequence[object] = (),
 ) -> AsyncIterator[RunningProxy]:
-    """Run a proxy."""
+    """Run a proxy; the addons ``before`` stand before the one that inspects."""
     addon = Safelight(
         setup.transfers(),
         setup.background,
@@ -176,7 +177,7 @@ async def serve_proxy(
         "127.0.0.1:0",
         ca_folder(data_dir),
         trusted_bundle(upstream_ca, data_dir / "run"),
-        [Resolve(resolve or {}), addon],
+        [Resolve(resolve or {}), *before, addon],
     )
     address = await engine.start()
     try:
