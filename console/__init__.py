@@ -1,6 +1,6 @@
 """Where the roles meet: the command line, the supervisor, the API.
 
-Whatever starts here uses one thread for linear algebra.  Matrices of local features (300 x 130 x 128) are so small that
+Whatever starts here uses one thread for linear algebra.  Matrices of local features (200 x 130 x 128) are so small that
 OpenBLAS's second thread only spins: a closer look took 128 ms of processor time (p95) with two, 63 with one.
 """
 

@@ -142,7 +142,9 @@ def place(sight: Sight, local: bytes) -> Finding:
         other = verify(sight.features, local, codebook, mirror=True)
         geometry = max((geometry, other), key=lambda found: 0 if found is None else found.inliers)
     if geometry is None:
-        return Finding(told=min(len(sight.features), len(unpack(local, codebook))) >= FEATURES_THAT_TELL)
+        # Of a page with next to nothing on it the encoder sees a white page, like any other.
+        tells = sight.paper or min(len(sight.features), len(unpack(local, codebook))) >= FEATURES_THAT_TELL
+        return Finding(told=tells)
     return Finding(geometry=geometry, copy=UNCOMPARED, told=True)
 
 

@@ -32,9 +32,10 @@ clipped highlights or a strong contrast make one photograph in six look like oth
 HINT_SCORE: Final = 60.0
 """From this score on, which one in eleven unrelated images reaches by chance, local features are looked at."""
 LOOK_AT_NEAREST: Final = 4
+LOOK_AT_NEAREST_OF_A_PAGE: Final = 16
 LOOK_AT_VOTED: Final = 8
 """References that are looked for in one image, at 0.5 ms each: the nearest of the first step, and those that local
-features vote for."""
+features vote for; to the encoder a mostly white page is like many others."""
 COMPARE_INSIDE: Final = 3
 """Of the references that were found in it, how many are compared inside: 3 ms for a copy, 20 for another content."""
 EXPLAINED: Final = 0.6
@@ -115,7 +116,8 @@ class IndexView:
     ) -> list[Hit]:
         """Return the hits with what a look at the likeliest of them gave, and what only local features found."""
         look = _Look(sight)
-        look.at([hits[number] for number in np.argsort(-scores, kind="stable")[:LOOK_AT_NEAREST]])
+        nearest = LOOK_AT_NEAREST_OF_A_PAGE if sight.paper else LOOK_AT_NEAREST
+        look.at([hits[number] for number in np.argsort(-scores, kind="stable")[:nearest]])
         voted = []
         if not look.explains_the_image():
             voted = self._voted(probe, sight, measures)

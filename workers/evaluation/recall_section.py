@@ -8,6 +8,7 @@ from typing import Final
 
 from workers.evaluation import recall
 from workers.evaluation.bench import Bench, Options, SectionPlan
+from workers.evaluation.likelihood import likelihood_table
 from workers.evaluation.local_method import LocalFeaturesAlone
 from workers.evaluation.measuring import Progress, ask, enrol, recall_queries, recall_query_count
 from workers.evaluation.methods import Embedding, Method, Pdq, PHash
@@ -89,8 +90,8 @@ def measure(bench: Bench, split: Split, *, published: bool) -> tuple[list[Table]
         recall.source_table(measured),
     ]
     mixed = recall.mixed_table(measured, one_vector(bench))
-    if mixed is not None:
-        tables.append(mixed)
+    likely = likelihood_table(measured, bench.encoder.calibration)
+    tables += [table for table in (mixed, likely) if table is not None]
     tables.append(_strengths(bench, methods, split, bench.progress))
     text = flow(
         f"""{len(split.references):,} references and {len(split.distractors):,} distractors are enrolled; every
