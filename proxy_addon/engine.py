@@ -22,6 +22,7 @@ from mitmproxy.options import Options
 from mitmproxy.proxy.context import Context
 from mitmproxy.tls import TlsData
 
+from proxy_addon.dispatch import CachedDispatch
 from proxy_addon.waiting import until
 from shared.adapters.addresses import listen_error, split_address
 from shared.errors import ConfigError
@@ -51,6 +52,7 @@ class Engine:
         master = Master(Options())
         # Turns every log record into an event for all addons; none of them wants it.
         master._legacy_log_events.uninstall()  # noqa: SLF001
+        master.addons = CachedDispatch(master)
         tls = TlsConfig()
         master.addons.add(Core(), DisableH2C(), self._server, NextLayer(), tls, *self._addons)
         try:
