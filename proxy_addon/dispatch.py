@@ -26,32 +26,32 @@ class CachedDispatch(AddonManager):
 
     def __init__(self, master: Master) -> None:
         self._handlers: dict[str, Handlers] = {}
-        super().__init__(master)
+        super().__init__(master)  # type: ignore[no-untyped-call]
 
     def register(self, addon: Any) -> Any:
         """Add an addon to another one's, and look handlers up anew."""
         try:
-            return super().register(addon)
+            return super().register(addon)  # type: ignore[no-untyped-call]
         finally:
             self._handlers.clear()
 
     def add(self, *addons: Any) -> None:
         """Add addons to the end of the chain."""
         try:
-            super().add(*addons)
+            super().add(*addons)  # type: ignore[no-untyped-call]
         finally:
             self._handlers.clear()
 
     def remove(self, addon: Any) -> None:
         """Remove an addon and those inside it."""
         try:
-            super().remove(addon)
+            super().remove(addon)  # type: ignore[no-untyped-call]
         finally:
             self._handlers.clear()
 
     def clear(self) -> None:
         """Remove all addons."""
-        super().clear()
+        super().clear()  # type: ignore[no-untyped-call]
         self._handlers.clear()
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:

@@ -33,7 +33,9 @@ def handler(log: list[str], name: str, kind: str) -> Any:
             raise exceptions.AddonHalt
 
     async def note_later(*_: object) -> None:
-        await asyncio.sleep(0)
+        turn = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(turn.set_result, None)
+        await turn
         note()
 
     return {"async": note_later, "module": types, "number": 7}.get(kind, note)
@@ -50,11 +52,16 @@ def make_addon(log: list[str], name: str, kind: str, inside: tuple[str, ...] = (
     return type(name.replace(".", "_"), (), members)()
 
 
+def make_master() -> Master:
+    master = Master(Options())
+    master._legacy_log_events.uninstall()  # noqa: SLF001
+    return master
+
+
 async def calls(manager: Callable[[Master], AddonManager], plans: list[Plan]) -> list[str]:
     """Make a chain, call a flow's hook twice, take the first addon out, call it again."""
     log: list[str] = []
-    master = Master(Options())
-    master._legacy_log_events.uninstall()
+    master = make_master()
     master.addons = manager(master)
     chain = [make_addon(log, f"a{at}", kind, inside) for at, (kind, inside) in enumerate(plans)]
     master.addons.add(*chain)
@@ -84,8 +91,7 @@ def test_the_same_handlers_are_called_in_the_same_order(plan: list[Plan]) -> Non
 
 async def test_an_addon_that_comes_later_is_called() -> None:
     log: list[str] = []
-    master = Master(Options())
-    master._legacy_log_events.uninstall()
+    master = make_master()
     manager = CachedDispatch(master)
     manager.add(make_addon(log, "a", "sync"))
     event = HttpRequestHook(tflow.tflow())
@@ -100,8 +106,7 @@ async def test_an_addon_that_comes_later_is_called() -> None:
 
 async def test_an_addon_inside_another_that_comes_later_is_called() -> None:
     log: list[str] = []
-    master = Master(Options())
-    master._legacy_log_events.uninstall()
+    master = make_master()
     manager = CachedDispatch(master)
     outer: Any = make_addon(log, "a", "sync", ("nothing",))
     manager.add(outer)
