@@ -26,6 +26,8 @@ from shared.ports import AskingBus, Clock, Store
 from shared.sealing import OVERHEAD_BYTES, Sealer
 from shared.telemetry import Metrics
 from shared.types import (
+    BLOB_SECONDS,
+    CLAIM_CHECK_BYTES,
     BusMessage,
     ImageJudgement,
     InspectionReply,
@@ -35,9 +37,6 @@ from shared.types import (
     Verdict,
 )
 
-CLAIM_CHECK_BYTES: Final = 512 << 10
-"""Larger values go through the store: brokers and the local hub refuse messages of about 1 MiB."""
-BLOB_SECONDS: Final = 60.0
 OFF_LOOP_BYTES: Final = 128 << 10
 """AES-GCM does about 1 GB/s: smaller payloads are sealed where they are."""
 ENVELOPE_BYTES: Final = 512

@@ -9,15 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from shared import codec
-from shared.errors import ErrorCode, IntegrityError, StoreError, WireError
+from shared.errors import DecodeError, ErrorCode, IntegrityError, StoreError, WireError
 from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from shared.types import BusMessage, InspectionReply, InspectionRequest, Verdict
-from workers.inspector import Inspector
+from shared.types import (
+    BLOB_SECONDS,
+    CLAIM_CHECK_BYTES,
+    REDACTED_PREFIX,
+    BusMessage,
+    InspectionReply,
+    InspectionRequest,
+    RedactionOrder,
+    RedactionReply,
+    RedactionRequest,
+    Verdict,
+    VerdictError,
+)
+from workers.inspector import Inspector, digest
 
 OFF_LOOP_BYTES: Final = 128 << 10
 """AES-GCM does about 1 GB/s: larger payloads are opened in a thread."""
@@ -33,11 +45,28 @@ class Answer:
     blob: str | None
 
 
+class Obscures(Protocol):
+    """What obscures pictures, such as a DecodePool."""
+
+    async def obscure(self, data: bytes, order: RedactionOrder, *, deadline: float | None = None) -> bytes:
+        """Return the image file with ``order`` carried out; raises DecodeError."""
+        ...
+
+
 class Answerer:
     """Turns requests into replies."""
 
-    def __init__(self, inspector: Inspector, store: Store, sealer: Sealer, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        inspector: Inspector,
+        obscurer: Obscures,
+        store: Store,
+        sealer: Sealer,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
         self._inspector = inspector
+        self._obscurer = obscurer
         self._store = store
         self._sealer = sealer
         self._clock = clock
@@ -48,13 +77,16 @@ class Answerer:
         request = await self._open(message)
         if request is None:
             return None
-        verdict = await self._verdict(request)
-        outcome = "ok" if verdict.error is None else str(verdict.error.code)
-        self._metrics.count("safelight_worker_requests_total", outcome="degraded" if verdict.degraded else outcome)
-        reply = InspectionReply(id=request.id, sha256=request.sha256, verdict=verdict)
+        if isinstance(request, RedactionRequest):
+            value = codec.encode_redaction(await self._redaction(request))
+        else:
+            verdict = await self._verdict(request)
+            outcome = "ok" if verdict.error is None else str(verdict.error.code)
+            self._metrics.count("safelight_worker_requests_total", outcome="degraded" if verdict.degraded else outcome)
+            value = codec.encode_reply(InspectionReply(id=request.id, sha256=request.sha256, verdict=verdict))
         sealed = BusMessage(
             key=message.key,
-            value=self._sealer.seal(codec.encode_reply(reply), request.id),
+            value=await self._seal(value, request.id),
             correlation_id=request.id,
             partition=request.reply_to,
         )
@@ -69,9 +101,12 @@ class Answerer:
         except StoreError as error:
             self._store_failed("delete_blob", error)
 
-    async def _open(self, message: BusMessage) -> InspectionRequest | None:
+    async def _open(self, message: BusMessage) -> InspectionRequest | RedactionRequest | None:
+        request: InspectionRequest | RedactionRequest
         try:
-            request = codec.decode_request(await self._unseal(message.value, message.correlation_id))
+            plain = await self._unseal(message.value, message.correlation_id)
+            is_redaction = codec.is_redaction(plain)
+            request = codec.decode_redaction_request(plain) if is_redaction else codec.decode_request(plain)
         except IntegrityError as error:
             self._drop("integrity", error)
             return None
@@ -88,27 +123,66 @@ class Answerer:
         self._metrics.count("safelight_worker_dropped_messages_total", cause=cause)
 
     async def _verdict(self, request: InspectionRequest) -> Verdict:
+        try:
+            data, deadline = await self._image(request)
+        except DecodeError as error:
+            return self._inspector.refusal(request.sha256, error.code, str(error))
+        return await self._inspector.inspect(data, request.sha256, deadline)
+
+    async def _redaction(self, request: RedactionRequest) -> RedactionReply:
+        try:
+            data, deadline = await self._image(request)
+            if await digest(data) != request.sha256:
+                raise DecodeError(ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
+            obscured = await self._obscurer.obscure(data, request.order, deadline=deadline)
+            reply = await self._hand_over(request, obscured)
+        except DecodeError as error:
+            reply = RedactionReply(
+                id=request.id, sha256=request.sha256, error=VerdictError(code=error.code, message=str(error))
+            )
+        outcome = "redacted" if reply.error is None else str(reply.error.code)
+        self._metrics.count("safelight_worker_requests_total", outcome=outcome)
+        return reply
+
+    async def _hand_over(self, request: RedactionRequest, obscured: bytes) -> RedactionReply:
+        if len(obscured) <= CLAIM_CHECK_BYTES:
+            return RedactionReply(id=request.id, sha256=request.sha256, payload=obscured)
+        blob = REDACTED_PREFIX + request.id
+        try:
+            await self._store.put_blob(blob, await self._seal(obscured, blob), ttl=BLOB_SECONDS)
+        except StoreError as error:
+            self._store_failed("put_blob", error)
+            raise DecodeError(ErrorCode.INTERNAL_ERROR, "the obscured image cannot be handed over") from error
+        return RedactionReply(id=request.id, sha256=request.sha256, blob=blob)
+
+    async def _image(self, request: InspectionRequest | RedactionRequest) -> tuple[bytes, float]:
+        """Return the image and until when (monotonic) an answer is of use; raises DecodeError."""
         age = self._clock.wall() - request.sent_at
         self._metrics.observe("safelight_worker_queue_seconds", max(0.0, age))
         # Clocks of two machines differ: a request from the future has its whole budget, never more.
         left = min(request.budget_ms / 1000 - age, request.budget_ms / 1000)
         if left <= 0:
-            return self._inspector.refusal(request.sha256, ErrorCode.TOO_LATE, "the asker no longer waits")
+            raise DecodeError(ErrorCode.TOO_LATE, "the asker no longer waits")
         deadline = self._clock.monotonic() + left
         try:
             data = await self._payload(request)
         except (StoreError, IntegrityError) as error:
             self._store_failed("get_blob", error)
-            return self._inspector.refusal(request.sha256, ErrorCode.INTERNAL_ERROR, "the image cannot be fetched")
+            raise DecodeError(ErrorCode.INTERNAL_ERROR, "the image cannot be fetched") from error
         if data is None:
-            return self._inspector.refusal(request.sha256, ErrorCode.TOO_LATE, "the image has expired")
-        return await self._inspector.inspect(data, request.sha256, deadline)
+            raise DecodeError(ErrorCode.TOO_LATE, "the image has expired")
+        return data, deadline
 
-    async def _payload(self, request: InspectionRequest) -> bytes | None:
+    async def _payload(self, request: InspectionRequest | RedactionRequest) -> bytes | None:
         if request.blob is None:
             return request.payload
         sealed = await self._store.get_blob(request.blob)
         return None if sealed is None else await self._unseal(sealed, request.id)
+
+    async def _seal(self, plain: bytes, place: str) -> bytes:
+        if len(plain) <= OFF_LOOP_BYTES:
+            return self._sealer.seal(plain, place)
+        return await asyncio.to_thread(self._sealer.seal, plain, place)
 
     async def _unseal(self, sealed: bytes, place: str) -> bytes:
         if len(sealed) <= OFF_LOOP_BYTES:

@@ -24,10 +24,23 @@ from PIL import Image, ImageCms, ImageFile, MpoImagePlugin, UnidentifiedImageErr
 
 from shared.errors import DecodeError, ErrorCode, SafelightError
 from shared.extract.sniff import sniff
-from shared.types import DecodedImage, ImageInfo
+from shared.types import DecodedImage, ImageInfo, Obscuring, RedactionOrder
 from workers import sandbox
-from workers.decode_protocol import FORMATS, READY, READY_UNCONFINED, REQUEST, Reply, frame, pack_reply
+from workers.decode_protocol import (
+    FORMATS,
+    MAX_OBSCURED_BYTES,
+    READY,
+    READY_UNCONFINED,
+    REQUEST,
+    ObscuredImage,
+    Operation,
+    Reply,
+    frame,
+    pack_reply,
+    unpack_order,
+)
 from workers.frame_count import count_frames
+from workers.obscuring import obscure
 from workers.pdq import pdq
 from workers.pixels import CANONICAL_SIDE, SIDEWAYS, canonical, grey_plane, low_information, reducible, squash
 from workers.reference_views import reference_views
@@ -144,10 +157,37 @@ def _describe(
     )
 
 
-def answer(data: bytes, limits: Limits, *, views: bool = False) -> Reply:
+def obscured(data: bytes, order: RedactionOrder, limits: Limits) -> ObscuredImage:
+    """Return the image file with an order carried out; raises DecodeError and MemoryError as ``decode`` does."""
+    media_type = sniff(data)
+    if _FORMAT_OF.get(media_type or "") is None:
+        raise DecodeError(ErrorCode.UNSUPPORTED_FORMAT, f"{media_type} cannot be obscured")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=FORMATS)  # noqa: TID251 - this is the sandbox
+            frames = count_frames(data, image.format or "")
+            if image.width * image.height * frames > limits.max_pixels:
+                raise DecodeError(ErrorCode.TOO_MANY_PIXELS, f"over {limits.max_pixels} pixels in all frames")
+            image.load()
+            orientation = 1 if image.format == "TIFF" else _orientation(image)
+            file = obscure(image, data, order, frames=frames, orientation=orientation)
+    except (DecodeError, MemoryError):
+        raise
+    except Exception as error:
+        raise _unreadable(data, media_type, error) from error
+    if len(file) > MAX_OBSCURED_BYTES:
+        raise DecodeError(ErrorCode.TOO_LARGE, f"over {MAX_OBSCURED_BYTES} bytes once obscured")
+    return ObscuredImage(data=file)
+
+
+def answer(data: bytes, limits: Limits, operation: Operation = Operation.DECODE) -> Reply:
     """Return the outcome of one item."""
     try:
-        return Reply(outcome=decode(data, limits, views=views))
+        if operation is Operation.OBSCURE:
+            order, file = unpack_order(data)
+            return Reply(outcome=obscured(file, order, limits))
+        return Reply(outcome=decode(data, limits, views=operation is Operation.DECODE_WITH_VIEWS))
     except DecodeError as error:
         return Reply(outcome=error)
     except MemoryError:
@@ -168,6 +208,8 @@ def prepare(limits: Limits) -> None:
             metadata = {} if name in {"BMP", "GIF"} else {"exif": exif}
             Image.linear_gradient("L").convert(mode).save(file, name, **metadata)
             decode(file.getvalue(), limits, views=True)
+            for how in Obscuring:
+                obscured(file.getvalue(), RedactionOrder(how=how), limits)
     answer(b"not an image", limits)
 
 
@@ -177,9 +219,9 @@ def serve(requests: BinaryIO, reply: Callable[[bytes], None], limits: Limits, *,
         head = requests.read(REQUEST.size)
         if len(head) < REQUEST.size:
             return
-        length, views = REQUEST.unpack(head)
+        length, operation = REQUEST.unpack(head)
         try:
-            outcome = answer(requests.read(length), limits, views=views)
+            outcome = answer(requests.read(length), limits, Operation(operation))
         except MemoryError:  # the file itself
             outcome = Reply(outcome=DecodeError(ErrorCode.OVER_BUDGET, "the file needs too much memory"), retire=True)
         spent = number == items or time.process_time() > sandbox.CPU_SECONDS / 2

@@ -11,8 +11,20 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 from typing import Final
 
-from shared.errors import SafelightError, WireError
-from workers.decode_protocol import LENGTH, MAX_REPLY_BYTES, READY, READY_UNCONFINED, REQUEST, Reply, unpack_reply
+from shared.errors import DecodeError, SafelightError, WireError
+from shared.types import DecodedImage
+from workers.decode_protocol import (
+    LENGTH,
+    MAX_OBSCURED_BYTES,
+    MAX_REPLY_BYTES,
+    READY,
+    READY_UNCONFINED,
+    REQUEST,
+    ObscuredImage,
+    Operation,
+    Reply,
+    unpack_reply,
+)
 
 START_SECONDS: Final = 60.0
 """Interpreter and libraries take 0.2 s on an idle core; a machine under load may take a while."""
@@ -78,13 +90,17 @@ class DecodeProcess:
         """Tell whether it has not been seen to die."""
         return self._process.returncode is None
 
-    async def ask(self, data: bytes, *, views: bool = False) -> Reply:
-        """Have ``data`` decoded; raises ChildLostError."""
+    async def ask(self, data: bytes, operation: Operation = Operation.DECODE, order: bytes = b"") -> Reply:
+        """Have ``data`` decoded, or obscured by a packed ``order``; raises ChildLostError."""
+        obscures = operation is Operation.OBSCURE
         try:
-            self._requests.write(REQUEST.pack(len(data), views))
+            self._requests.write(REQUEST.pack(len(order) + len(data), operation) + order)
             self._requests.write(data)
             await self._requests.drain()
-            return unpack_reply(await self._read())
+            reply = unpack_reply(await self._read(MAX_REPLY_BYTES + (MAX_OBSCURED_BYTES if obscures else 0)))
+            if not isinstance(reply.outcome, DecodeError | (ObscuredImage if obscures else DecodedImage)):
+                raise ChildLostError("a decode child answered another question")
+            return reply
         except (OSError, WireError) as error:
             raise ChildLostError(str(error) or "the decoder died") from error
 
@@ -99,10 +115,10 @@ class DecodeProcess:
         self._requests.close()
         await self._process.wait()
 
-    async def _read(self) -> bytes:
+    async def _read(self, limit: int = MAX_REPLY_BYTES) -> bytes:
         try:
             (length,) = LENGTH.unpack(await self._replies.readexactly(LENGTH.size))
-            if length > MAX_REPLY_BYTES:
+            if length > limit:
                 raise ChildLostError(f"a decode child answered with {length} bytes")
             return await self._replies.readexactly(length)
         except asyncio.IncompleteReadError as error:

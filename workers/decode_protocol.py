@@ -1,7 +1,8 @@
 """Frames between the pool and a decode child: a length of four bytes, big-endian, then that many bytes.
 
-A request's length is followed by one more byte, 1 where the reference's views are wanted, and then the image file.  A
-reply is a length-prefixed JSON head and, for a decoded image, the grey plane, the encoder's pixels and the views'.
+A request's length is followed by one more byte, the operation, and then the image file; before the file of one that is
+to be obscured stands the order, length-prefixed JSON.  A reply is a length-prefixed JSON head and, for a decoded image,
+the grey plane, the encoder's pixels and the views', for an obscured one the new file.
 The pool reads replies as it reads anything from a process that hostile bytes may have taken over: bounded and checked.
 """
 
@@ -10,15 +11,18 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import asdict, dataclass
+from enum import IntEnum
 from typing import Any, Final
 
 from shared.errors import DecodeError, ErrorCode, WireError
-from shared.types import PDQ_HEX, DecodedImage, ImageInfo
+from shared.types import PDQ_HEX, DecodedImage, ImageInfo, Obscuring, RedactionOrder
 from workers.pixels import PLANE_SIDE
 
 LENGTH: Final = struct.Struct(">I")
-REQUEST: Final = struct.Struct(">I?")
+REQUEST: Final = struct.Struct(">IB")
 MAX_REPLY_BYTES: Final = 8 << 20
+MAX_OBSCURED_BYTES: Final = 64 << 20
+"""Of an obscured file; a photograph of 12 megapixels as PNG takes 40 MB at worst."""
 MAX_ENCODER_SIDE: Final = 512
 MAX_MESSAGE_CHARACTERS: Final = 200
 MAX_SIDE: Final = (1 << 31) - 1
@@ -28,11 +32,29 @@ READY: Final = b"ready"
 READY_UNCONFINED: Final = b"ready without seccomp"
 
 
+class Operation(IntEnum):
+    """What is done with an image file."""
+
+    DECODE = 0
+    DECODE_WITH_VIEWS = 1
+    OBSCURE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObscuredImage:
+    """A new image file, in the format of the one it was made from."""
+
+    data: bytes
+
+
+Outcome = DecodedImage | ObscuredImage | DecodeError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """One item's outcome; ``retire`` says that the child should not be given another."""
 
-    outcome: DecodedImage | DecodeError
+    outcome: Outcome
     retire: bool = False
 
 
@@ -41,12 +63,29 @@ def frame(payload: bytes) -> bytes:
     return LENGTH.pack(len(payload)) + payload
 
 
+def pack_order(order: RedactionOrder) -> bytes:
+    """Return what stands before the file of an image that is to be obscured."""
+    return frame(json.dumps({"regions": order.regions, "how": order.how}).encode())
+
+
+def unpack_order(payload: bytes) -> tuple[RedactionOrder, bytes]:
+    """Return the order and the image file; the pool wrote them."""
+    (length,) = LENGTH.unpack_from(payload)
+    end = LENGTH.size + length
+    head = json.loads(payload[LENGTH.size : end])
+    regions = tuple((left, top, right, bottom) for left, top, right, bottom in head["regions"])
+    return RedactionOrder(regions=regions, how=Obscuring(head["how"])), payload[end:]
+
+
 def pack_reply(reply: Reply) -> bytes:
     """Return a reply's payload."""
     head: dict[str, Any] = {"retire": reply.retire}
     pixels = b""
     if isinstance(reply.outcome, DecodeError):
         head["error"] = [reply.outcome.code, str(reply.outcome)[:MAX_MESSAGE_CHARACTERS]]
+    elif isinstance(reply.outcome, ObscuredImage):
+        head["obscured"] = True
+        pixels = reply.outcome.data
     else:
         image = reply.outcome
         head |= {"info": asdict(image.info), "pdq": image.pdq, "pdq_quality": image.pdq_quality, "side": image.side}
@@ -66,10 +105,12 @@ def unpack_reply(payload: bytes) -> Reply:
         raise WireError(f"a decode child answered nonsense: {error!r}") from error
 
 
-def _outcome(head: dict[str, Any], pixels: bytes) -> DecodedImage | DecodeError:
+def _outcome(head: dict[str, Any], pixels: bytes) -> Outcome:
     if "error" in head:
         code, message = head["error"]
         return DecodeError(ErrorCode(code), str(message)[:MAX_MESSAGE_CHARACTERS])
+    if head.get("obscured") is True:
+        return ObscuredImage(data=pixels)
     side = _within(head["side"], 1, MAX_ENCODER_SIDE)
     size = side * side * 3
     width, height = (_within(length, 0, PLANE_SIDE) for length in head["plane"])

@@ -13,9 +13,9 @@ from typing import Final
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
-from shared.types import DecodedImage
+from shared.types import DecodedImage, RedactionOrder
 from workers.decode_process import ChildLostError, DecodeProcess
-from workers.decode_protocol import Reply
+from workers.decode_protocol import ObscuredImage, Operation, Reply, pack_order
 
 SPARES: Final = 1
 QUEUE_PER_CHILD: Final = 64
@@ -29,9 +29,10 @@ _log = logging.getLogger(__name__)
 class _Job:
     """An item; ``begun`` once a child has it."""
 
-    def __init__(self, data: bytes, *, views: bool) -> None:
+    def __init__(self, data: bytes, operation: Operation, order: bytes = b"") -> None:
         self.data = data
-        self.views = views
+        self.operation = operation
+        self.order = order
         self.begun = False
 
 
@@ -46,7 +47,7 @@ class DecodePool:
         self._metrics = metrics
         self._permits = asyncio.Semaphore(size)
         self._idle: asyncio.Queue[DecodeProcess] = asyncio.Queue()
-        self._running: set[asyncio.Task[DecodedImage]] = set()
+        self._running: set[asyncio.Task[DecodedImage | ObscuredImage]] = set()
         self._keepers: list[asyncio.Task[None]] = []
         self._children: set[DecodeProcess] = set()
 
@@ -81,13 +82,25 @@ class DecodePool:
 
         ``views``: also as a reference is enrolled.
         """
+        job = _Job(data, Operation.DECODE_WITH_VIEWS if views else Operation.DECODE)
+        image = await self._counted(job, deadline)
+        assert isinstance(image, DecodedImage)  # noqa: S101 - a child that answers otherwise is lost
+        return image
+
+    async def obscure(self, data: bytes, order: RedactionOrder, *, deadline: float | None = None) -> bytes:
+        """Return the image file with ``order`` carried out, in its own format; raises DecodeError."""
+        image = await self._counted(_Job(data, Operation.OBSCURE, pack_order(order)), deadline)
+        assert isinstance(image, ObscuredImage)  # noqa: S101 - as above
+        return image.data
+
+    async def _counted(self, job: _Job, deadline: float | None) -> DecodedImage | ObscuredImage:
         try:
-            return await self._decode(_Job(data, views=views), deadline)
+            return await self._outcome(job, deadline)
         except DecodeError as error:
             self._metrics.count("safelight_worker_decode_errors_total", code=error.code)
             raise
 
-    async def _decode(self, job: _Job, deadline: float | None) -> DecodedImage:
+    async def _outcome(self, job: _Job, deadline: float | None) -> DecodedImage | ObscuredImage:
         if len(self._running) >= self._size * (1 + QUEUE_PER_CHILD):
             raise DecodeError(ErrorCode.OVER_BUDGET, f"{len(self._running)} images wait for a decoder")
         loop = asyncio.get_running_loop()
@@ -101,7 +114,7 @@ class DecodePool:
             task.cancel()
         raise DecodeError(ErrorCode.TOO_LATE, "the deadline passed before the image was decoded")
 
-    async def _run(self, job: _Job) -> DecodedImage:
+    async def _run(self, job: _Job) -> DecodedImage | ObscuredImage:
         async with self._permits:
             child = await self._next_idle()
             job.begun = True
@@ -110,7 +123,10 @@ class DecodePool:
         if isinstance(reply.outcome, DecodeError):
             raise reply.outcome
         elapsed = asyncio.get_running_loop().time() - started
-        self._metrics.observe("safelight_worker_decode_seconds", elapsed, format=reply.outcome.info.format)
+        if isinstance(reply.outcome, ObscuredImage):
+            self._metrics.observe("safelight_worker_redact_seconds", elapsed)
+        else:
+            self._metrics.observe("safelight_worker_decode_seconds", elapsed, format=reply.outcome.info.format)
         return reply.outcome
 
     async def _next_idle(self) -> DecodeProcess:
@@ -122,7 +138,7 @@ class DecodePool:
         cause = "cancelled"
         try:
             async with asyncio.timeout(self._timeout):
-                reply = await child.ask(job.data, views=job.views)
+                reply = await child.ask(job.data, job.operation, job.order)
             cause = "retired" if reply.retire else ""
             return reply
         except TimeoutError:
@@ -160,7 +176,7 @@ class DecodePool:
         self._children.add(child)
         self._idle.put_nowait(child)
 
-    def _finished(self, task: asyncio.Task[DecodedImage]) -> None:
+    def _finished(self, task: asyncio.Task[DecodedImage | ObscuredImage]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, DecodeError):
             _log.error("decoding failed: %r", error)

@@ -124,7 +124,7 @@ class Inspector:
         local, sketch = await asyncio.to_thread(_look, image)
         whole, *views = await asyncio.gather(*(self._embedding.embed(view) for view in (image.pixels, *image.views)))
         return Fingerprint(
-            sha256=await _digest(data),
+            sha256=await digest(data),
             info=image.info,
             pdq=image.pdq,
             pdq_quality=image.pdq_quality,
@@ -150,7 +150,7 @@ class Inspector:
         )
 
     async def _inspect(self, data: bytes, sha256: str, deadline: float | None, timings: dict[str, float]) -> Verdict:
-        if await _digest(data) != sha256:
+        if await digest(data) != sha256:
             return self.refusal(sha256, ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
         with self._timed("decode", timings):
             image = await self._decoder.decode(data, deadline=deadline)
@@ -239,7 +239,8 @@ def _plane(image: DecodedImage) -> NDArray[np.uint8]:
     return np.frombuffer(image.plane, np.uint8).reshape(height, width)
 
 
-async def _digest(data: bytes) -> str:
+async def digest(data: bytes) -> str:
+    """Return the SHA-256 of an image file in hexadecimal."""
     if len(data) > OFF_LOOP_BYTES:
         return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
     return hashlib.sha256(data).hexdigest()

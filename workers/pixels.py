@@ -85,9 +85,13 @@ def grey_plane(picture: Image.Image) -> Image.Image:
     return grey.resize((width, height), Image.Resampling.BOX)
 
 
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Return the picture upright; ``orientation`` is EXIF's, 1..8."""
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
 def _finish(image: Image.Image, orientation: int) -> Image.Image:
-    if orientation in _TURNS:
-        image = image.transpose(_TURNS[orientation])
+    image = turned(image, orientation)
     if image.mode in {"RGBA", "LA"}:
         white = Image.new("RGB", image.size, "white")
         white.paste(image.convert("RGB"), mask=image.getchannel("A"))

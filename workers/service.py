@@ -65,7 +65,7 @@ async def run_worker(context: RoleContext) -> None:
         if not await started("the bus", bus.start, context.stopping):
             return
         readiness.add("bus", bus.connected)
-        answerer = Answerer(inspector, store, sealer, context.clock, context.metrics)
+        answerer = Answerer(inspector, pool, store, sealer, context.clock, context.metrics)
         loop = RequestLoop(bus, answerer, context.metrics, in_flight=worker.decoders * IN_FLIGHT_PER_DECODER)
         upkeep = maintain(store, sealer, index, Lease(store, LEASE_KEY))
         await _serve(loop, index, upkeep, context.stopping)

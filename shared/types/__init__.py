@@ -37,6 +37,8 @@ from shared.types.index import (
     SetThreshold,
 )
 from shared.types.messages import (
+    BLOB_SECONDS,
+    CLAIM_CHECK_BYTES,
     BusMessage,
     Delivery,
     InspectionReply,
@@ -46,6 +48,7 @@ from shared.types.messages import (
 )
 from shared.types.redaction import (
     MAX_REGIONS,
+    REDACTED_PREFIX,
     RedactionOrder,
     RedactionReply,
     RedactionRequest,
@@ -78,8 +81,11 @@ from shared.types.vocabulary import (
 )
 
 __all__ = [
+    "BLOB_SECONDS",
+    "CLAIM_CHECK_BYTES",
     "MAX_REGIONS",
     "PDQ_HEX",
+    "REDACTED_PREFIX",
     "RESTRICTIVENESS",
     "SET_NAME",
     "SHA256_HEX",

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from shared.types.facts import Verdict
+
+CLAIM_CHECK_BYTES: Final = 512 << 10
+"""Larger values go through the store: brokers and the local hub refuse messages of about 1 MiB."""
+BLOB_SECONDS: Final = 60.0
+"""How long the store keeps what a claim check stands for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

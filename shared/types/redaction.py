@@ -11,6 +11,9 @@ from shared.types.vocabulary import Obscuring
 MAX_REGIONS: Final = 64
 """Regions of one order; a picture with more is obscured whole."""
 
+REDACTED_PREFIX: Final = "redacted/"
+"""Of the claim checks of obscured pictures; the question's id follows."""
+
 Region = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the upright picture (EXIF orientation applied)."""
 

@@ -16,10 +16,12 @@ import pytest
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
+from shared.types import Obscuring, RedactionOrder
 from tests.image_factories import make_file, make_picture
 from workers import sandbox
 from workers.decode_child import ITEMS_PER_CHILD
 from workers.decode_process import ChildLostError, DecodeProcess
+from workers.decode_protocol import FORMATS
 from workers.decoding import QUEUE_PER_CHILD, SPARES, DecodePool
 
 # Runs as a process of its own: enters the sandbox, tries everything, and prints what the system said.
@@ -258,6 +260,8 @@ async def test_children_die_with_their_parent() -> None:
     script = """
 import asyncio
 from shared.telemetry import Metrics
+from shared.types import Obscuring, RedactionOrder
+from workers.decode_protocol import FORMATS
 from workers.decode_process import ChildLostError, DecodeProcess
 from workers.decoding import DecodePool
 
@@ -276,3 +280,24 @@ asyncio.run(main())
         assert pids
         parent.kill()
     await until(lambda: not any(map(exists, pids)))
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+async def test_pictures_are_obscured_inside_the_sandbox(image_format: str, pool: DecodePool, metrics: Metrics) -> None:
+    others = [make_picture(320, 200, seed=seed) for seed in (2, 3)]
+    moving = {"save_all": True, "append_images": others} if image_format in {"GIF", "PNG", "WEBP", "TIFF"} else {}
+    data = make_file(make_picture(320, 200), image_format, **moving)
+    for how in Obscuring:
+        file = await pool.obscure(data, RedactionOrder(regions=((10, 10, 100, 100),), how=how))
+        image = await pool.decode(file)
+        assert (image.info.format, image.info.width, image.info.height) == (image_format, 320, 200)
+        assert image.info.frames == (3 if moving else 1)
+    assert metrics.value("safelight_worker_redact_seconds") == 2
+
+
+async def test_what_cannot_be_obscured_costs_itself_alone(pool: DecodePool, metrics: Metrics) -> None:
+    with pytest.raises(DecodeError) as refused:
+        await pool.obscure(b"no image", RedactionOrder())
+    assert refused.value.code is ErrorCode.UNSUPPORTED_FORMAT
+    assert metrics.value("safelight_worker_decode_errors_total", code="unsupported_format") == 1
+    assert (await pool.decode(make_file())).info.format == "PNG"

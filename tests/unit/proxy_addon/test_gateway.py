@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from proxy_addon.breaker import Breaker
-from proxy_addon.gateway import BLOB_PREFIX, CLAIM_CHECK_BYTES, Gateway
+from proxy_addon.gateway import BLOB_PREFIX, Gateway
 from shared import codec
 from shared.errors import BusError
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from shared.types import BusMessage, InspectionReply, InspectionRequest, Part, UninspectedReason
+from shared.types import CLAIM_CHECK_BYTES, BusMessage, InspectionReply, InspectionRequest, Part, UninspectedReason
 from tests.factories import make_verdict
 from tests.memory_store import MemoryStore
 

@@ -6,10 +6,19 @@ from typing import Any
 import pytest
 
 from shared import codec
-from shared.errors import ErrorCode, StoreError
+from shared.errors import DecodeError, ErrorCode, StoreError
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from shared.types import BusMessage, InspectionRequest, Verdict
+from shared.types import (
+    CLAIM_CHECK_BYTES,
+    REDACTED_PREFIX,
+    BusMessage,
+    InspectionRequest,
+    RedactionOrder,
+    RedactionReply,
+    RedactionRequest,
+    Verdict,
+)
 from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
 from tests.memory_store import MemoryStore
 from workers.answering import OFF_LOOP_BYTES, Answer, Answerer
@@ -43,6 +52,22 @@ def verdict_in(answer: Answer | None) -> Verdict:
     return codec.decode_reply(SEALER.open(answer.reply.value, "question-1")).verdict
 
 
+class KnownObscurer:
+    """Obscures any picture to the same bytes, or raises what it was given."""
+
+    def __init__(self) -> None:
+        self.orders: list[RedactionOrder] = []
+        self.file = b"obscured"
+        self.error: DecodeError | None = None
+
+    async def obscure(self, data: bytes, order: RedactionOrder, *, deadline: float | None = None) -> bytes:
+        assert deadline is not None
+        self.orders.append(order)
+        if self.error is not None:
+            raise self.error
+        return self.file
+
+
 class Desk:
     """An answerer and what surrounds it."""
 
@@ -50,8 +75,9 @@ class Desk:
         self.metrics = Metrics()
         self.store = MemoryStore()
         self.decoder = KnownDecoder()
+        self.obscurer = KnownObscurer()
         self.inspector = Inspector(self.decoder, KnownEncoder(), KnownIndex(), CLOCK, self.metrics)
-        self.answerer = Answerer(self.inspector, self.store, SEALER, CLOCK, self.metrics)
+        self.answerer = Answerer(self.inspector, self.obscurer, self.store, SEALER, CLOCK, self.metrics)
 
     def dropped(self, cause: str) -> float:
         return self.metrics.value("safelight_worker_dropped_messages_total", cause=cause)
@@ -148,3 +174,66 @@ async def test_a_store_that_is_down_is_an_answer_too(desk: Desk) -> None:
 async def test_what_is_not_ours_is_dropped_and_counted(desk: Desk, message: BusMessage, cause: str) -> None:
     assert await desk.answerer.answer(message) is None
     assert desk.dropped(cause) == 1
+
+
+ORDER = RedactionOrder(regions=((1, 2, 3, 4),))
+
+
+def redaction_of(**overrides: Any) -> BusMessage:
+    values: dict[str, Any] = {
+        "id": "question-1",
+        "sha256": digest(DATA),
+        "budget_ms": 1500,
+        "sent_at": CLOCK.today,
+        "reply_to": 3,
+        "order": ORDER,
+        "payload": DATA,
+    }
+    request = RedactionRequest(**{**values, **overrides})
+    value = SEALER.seal(codec.encode_redaction(request), request.id)
+    return BusMessage(key=b"key", value=value, correlation_id=request.id, partition=3)
+
+
+async def redacted(desk: Desk, **overrides: Any) -> RedactionReply:
+    answer = await desk.answerer.answer(redaction_of(**overrides))
+    assert answer is not None
+    return codec.decode_redaction_reply(SEALER.open(answer.reply.value, "question-1"))
+
+
+async def test_a_redaction_is_answered_with_the_picture(desk: Desk) -> None:
+    reply = await redacted(desk)
+    assert (reply.id, reply.sha256, reply.payload) == ("question-1", digest(DATA), b"obscured")
+    assert desk.obscurer.orders == [ORDER]
+    assert desk.metrics.value("safelight_worker_requests_total", outcome="redacted") == 1
+
+
+async def test_a_large_picture_goes_through_the_store(desk: Desk) -> None:
+    desk.obscurer.file = bytes(CLAIM_CHECK_BYTES + 1)
+    reply = await redacted(desk)
+    assert reply.blob == REDACTED_PREFIX + "question-1"
+    sealed = await desk.store.get_blob(reply.blob)
+    assert sealed is not None
+    assert SEALER.open(sealed, reply.blob) == desk.obscurer.file
+
+
+@pytest.mark.parametrize(
+    ("overrides", "code"),
+    [
+        ({"sent_at": CLOCK.today - 2}, ErrorCode.TOO_LATE),
+        ({"payload": b"another image"}, ErrorCode.INTERNAL_ERROR),
+        ({"payload": None, "blob": "gone"}, ErrorCode.TOO_LATE),
+    ],
+)
+async def test_a_redaction_that_cannot_be_says_why(desk: Desk, overrides: dict[str, Any], code: ErrorCode) -> None:
+    reply = await redacted(desk, **overrides)
+    assert reply.error is not None
+    assert reply.error.code is code
+    assert desk.obscurer.orders == []
+    assert desk.metrics.value("safelight_worker_requests_total", outcome=code) == 1
+
+
+async def test_a_picture_that_cannot_be_obscured_says_why(desk: Desk) -> None:
+    desk.obscurer.error = DecodeError(ErrorCode.UNSUPPORTED_FORMAT, "AVIF")
+    reply = await redacted(desk)
+    assert reply.error is not None
+    assert (reply.error.code, reply.error.message) == (ErrorCode.UNSUPPORTED_FORMAT, "AVIF")

@@ -5,9 +5,18 @@ import json
 import pytest
 
 from shared.errors import DecodeError, ErrorCode, WireError
-from shared.types import DecodedImage
+from shared.types import DecodedImage, Obscuring, RedactionOrder
 from tests.factories import make_image_info
-from workers.decode_protocol import MAX_MESSAGE_CHARACTERS, Reply, frame, pack_reply, unpack_reply
+from workers.decode_protocol import (
+    MAX_MESSAGE_CHARACTERS,
+    ObscuredImage,
+    Reply,
+    frame,
+    pack_order,
+    pack_reply,
+    unpack_order,
+    unpack_reply,
+)
 
 IMAGE = DecodedImage(
     info=make_image_info(),
@@ -35,6 +44,16 @@ def reply_with(head: object, pixels: bytes = bytes(12)) -> bytes:
 
 def test_an_image_comes_back() -> None:
     assert unpack_reply(pack_reply(Reply(outcome=IMAGE, retire=True))) == Reply(outcome=IMAGE, retire=True)
+
+
+def test_an_obscured_image_comes_back() -> None:
+    reply = Reply(outcome=ObscuredImage(data=b"a file"))
+    assert unpack_reply(pack_reply(reply)) == reply
+
+
+def test_an_order_stands_before_its_file() -> None:
+    order = RedactionOrder(regions=((1, 2, 3, 4), (5, 6, 7, 8)), how=Obscuring.BLUR)
+    assert unpack_order(pack_order(order) + b"a file") == (order, b"a file")
 
 
 def test_an_error_comes_back_shortened() -> None:
