@@ -4,13 +4,16 @@ No grammar is parsed.  A picture in base64 is a long run of the alphabet, whatev
 for runs of at least MIN_RUN characters and decodes the head of each.  The alphabet includes what may be mixed in:
 JSON escapes (``\\/``, ``\\u002b``, ``\\n``, also escaped twice), percent escapes and line ends.  All passes over the
 body are single C calls on windows, so a 10 MB body costs about 10 ms in steps far below one.
+
+A run that is no picture may be the base64 of something that holds one: text (a mail, JSON), compressed data, or any
+long binary.  It is decoded and handed to ``inside``.
 """
 
 from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Final
 
 from shared.extract.budget import Findings, ImageSink, Steps
@@ -22,6 +25,14 @@ DECODE_WINDOW: Final = 48 * 1024
 ESCAPED_WINDOW: Final = 8 * 1024  # a callback for each escape: 2,700 of "%2B" take 1 ms
 HEAD_WINDOW: Final = 256
 RUNS_PER_STEP: Final = 32
+MIN_NESTED: Final = 88
+"""Characters: the base64 of a run of MIN_RUN, which is 64 bytes."""
+LONG_BINARY: Final = 4096
+"""Characters from which on base64 of what is no text is looked into as well: shorter ones are keys and digests."""
+MOST_ESCAPES: Final = HEAD_WINDOW // 16
+"""Escapes in a head: 3 of 64 characters have to be escaped in base64, and twice as many happen to be."""
+GLUED: Final = 3
+"""Characters that may stand right before a run and look like it: a protobuf length, the ``b4`` of engine.io."""
 
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
 _IN_RUN, _OUT_OF_RUN = b"\0", b"\1"
@@ -44,20 +55,34 @@ _START: Final = re.compile(
 _STOP: Final = re.compile(rb"=|%3[dD]|\\u003[dD]|\n\n|\r\n\r\n|\n--")
 _CUT_ESCAPE: Final = re.compile(rb"(?:\\+(?:u[0-9a-fA-F]{0,3})?|%[0-9a-fA-F]?|[\r\n]+)\Z")
 _LONGEST_ESCAPE: Final = 16
+# What ends the base64 of something inside a run: also escapes of characters that are not in the alphabet.
+_ESCAPED_OTHER: Final = rb"(?:%|\\u00)(?:2[0-9ACEace]|3[A-Fa-f]|40|5[B-Eb-e]|60|7[B-Fb-f])"
+_BREAK: Final = re.compile(rb"=|\n\n|\r\n\r\n|\n--|" + _ESCAPED_OTHER)
+_PLAIN_START: Final = 16
+_AFTER_BREAK: Final = re.compile(rb"(?:=|\n|" + _ESCAPED_OTHER + rb")(?=[A-Za-z0-9+/_-]{%d})" % _PLAIN_START)
 
 _UNICODE: Final = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 _PERCENT: Final = re.compile(rb"%([2-7][0-9a-fA-F])")
 
+_TEXT: Final = re.compile(rb"[\t\r\n\x20-\x7e]{15,}")
+_COMPRESSED: Final = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd")
+
 type Run = tuple[int, int]
+type Inside = Callable[[bytes, str], Steps[None]]
+"""Looks into what a run stands for; the second argument is its locator."""
 
 
-def scan(data: bytes, start: int, end: int, findings: Findings, locator: str) -> Steps[None]:
+def scan(
+    data: bytes, start: int, end: int, findings: Findings, locator: str, inside: Inside | None = None
+) -> Steps[None]:
     """Add every picture found in ``data[start:end]`` as ``{locator}base64@{offset in data}``."""
     for run in find_runs(data, start, end):
         if run is None:
             yield
         elif not findings.full:
-            yield from _scan_run(data, run, findings, locator)
+            found = yield from _scan_run(data, run, findings, locator)
+            if not found and inside is not None:
+                yield from _scan_inside(data, run, findings, locator, inside)
 
 
 def find_runs(data: bytes, start: int, end: int) -> Generator[Run | None]:
@@ -94,22 +119,80 @@ def _run_end(data: bytes, at: int, end: int) -> Generator[None, None, int]:
     return end
 
 
-def _scan_run(data: bytes, run: Run, findings: Findings, locator: str) -> Steps[None]:
-    start, end = run
-    tries = 0
+def _scan_run(data: bytes, run: Run, findings: Findings, locator: str) -> Steps[bool]:
+    """Keep the pictures in ``run``; return whether there were any."""
+    start, end = _unglued(data, run), run[1]
+    tries, found = 0, False
     while end - start >= MIN_RUN and not findings.full:
         if data[start] in _FIRST and not findings.spend_candidate(locator.rstrip("/") or "body", end - start):
-            return
+            break
         media_type = _sniff_base64(data, start, end)
         if media_type and findings.has_room(locator, end - start):
             start = yield from _take(data, (start, end), media_type, findings, locator)
+            found = True
         tries += 1
         if tries % RUNS_PER_STEP == 0:
             yield
         following = yield from _next_start(data, start, end)
         if following is None:
-            return
+            break
         start = following
+    return found
+
+
+def _unglued(data: bytes, run: Run) -> int:
+    """Return where a picture begins among the first characters of ``run``, else where the run does."""
+    start, end = run
+    places = range(start, min(start + GLUED + 1, end - MIN_RUN + 1))
+    return next((at for at in places if _sniff_base64(data, at, end)), start)
+
+
+def _scan_inside(data: bytes, run: Run, findings: Findings, locator: str, inside: Inside) -> Steps[None]:
+    start, end = run
+    tries = 0
+    while end - start >= MIN_NESTED and not findings.full:
+        begun = _readable(data, start, end)
+        if begun is None:
+            start = yield from _find(_AFTER_BREAK, data, start, end)
+        elif findings.spend_candidate(locator.rstrip("/") or "body", end - begun):
+            place = f"{locator}base64@{begun}"
+            segment = begun, (yield from _find(_BREAK, data, begun, end))
+            sink = ImageSink(_decoded_size(segment))
+            yield from _decode_into(sink, data, segment, findings, place)
+            if not findings.full:
+                yield from inside(sink.finish()[0], place + "/")
+            start = segment[1]
+        tries += 1
+        if tries % RUNS_PER_STEP == 0:
+            yield
+
+
+def _find(pattern: re.Pattern[bytes], data: bytes, start: int, end: int) -> Steps[int]:
+    """Return where the first match in ``data[start:end]`` ends, or ``end``."""
+    while start < end:
+        match = pattern.search(data, start, min(start + SCAN_WINDOW // 4, end))
+        if match:
+            return match.end()
+        start += max(SCAN_WINDOW // 4 - _LONGEST_ESCAPE - _PLAIN_START, 1)
+        yield
+    return end
+
+
+def _readable(data: bytes, start: int, end: int) -> int | None:
+    """Return where, at the start of a run, something begins that is worth decoding."""
+    window = data[start : min(start + HEAD_WINDOW, end)]
+    stop = _BREAK.search(window)
+    window = window[: stop.start()] if stop else window
+    if len(window) < MIN_NESTED:
+        return None
+    text = plain(window)[:MIN_NESTED]
+    glued = next((at for at in range(GLUED) if window[at] not in _ALPHABET), GLUED)
+    for skipped in range(glued + 1):
+        head = binascii.a2b_base64(text[skipped : skipped + (len(text) - skipped) // 4 * 4])
+        if _TEXT.match(head) or head.startswith(_COMPRESSED):
+            return start + skipped
+    # Percent-encoded bytes are a run as well, and no base64.
+    return start if end - start >= LONG_BINARY and window.count(b"%") <= MOST_ESCAPES else None
 
 
 def _sniff_base64(data: bytes, start: int, end: int) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from shared.errors import ErrorCode
@@ -30,7 +30,9 @@ class Limits:
     """What one message may cost.
 
     ``max_inflate_ratio`` (output to input) counts only past ``inflate_ratio_floor`` bytes: a blank bitmap of a few
-    megabytes compresses a thousandfold and is no attack.
+    megabytes compresses a thousandfold and is no attack.  ``max_nesting``: decodings inside each other, such as base64
+    of a mail that holds base64.  ``max_embedded_bytes``: pictures that lie raw inside other binary data; where
+    nothing tells their end, each reaches to the end of that data.
     """
 
     max_images: int = 64
@@ -39,10 +41,12 @@ class Limits:
     inflate_ratio_floor: int = 32 * MIB
     max_codings: int = 4
     max_multipart_parts: int = 1024
-    max_multipart_depth: int = 4
+    max_multipart_depth: int = 8
+    max_nesting: int = 8
     max_header_bytes: int = 8 * 1024
     max_base64_bytes: int = 256 * MIB
     max_base64_candidates: int = 50_000
+    max_embedded_bytes: int = 256 * MIB
     max_problems: int = 64
 
 
@@ -95,6 +99,8 @@ class Findings:
         self._problems: list[Problem] = []
         self._base64_left = limits.max_base64_bytes
         self._candidates_left = limits.max_base64_candidates
+        self._embedded_left = limits.max_embedded_bytes
+        self._inflated_left = limits.max_inflated_bytes
 
     def report(self, code: ErrorCode, locator: str, size: int, message: str) -> None:
         if len(self._problems) < self.limits.max_problems:
@@ -112,6 +118,22 @@ class Findings:
         if self._base64_left >= 0:
             return True
         return self._exhaust(locator, size, f"more than {self.limits.max_base64_bytes} bytes of base64 in one message")
+
+    def spend_embedded(self, size: int, locator: str) -> bool:
+        """Take ``size`` bytes of a picture inside other data off the budget; False when it is used up."""
+        self._embedded_left -= size
+        if self._embedded_left >= 0:
+            return True
+        return self._exhaust(locator, size, f"more than {self.limits.max_embedded_bytes} bytes inside binary data")
+
+    def spend_inflated(self, size: int) -> None:
+        """Take ``size`` inflated bytes off what the rest of the message may inflate to."""
+        self._inflated_left -= size
+
+    @property
+    def inflating(self) -> Limits:
+        """The limits for what is inflated next."""
+        return replace(self.limits, max_inflated_bytes=max(self._inflated_left, 0))
 
     def spend_candidate(self, locator: str, size: int) -> bool:
         """Take one look at what may be base64 off the budget; False when it is used up."""

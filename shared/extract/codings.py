@@ -22,8 +22,7 @@ from shared.extract.budget import Limits, Steps
 INPUT_WINDOW: Final = 16 * 1024
 OUTPUT_WINDOW: Final = 64 * 1024
 ZSTD_MAX_WINDOW: Final = 8 << 20  # RFC 9659: the most a decoder for the "zstd" coding has to support
-MAX_FRAME_LINE: Final = 4096  # of aws-chunked; signature lines have about 90 charactersMAX_FRAMES: Final = 65_536
-"""Members of a gzip body or frames of an aws-chunked one: 2 KiB each in the largest body, where writers use 64 KiB."""
+MAX_FRAME_LINE: Final = 4096  # of aws-chunked; signature lines have about 90 characters
 
 MAX_FRAMES: Final = 65_536
 """Members of a gzip body or frames of an aws-chunked one: 2 KiB each in the largest body, where writers use 64 KiB."""
@@ -47,7 +46,7 @@ def codings_of(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in {"", "identity"})
 
 
-def undo(body: bytes, codings: Sequence[str], limits: Limits) -> Steps[Inflated]:
+def undo(body: bytes | memoryview, codings: Sequence[str], limits: Limits) -> Steps[Inflated]:
     """Undo ``codings``, last applied first.  Never raises; what was inflated before an error is kept."""
     chunks: list[bytes] = []
     size, error = 0, None
@@ -86,13 +85,13 @@ def _check(inflated: int, size: int, limits: Limits) -> None:
         raise ExtractionError(ErrorCode.OVER_BUDGET, f"inflates more than {limits.max_inflate_ratio} times")
 
 
-def _chain(body: bytes, codings: Sequence[str], limits: Limits) -> Chunks:
+def _chain(body: bytes | memoryview, codings: Sequence[str], limits: Limits) -> Chunks:
     if len(codings) > limits.max_codings:
         raise ExtractionError(ErrorCode.OVER_BUDGET, f"more than {limits.max_codings} content-codings")
     unknown = [coding for coding in codings if coding not in _DECODERS]
     if unknown:
         raise ExtractionError(ErrorCode.OPAQUE, f"unknown content-encoding {unknown[0][:40]}")
-    chunks = (body[at : at + INPUT_WINDOW] for at in range(0, len(body), INPUT_WINDOW))
+    chunks = (bytes(body[at : at + INPUT_WINDOW]) for at in range(0, len(body), INPUT_WINDOW))
     stream: Chunks = chunks
     for coding in reversed(codings):
         stream = _DECODERS[coding](stream)

@@ -33,7 +33,6 @@ _TEED_BOTH_WAYS: Final = ("video/", "audio/")
 _TEED_RESPONSES: Final = ("font/", "application/font-", "application/x-font", "application/vnd.ms-fontobject")
 _TEED_RESPONSE_TYPES: Final = frozenset(
     {
-        "text/css",
         "text/javascript",
         "text/ecmascript",
         "application/javascript",

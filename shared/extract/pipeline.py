@@ -1,4 +1,8 @@
-"""Finds the images of an HTTP message: undo codings, sniff, split, search text; one budget for all of it.
+"""Finds the images of an HTTP message: undo codings, sniff, split, search; one budget for all of it.
+
+What a body says about itself is a hint at most.  It may be a picture, a multipart, a sequence of gRPC messages, or a
+message with a head of its own (a mail, the answers of a batch); anything else is searched for pictures in base64, in
+percent-encoding and as raw bytes.  What base64, quoted-printable or a coding stands for is visited in the same way.
 
 ``extract_steps`` is meant for an event loop that has other flows to serve: it pauses at least every 2 ms of CPU, and
 no single C call in it holds the GIL for longer, whatever the body is.  Any bytes give parts and problems; nothing is
@@ -7,13 +11,15 @@ raised.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from shared.errors import ErrorCode
-from shared.extract import base64_text, codings, multipart
+from shared.extract import base64_text, codings, embedded, multipart, percent_text
 from shared.extract.budget import Extraction, Findings, Limits, Problem, Steps
+from shared.extract.entity import inner_entity, unquote
 from shared.extract.fields import boundary_of, field_name, file_name, parse_value
 from shared.extract.sniff import SNIFF_BYTES, is_encrypted_zip, sniff, sniff_container
+from shared.extract.units import frames_of, is_framed
 from shared.types import HttpMessage
 
 __all__ = ["Extraction", "Limits", "Problem", "Steps", "extract", "extract_steps"]
@@ -46,19 +52,22 @@ def extract_steps(message: HttpMessage, limits: Limits = DEFAULT_LIMITS) -> Step
             is_cut = inflated.error.code is ErrorCode.OVER_BUDGET
         if inflated.body or inflated.error is None:
             body = inflated.body
+            findings.spend_inflated(len(body))
         # else the coding was named but never applied, a mistake that some clients forgive: look at the body as it is
-    headers = {name: head.header(name) for name in ("content-type", "content-disposition")}
+    names = ("content-type", "content-disposition", "grpc-encoding", "connect-content-encoding")
+    headers = {name: head.header(name) for name in names}
     yield from _Walk(findings, body, is_cut=is_cut).visit(0, len(body), headers, "", 0)
     return findings.result()
 
 
 class _Walk:
-    """Goes through one buffer, from the body down into nested multiparts."""
+    """Goes through one buffer, from the body down into nested multiparts; what is decoded gets a walk of its own."""
 
-    def __init__(self, findings: Findings, data: bytes, *, is_cut: bool = False) -> None:
+    def __init__(self, findings: Findings, data: bytes, *, is_cut: bool = False, level: int = 0) -> None:
         self._findings = findings
         self._data = data
         self._is_cut = is_cut
+        self._level = level
 
     def visit(self, start: int, end: int, headers: Mapping[str, str], locator: str, depth: int) -> Steps[None]:
         """Take ``data[start:end]`` for what it is; ``locator`` is empty for a body, else ends with a slash."""
@@ -71,6 +80,9 @@ class _Walk:
             yield from self._image((start, end), media_type, headers, place)
             return
         container = sniff_container(head)
+        if container == "gzip":
+            yield from self._coded((start, end), ("gzip",), headers, locator, depth)
+            return
         if container:
             code = ErrorCode.ENCRYPTED if is_encrypted_zip(head) else ErrorCode.OPAQUE
             self._findings.report(code, place, end - start, f"{container} is not opened")
@@ -79,8 +91,60 @@ class _Walk:
         boundary = boundary_of(declared) or multipart.guess_boundary(self._data, start, end)
         if boundary:
             yield from self._multipart((start, end), boundary, locator, depth)
+        elif is_framed(declared.main):
+            yield from self._frames((start, end), headers, locator, depth)
+        elif (
+            entity := inner_entity(self._data, start, end)
+        ) is not None and depth < self._findings.limits.max_multipart_depth:
+            yield from self._search((start, entity.start), "", locator)
+            yield from self._entity(entity.start, end, entity.headers, locator, depth)
         else:
-            yield from base64_text.scan(self._data, start, end, self._findings, locator)
+            yield from self._search((start, end), declared.main, locator)
+
+    def _search(self, span: tuple[int, int], media_type: str, locator: str) -> Steps[None]:
+        """Look for pictures in what has no structure that is known."""
+        findings = self._findings
+        yield from base64_text.scan(self._data, *span, findings, locator, self._inside)
+        is_form = media_type == "application/x-www-form-urlencoded"
+        yield from percent_text.scan(self._data, *span, findings, locator, is_form=is_form)
+        yield from embedded.scan(self._data, *span, findings, locator)
+
+    def _inside(self, data: bytes, locator: str) -> Steps[None]:
+        yield from self._decoded(data, {}, locator, 0)
+
+    def _decoded(self, data: bytes, headers: Mapping[str, str], locator: str, depth: int) -> Steps[None]:
+        """Look into what a part of the buffer stands for."""
+        limit = self._findings.limits.max_nesting
+        if self._level == limit:
+            message = f"more than {limit} codings inside each other"
+            self._findings.report(ErrorCode.OVER_BUDGET, locator.rstrip("/") or "body", len(data), message)
+            return
+        yield from _Walk(self._findings, data, level=self._level + 1).visit(0, len(data), headers, locator, depth)
+
+    def _coded(
+        self, span: tuple[int, int], names: Sequence[str], headers: Mapping[str, str], locator: str, depth: int
+    ) -> Steps[None]:
+        """Undo the codings of a part of the buffer."""
+        place = locator.rstrip("/") or "body"
+        findings, raw = self._findings, memoryview(self._data)[span[0] : span[1]]
+        inflated = yield from codings.undo(raw, names, findings.inflating)
+        findings.spend_inflated(len(inflated.body))
+        if inflated.error is not None:
+            findings.report(inflated.error.code, place, len(raw), str(inflated.error))
+        yield from self._decoded(inflated.body, headers, locator, depth)
+
+    def _frames(self, span: tuple[int, int], headers: Mapping[str, str], locator: str, depth: int) -> Steps[None]:
+        named = headers.get("grpc-encoding", "") or headers.get("connect-content-encoding", "")
+        names = codings.codings_of([named])
+        for number, frame in enumerate(frames_of(self._data, *span)):
+            if not self._findings.spend_candidate(locator.rstrip("/") or "body", span[1] - frame.start):
+                return
+            place = f"{locator}message[{number}]/"
+            if frame.compressed:
+                yield from self._coded((frame.start, frame.end), names or ("gzip",), {}, place, depth)
+            else:
+                yield from self.visit(frame.start, frame.end, {}, place, depth)
+            yield
 
     def _image(self, span: tuple[int, int], media_type: str, headers: Mapping[str, str], place: str) -> Steps[None]:
         if self._is_cut and span == (0, len(self._data)):
@@ -92,7 +156,7 @@ class _Walk:
 
     def _multipart(self, span: tuple[int, int], boundary: bytes, locator: str, depth: int) -> Steps[None]:
         findings, (start, end) = self._findings, span
-        if depth == findings.limits.max_multipart_depth:
+        if depth >= findings.limits.max_multipart_depth:
             message = f"multipart nested more than {depth} deep"
             findings.report(ErrorCode.OVER_BUDGET, locator.rstrip("/"), end - start, message)
             return
@@ -105,7 +169,7 @@ class _Walk:
             code, message = found.problem
             findings.report(code, locator.rstrip("/") or "body", end - found.rest, message)
         if not found.parts:
-            yield from base64_text.scan(self._data, start, end, findings, locator)
+            yield from self._search(span, "", locator)
 
     def _part(self, part: multipart.BodyPart, place: str, depth: int) -> Steps[None]:
         disposition = parse_value(part.headers.get("content-disposition", ""))
@@ -115,19 +179,26 @@ class _Walk:
         if part.oversized_head:
             message = f"a head of more than {self._findings.limits.max_header_bytes} bytes"
             self._findings.report(ErrorCode.OVER_BUDGET, locator.rstrip("/"), size, message)
-        encoding = part.headers.get("content-transfer-encoding", "").strip().lower()
+        yield from self._entity(part.start, part.end, part.headers, locator, depth)
+
+    def _entity(self, start: int, end: int, headers: Mapping[str, str], locator: str, depth: int) -> Steps[None]:
+        """Take what stands behind a head of its own: a part, a mail, an HTTP message."""
+        encoding = headers.get("content-transfer-encoding", "").strip().lower()
         if encoding not in _KNOWN_TRANSFER_ENCODINGS:
             message = f"unknown content-transfer-encoding {encoding[:40]}"
-            self._findings.report(ErrorCode.OPAQUE, locator.rstrip("/"), size, message)
-        if encoding == "base64":
-            yield from self._base64_part(part, locator, depth)
+            self._findings.report(ErrorCode.OPAQUE, locator.rstrip("/") or "body", end - start, message)
+        names = codings.codings_of([headers.get("content-encoding", "")])
+        # Said to be encoded and is not: browsers and form parsers ignore the field.
+        is_plain = sniff(self._data[start : min(start + SNIFF_BYTES, end)]) is not None
+        if is_plain or start >= end:
+            yield from self.visit(start, end, headers, locator, depth + 1)
+        elif encoding == "base64":
+            data = yield from base64_text.decode_span(self._data, start, end, self._findings, locator)
+            yield from self._decoded(data, headers, locator, depth + 1)
+        elif encoding == "quoted-printable":
+            data = yield from unquote(self._data, start, end)
+            yield from self._decoded(data, headers, locator, depth + 1)
+        elif names:
+            yield from self._coded((start, end), names, headers, locator, depth + 1)
         else:
-            yield from self.visit(part.start, part.end, part.headers, locator, depth + 1)
-
-    def _base64_part(self, part: multipart.BodyPart, locator: str, depth: int) -> Steps[None]:
-        head = self._data[part.start : min(part.start + SNIFF_BYTES, part.end)]
-        if sniff(head):  # said to be base64 and is not: browsers and form parsers ignore the field
-            yield from self.visit(part.start, part.end, part.headers, locator, depth + 1)
-            return
-        data = yield from base64_text.decode_span(self._data, part.start, part.end, self._findings, locator)
-        yield from _Walk(self._findings, data).visit(0, len(data), part.headers, locator, depth + 1)
+            yield from self.visit(start, end, headers, locator, depth + 1)

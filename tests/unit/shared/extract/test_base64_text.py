@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections import deque
 
@@ -8,7 +9,7 @@ import pytest
 
 from shared.errors import ErrorCode
 from shared.extract.base64_text import DECODE_WINDOW, ESCAPED_WINDOW, MIN_RUN, SCAN_WINDOW, find_runs, plain, scan
-from shared.extract.budget import Extraction, Findings, Limits
+from shared.extract.budget import Extraction, Findings, Limits, Steps
 from tests.unit.shared.extract.pictures import BY_TYPE, JPEG, PNG
 
 BIG = PNG + bytes(range(256)) * 1024  # its base64 spans windows of every kind
@@ -64,6 +65,49 @@ def test_form_fields_and_mail_and_xml() -> None:
     assert images(f"a=1&image={escaped}&b=2".encode()) == [BIG]
     assert images(f"{mail}\r\n--boundary--\r\n".encode()) == [BIG]
     assert images(f"<image>\n{base64.encodebytes(BIG).decode()}</image>".encode()) == [BIG]
+
+
+@pytest.mark.parametrize("glue", [b"", b"b", b"b4", b"\x12\xb4A", b"abc"])
+def test_what_stands_right_before(glue: bytes) -> None:
+    assert images(b'"' + glue + b64(BIG).encode()) == [BIG]
+
+
+def inside(text: bytes) -> list[tuple[bytes, str]]:
+    seen: list[tuple[bytes, str]] = []
+
+    def look(data: bytes, locator: str) -> Steps[None]:
+        seen.append((data, locator))
+        yield
+
+    deque(scan(text, 0, len(text), Findings(Limits()), "", look), maxlen=0)
+    return seen
+
+
+NESTED = json.dumps({"mail": "From: a@example.test" * 20}).encode()
+
+
+@pytest.mark.parametrize("glue", [b"", b"b", b"b4", b"raw=", b"%22a%22%3A%22"])
+@pytest.mark.parametrize("data", [NESTED, NESTED * 500, gzip.compress(bytes(range(256)))])
+def test_what_a_run_stands_for_is_looked_into(data: bytes, glue: bytes) -> None:
+    for text in (base64.b64encode(data), base64.urlsafe_b64encode(data).rstrip(b"=")):
+        assert inside(b'{"raw":"' + glue + text + b'"}') == [(data, f"base64@{8 + len(glue)}/")]
+
+
+def test_long_binary_is_looked_into() -> None:
+    data = bytes(range(256)) * 40
+    assert inside(b'"' + base64.b64encode(data) + b'"') == [(data, "base64@1/")]
+
+
+def test_each_part_of_a_run_is_looked_into() -> None:
+    text = base64.b64encode(NESTED).replace(b"=", b"%3D")
+    run = b"%22".join([text, b"short", text, b"x" * 200, text])
+    assert [data for data, _ in inside(run)] == [NESTED] * 3
+
+
+def test_keys_and_digests_are_not_looked_into() -> None:
+    assert inside(b'"sha512-' + base64.b64encode(bytes(range(150, 214))) + b'"') == []
+    assert inside("".join(f"%{byte:02X}" for byte in bytes(range(256)) * 40).encode()) == []
+    assert inside(b64(BIG).encode()) == []
 
 
 def test_several_pictures_in_lines() -> None:

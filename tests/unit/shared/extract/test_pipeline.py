@@ -4,11 +4,16 @@ import base64
 import gzip
 import hashlib
 import json
+import quopri
+import zlib
+from urllib.parse import quote
 
 import pytest
 
 from shared.errors import ErrorCode
 from shared.extract.pipeline import Extraction, Limits, extract, extract_steps
+from shared.types import Direction, HttpMessage
+from tests.factories import make_head
 from tests.unit.shared.extract.pictures import BMP, BY_TYPE, JPEG, PNG, form, make_message
 
 
@@ -78,14 +83,116 @@ def test_multipart_inside_multipart() -> None:
     assert where(result) == [("multipart[0]/multipart[0]", ""), ("multipart[1]", "")]
 
 
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def mail(newline: bytes = b"\r\n") -> bytes:
+    parts = form(
+        ("Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable", b"Gr=C3=BC=C3=9Fe"),
+        ("Content-Type: image/png\nContent-Transfer-Encoding: base64\nContent-ID: <a>", base64.encodebytes(PNG)),
+        ("Content-Type: image/gif\nContent-Transfer-Encoding: quoted-printable", quopri.encodestring(BMP)),
+        newline=newline,
+    )
+    head = b"From: a@example.test\nMIME-Version: 1.0\nContent-Type: multipart/related;\n boundary=bnd\n\n"
+    return head.replace(b"\n", newline) + parts
+
+
+def batch() -> bytes:
+    http = b"POST /upload HTTP/1.1\r\nContent-Type: image/png\r\n"
+    coded = http + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(BMP)
+    return form(
+        ("Content-Type: application/http\nContent-ID: <1>", http + b"\r\n" + PNG),
+        ("Content-Type: application/http", b"HTTP/1.1 200 OK\nContent-Type: application/json\n\n" + MAIL_API.encode()),
+        ("Content-Type: application/http\nContent-Transfer-Encoding: binary", coded),
+    )
+
+
+MAIL_API = json.dumps({"raw": base64.urlsafe_b64encode(mail()).decode().rstrip("=")})
+DEEP = json.dumps(
+    {"a": b64(json.dumps({"b": b64(json.dumps({"c": f"data:image/png;base64,{b64(PNG)}"}).encode())}).encode())}
+)
+SVG = f"<svg xmlns='http://www.w3.org/2000/svg'><image href='data:image/png;base64,{b64(PNG)}'/></svg>"
+INSIDE = {
+    "a mail": ("message/rfc822", mail(), [PNG, BMP]),
+    "a mail with bare line feeds": ("", mail(b"\n"), [PNG, BMP]),
+    "a mail in base64url in JSON": ("application/json", MAIL_API.encode(), [PNG, BMP]),
+    "a mail in base64url in a form": ("", b"raw=" + base64.urlsafe_b64encode(mail()) + b"&a=b", [PNG, BMP]),
+    "base64 of JSON of base64 of JSON": ("application/json", DEEP.encode(), [PNG]),
+    "JSON in JSON in a form": ("", f"payload={quote(json.dumps({'a': DEEP}))}".encode(), [PNG]),
+    "base64 of gzip of JSON": ("", json.dumps({"z": b64(gzip.compress(DEEP.encode()))}).encode(), [PNG]),
+    "gzip that nothing declares": ("application/octet-stream", gzip.compress(gzip.compress(DEEP.encode())), [PNG]),
+    "a batch": ("multipart/mixed; boundary=bnd", batch(), [PNG, BMP]),
+    "percent-encoded bytes": ("application/x-www-form-urlencoded", f"f={quote(PNG)}&g=1".encode(), [PNG]),
+    "HTML": ("text/html", f'<img src="data:image/bmp;base64,{b64(BMP)}"><img src={SVG!r}>'.encode(), [BMP, PNG]),
+    "CSS": ("text/css", f'a{{background:url("data:image/svg+xml,{quote(SVG)}")}}'.encode(), [PNG]),
+    "an SVG in base64": (
+        "text/css",
+        f"a{{background:url(data:image/svg+xml;base64,{b64(SVG.encode())})}}".encode(),
+        [PNG],
+    ),
+    "protobuf": (
+        "application/x-protobuf",
+        b"\x0a\x04name\x12" + bytes((len(PNG) & 127 | 128, len(PNG) >> 7)) + PNG,
+        [PNG],
+    ),
+    "base64 in protobuf": ("application/x-protobuf", b"\x0a\xb4\x41" + b64(PNG).encode() + b"\x12\x01a", [PNG]),
+    "base64 of protobuf": ("", json.dumps({"p": b64(b"\x12\x80\x40" + bytes(4000) + BMP + PNG)}).encode(), [BMP, PNG]),
+    "engine.io": ("text/plain", b"4hello\x1eb" + b64(PNG).encode() + b"\x1e2", [PNG]),
+}
+
+
+@pytest.mark.parametrize("how", INSIDE)
+def test_pictures_inside_of_other_things(how: str) -> None:
+    media_type, body, expected = INSIDE[how]
+    result = extract(make_message(body, media_type))
+    assert [part.data[: len(image)] for part, image in zip(result.parts, expected, strict=True)] == expected
+    assert result.problems == ()
+
+
+def test_codings_inside_each_other_are_bounded() -> None:
+    body = b'{"data": "' + base64.b64encode(PNG) + b'"}'
+    for _ in range(9):
+        body = b'{"data": "' + base64.b64encode(body) + b'"}'
+    assert codes(extract(make_message(body))) == [ErrorCode.OVER_BUDGET]
+    assert [part.data for part in extract(make_message(body), Limits(max_nesting=9)).parts] == [PNG]
+
+
+def test_what_parts_inflate_to_is_one_budget() -> None:
+    part = ("Content-Type: text/plain\nContent-Encoding: gzip", gzip.compress(bytes(60_000)))
+    result = extract(
+        make_message(form(*[part] * 3), "multipart/mixed; boundary=bnd"), Limits(max_inflated_bytes=150_000)
+    )
+    assert codes(result) == [ErrorCode.OVER_BUDGET]
+
+
+def framed(data: bytes, flags: int = 0) -> bytes:
+    return bytes((flags,)) + len(data).to_bytes(4) + data
+
+
+def test_grpc_messages() -> None:
+    message = b"\x0a" + bytes((len(PNG) & 127 | 128, len(PNG) >> 7)) + PNG
+    body = framed(b"") + framed(message) + framed(zlib.compress(BMP), 1) + framed(b"grpc-status:0", 0x80)
+    head = make_head(headers=(("content-type", "application/grpc+proto"), ("grpc-encoding", "deflate")))
+    result = extract(HttpMessage(head=head, body=body, direction=Direction.OUTBOUND))
+    assert [part.data for part in result.parts] == [PNG, BMP]
+    assert result.parts[1].locator == "message[2]"
+
+
+def test_grpc_messages_are_bounded() -> None:
+    body = framed(b"") * 20 + framed(PNG)
+    result = extract(make_message(body, "application/grpc"), Limits(max_base64_candidates=10))
+    assert (result.parts, codes(result)) == ((), [ErrorCode.OVER_BUDGET])
+
+
 def test_nesting_is_bounded() -> None:
     body = PNG
-    for level in range(6):
+    for level in range(10):
         kind = f"Content-Type: multipart/mixed; boundary=b{level - 1}" if level else ""
         body = form((kind, body), boundary=f"b{level}")
-    result = extract(make_message(body, "multipart/mixed; boundary=b5"))
+    result = extract(make_message(body, "multipart/mixed; boundary=b9"))
     assert codes(result) == [ErrorCode.OVER_BUDGET]
-    deeper = extract(make_message(body, "multipart/mixed; boundary=b5"), Limits(max_multipart_depth=6))
+    deeper = extract(make_message(body, "multipart/mixed; boundary=b9"), Limits(max_multipart_depth=10))
     assert [part.data for part in deeper.parts] == [PNG]
 
 
