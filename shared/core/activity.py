@@ -69,7 +69,7 @@ class Catalogue:
             return None
         match = rule.path.search(asked.path)
         groups = {name: value for name, value in match.groupdict().items() if value} if match else {}
-        return Selection(app=entry.name, step=rule.step, select=rule.select, groups=groups)
+        return Selection(app=entry.name, step=rule.step, select=rule.select, groups=groups, cancel=rule.cancel)
 
     def _find(self, asked: _Asked, direction: Direction) -> tuple[AppEntry | None, Rule | None]:
         for entry in self.entries:

@@ -23,6 +23,7 @@
     path = '^/v1/uploads/(?P<id>[^/]+)$'
     step = "part"                     # start, part, commit, cancel or status
     select = { session = "path:id", offset = "content-range", total = "content-range" }
+    cancel = { method = "DELETE" }    # what, sent to the same address, ends the upload; may have header = {…}
 
 ``select`` says where the details are; ``selectors`` has the language.  A value is one selector or a list of which the
 first that finds something counts (of ``learn``: all).
@@ -54,12 +55,12 @@ from typing import Any, Final
 
 from shared.core.selectors import check_roles, parse_selector
 from shared.errors import ConfigError
-from shared.types import Activity, Direction, Role, Selector, StepKind
+from shared.types import Activity, Cancel, Direction, Role, Selector, StepKind
 
 APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _APP_KEYS: Final = frozenset({"name", "tags", "hosts", "written", "source"})
 _RULE_KEYS: Final = frozenset(
-    {"activity", "direction", "methods", "hosts", "host", "path", "query", "header", "step", "select"}
+    {"activity", "direction", "methods", "hosts", "host", "path", "query", "header", "step", "select", "cancel"}
 )
 _METHOD: Final = re.compile(r"[A-Z]+")
 
@@ -77,6 +78,7 @@ class Rule:
     header: Mapping[str, re.Pattern[str]]
     step: StepKind | None
     select: Mapping[Role, tuple[Selector, ...]]
+    cancel: Cancel | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +185,20 @@ def _rule(table: _Table, app: _Table) -> Rule:
         header=table.patterns("header"),
         step=step,
         select=_select(table, step, frozenset(path.groupindex)),
+        cancel=_cancel(_Table(f"{table.place}.cancel", table.value("cancel", dict), {"method", "header"}))
+        if "cancel" in table
+        else None,
     )
+
+
+def _cancel(table: _Table) -> Cancel:
+    method = table.value("method", str)
+    if not _METHOD.fullmatch(method):
+        raise table.error("method", "must be upper-case")
+    fields: dict[str, object] = table.value("header", dict, {})
+    if not all(isinstance(value, str) for value in fields.values()):
+        raise table.error("header", "must hold strings")
+    return Cancel(method=method, headers=tuple((name.lower(), str(value)) for name, value in fields.items()))
 
 
 def _select(table: _Table, step: StepKind | None, groups: frozenset[str]) -> Mapping[Role, tuple[Selector, ...]]:

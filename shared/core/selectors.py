@@ -4,7 +4,7 @@
     query:KEY                 a parameter of the query
     header:NAME               a header field
     json:$.a.b[0].c[*].d      a value in a JSON body; [*] is every element
-    xml:TAG                   the text of every element of that local name in an XML body
+    xml:TAG                   the text of every element of that local name in an XML body; xml:A|B of both names
     form:NAME                 a field of a form, urlencoded or form-data
     header-json:NAME:$.a      a value in a JSON text that a header field holds
     form-json:NAME:$.a        the same for a form's field

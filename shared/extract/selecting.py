@@ -190,7 +190,7 @@ def _elements(body: bytes, name: str) -> list[str]:
 
 @lru_cache(maxsize=64)
 def _element(name: str) -> re.Pattern[bytes]:
-    tag = re.escape(name.encode())
+    tag = b"(?:" + b"|".join(re.escape(each.encode()) for each in name.split("|")) + b")"
     # Bounded attributes and no nesting: linear in the body.
     return re.compile(rb"<(?:[\w.-]{1,64}:)?" + tag + rb"(?:\s[^<>]{0,512})?>([^<]{0,8192})</")
 

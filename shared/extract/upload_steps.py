@@ -6,6 +6,7 @@ addresses hold on any host and for any application, since the reply to a start m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,7 @@ from shared.types import HttpHead, HttpMessage, Role, Selection, Selector, Sourc
 
 MAX_KEY: Final = 8192
 """Characters of a key."""
+_SEPARATORS: Final = re.compile(r"[\s;,]+")
 _LIMITS: Final = Limits(max_inflated_bytes=1 << 20)
 
 
@@ -55,8 +57,9 @@ def read_steps(selection: Selection, request: HttpMessage, limits: Limits) -> St
         for selector, value in _with_selector(message, selection.select.get(Role.SESSION, ()))
     ]
     sources = tuple(
-        _key(selection, selector, value, request.head)
+        _key(selection, selector, each, request.head)
         for selector, value in _with_selector(message, selection.select.get(Role.SOURCES, ()))
+        for each in _listed(selector, value)
     )
     if not sessions and not sources and selection.step is not StepKind.START:
         return Taken()
@@ -84,6 +87,13 @@ def _with_selector(message: Message, selectors: Sequence[Selector]) -> list[tupl
         if values:
             return [(each, value) for value in values if value]
     return []
+
+
+def _listed(selector: Selector, value: str) -> list[str]:
+    """Return the items of a value: a header field holds a list of addresses, as in ``final;/files/a /files/b``."""
+    if selector.source is not Source.HEADER:
+        return [value]
+    return [item for item in _SEPARATORS.split(value) if item.startswith(("/", "http://", "https://"))]
 
 
 def _key(selection: Selection, selector: Selector, value: str, head: HttpHead) -> str:

@@ -55,6 +55,7 @@ from shared.types.redaction import (
     Region,
 )
 from shared.types.uploads import (
+    Cancel,
     Role,
     Selection,
     Selector,
@@ -96,6 +97,7 @@ __all__ = [
     "Actor",
     "Alert",
     "BusMessage",
+    "Cancel",
     "Decision",
     "DecodedImage",
     "Delivery",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from shared.types.vocabulary import Headers
+
 
 class StepKind(StrEnum):
     """What a request does in an upload."""
@@ -70,6 +72,14 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """The request that, sent to the address of an upload's part, gives the upload up."""
+
+    method: str
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What the catalogue's rule for a request says about its details; ``groups`` are those of the rule's path."""
 
@@ -77,6 +87,7 @@ class Selection:
     step: StepKind | None = None
     select: Mapping[Role, tuple[Selector, ...]] = field(default_factory=lambda: MappingProxyType({}))
     groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cancel: Cancel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

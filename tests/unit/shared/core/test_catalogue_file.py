@@ -6,7 +6,7 @@ import pytest
 
 from shared.core.catalogue_file import parse_app
 from shared.errors import ConfigError
-from shared.types import Activity, Direction, Role, Source, StepKind
+from shared.types import Activity, Cancel, Direction, Role, Source, StepKind
 
 APP = """
 [app]
@@ -43,9 +43,10 @@ step = "part"
 
 
 def test_a_rule_says_where_a_step_has_its_details() -> None:
-    select = 'select = { session = "path:id", offset = ["header:x-offset", "content-range"] }'
+    select = 'select = { session = "path:id", offset = ["header:x-offset", "content-range"] }\n'
+    select += 'cancel = { method = "POST", header = { X-End = "1" } }'
     (rule,) = parse_app("a.toml", APP + PART + select).rules
-    assert rule.step is StepKind.PART
+    assert (rule.step, rule.cancel) == (StepKind.PART, Cancel(method="POST", headers=(("x-end", "1"),)))
     assert {role: [each.source for each in selectors] for role, selectors in rule.select.items()} == {
         Role.SESSION: [Source.PATH],
         Role.OFFSET: [Source.HEADER, Source.CONTENT_RANGE],
@@ -79,6 +80,12 @@ def test_a_rule_says_where_a_step_has_its_details() -> None:
         (APP + '[[rule]]\nactivity = "copy"\nquery = { a = 1 }', r"rule\[0\].query.a: must be a regular expression"),
         (APP + "[[rule]]\nactivity = \"copy\"\nhost = 'a'\nhosts = ['b']", r"rule\[0\].host: stands beside hosts"),
         (APP + '[[rule]]\nactivity = "copy"\nurl = "x"', r"rule\[0\].url: unknown key"),
+        (APP + PART + 'select = { session = "url" }\ncancel = {}', r"rule\[0\].cancel.method: is missing"),
+        (APP + PART + 'select = { session = "url" }\ncancel = { method = "x" }', r"cancel.method: must be upper-case"),
+        (
+            APP + PART + 'select = { session = "url" }\ncancel = { method = "PUT", header = { a = 1 } }',
+            r"cancel.header: must hold strings",
+        ),
         (APP + PART.replace('"part"', '"parts"'), r"rule\[0\].step: 'parts' is none of start, part,"),
         (APP + PART, r"rule\[0\].select.session: is missing"),
         (APP + PART + "select = 1", r"rule\[0\].select: must be a dict"),

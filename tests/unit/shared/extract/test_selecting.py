@@ -57,6 +57,7 @@ def test_what_is_no_json_gives_nothing(body: bytes) -> None:
 
 def test_values_in_xml() -> None:
     assert found(opened(XML), "xml:Part") == ["3", "a<&b"]
+    assert found(opened(XML), "xml:Part|Parts") == ["3", "a<&b", "no"]
     assert found(opened(XML + b" " * MAX_XML_BYTES), "xml:Part") == []
 
 

@@ -80,6 +80,9 @@ def test_joined_uploads() -> None:
     rule = selection(StepKind.COMMIT, sources="json:$.parts[*]")
     (step,) = taken(rule, message(b'{"parts": ["/a", "https://files.vendor.example/b?partNumber=1"]}')).steps
     assert step.sources == ("//files.vendor.example/a?", "//files.vendor.example/b?")
+    rule = selection(StepKind.COMMIT, sources="header:upload-concat")
+    (step,) = taken(rule, message(headers=(("upload-concat", "final;/files/a http://b.example/c"),))).steps
+    assert step.sources == ("//files.vendor.example/files/a?", "//b.example/c?")
 
 
 def test_what_does_not_say_its_upload_is_no_step() -> None:
