@@ -13,14 +13,16 @@ from typing import Final
 from mitmproxy.connection import Client
 from mitmproxy.http import HTTPFlow, Message
 from mitmproxy.proxy.layer import NextLayer
-from mitmproxy.tcp import TCPFlow
 
 from proxy_addon import flows, http_stream
+from proxy_addon.accounts import Accounts
 from proxy_addon.background import Background, BodyCopy
 from proxy_addon.enforcement import Case
 from proxy_addon.failsafe import Failsafe
+from proxy_addon.ledger import Fate
 from proxy_addon.responses import Reply
-from proxy_addon.transfer import PASS, Transfers, Treatment
+from proxy_addon.transfer import PASS, Ruling, Transfers, Treatment
+from shared.core import coverage
 from shared.extract.handling import TeeSniffer
 from shared.telemetry import Metrics
 from shared.types import Actor, Direction, HttpHead, HttpMessage, UninspectedReason
@@ -51,6 +53,7 @@ class Safelight:
         background: Background,
         failsafe: Failsafe,
         metrics: Metrics,
+        accounts: Accounts,
         *,
         max_object: int,
         debug_headers: bool = False,
@@ -59,9 +62,10 @@ class Safelight:
         self._background = background
         self._failsafe = failsafe
         self._metrics = metrics
+        self._accounts = accounts
         self._max_object = max_object
         self._debug_headers = debug_headers
-        self._flows: dict[str, str] = {}  # id of a live flow -> id of its client connection
+        self._flows: dict[str, HTTPFlow] = {}  # those that have begun and not ended
         self._waiting: dict[str, set[asyncio.Task[object]]] = {}  # id of a client connection -> hooks that wait
 
     @property
@@ -71,7 +75,7 @@ class Safelight:
 
     def next_layer(self, nextlayer: NextLayer) -> None:
         """Bound what mitmproxy's HTTP layer buffers."""
-        http_stream.install(nextlayer, self._max_object)
+        http_stream.install(nextlayer, self._max_object, self._accounts)
 
     async def requestheaders(self, flow: HTTPFlow) -> None:
         """Rule on a request."""
@@ -79,7 +83,7 @@ class Safelight:
         if flow.error is not None or flow.response is not None:  # malformed, or answered: nobody knows who sends it
             exchange.answered = True
             return
-        self._flows[flow.id] = flow.client_conn.id
+        self._flows[flow.id] = flow
         with self._cancellable(flow):
             exchange.ruling = await self._transfers.request_head(lambda: _head_and_actor(flow))
         await self._begin(flow, flow.request, Direction.OUTBOUND)
@@ -127,20 +131,14 @@ class Safelight:
         """Stop waiting for verdicts that nobody needs any more, and forget the flows."""
         for task in self._waiting.pop(client.id, set()):
             task.cancel()
-        for flow_id in [each for each, owner in self._flows.items() if owner == client.id]:
-            del self._flows[flow_id]
-
-    def websocket_start(self, flow: HTTPFlow) -> None:
-        """Count what is not looked into: messages of a WebSocket."""
-        self._count_opaque()
-
-    def tcp_start(self, flow: TCPFlow) -> None:
-        """Count what is not looked into: a tunnel that does not speak HTTP."""
-        self._count_opaque()
+        for flow in [flow for flow in self._flows.values() if flow.client_conn.id == client.id]:
+            del self._flows[flow.id]
+            self._accounts.ended(flow)
 
     async def _begin(self, flow: HTTPFlow, message: Message, direction: Direction) -> None:
         exchange = _exchange(flow)
         ruling = exchange.ruling
+        self._expect(flow, ruling, direction)
         if ruling.reply is not None:
             await self._answer(flow, ruling.reply)
             self._count(direction, "refused")
@@ -154,6 +152,15 @@ class Safelight:
             message.stream = True
             self._count(direction, "streamed")
 
+    def _expect(self, flow: HTTPFlow, ruling: Ruling, direction: Direction) -> None:
+        """Say what becomes of a body unless more is said later."""
+        if ruling.reply is not None:
+            self._accounts.fate(flow, direction).reason = coverage.REFUSED
+        elif ruling.uninspected is not None:
+            self._accounts.fate(flow, direction).reason = ruling.uninspected
+        elif ruling.treatment in (Treatment.HOLD, Treatment.COPY):
+            self._accounts.fate(flow, direction).reason = coverage.ABORTED  # until it is judged
+
     async def _complete(self, flow: HTTPFlow, direction: Direction) -> None:
         exchange = _exchange(flow)
         ruling, exchange.ruling = exchange.ruling, PASS
@@ -165,11 +172,13 @@ class Safelight:
         elif ruling.treatment is Treatment.COPY:
             self._copied(flow, ruling.case, direction)
         elif exchange.sniffer is not None and exchange.sniffer.found_image:
+            self._accounts.fate(flow, direction).reason = UninspectedReason.OPAQUE
             await self._transfers.uninspected(ruling.case, UninspectedReason.OPAQUE, _IN_DISGUISE, too_late=True)
 
     async def _held(self, flow: HTTPFlow, case: Case, direction: Direction) -> None:
         exchange = _exchange(flow)
         reply = await self._transfers.body(case, lambda: _message(flow, direction))
+        self._accounts.fate(flow, direction).reason = _reason(case)
         if reply is not None:
             await self._answer(flow, reply)
             self._count(direction, "blocked")
@@ -191,20 +200,31 @@ class Safelight:
         copy, _exchange(flow).copy = _exchange(flow).copy, None
         if copy is None:
             return
-        body = copy.body()
+        body, fate = copy.body(), self._accounts.fate(flow, direction)
         if copy.is_whole and self._background.has_room(len(body)):
             message = _message(flow, direction, body)
-            self._background.start(self._transfers.afterwards(case, message), len(body))
+            fate.wait()
+            self._background.start(self._afterwards(case, message, fate), len(body))
         else:
             reason = UninspectedReason.TIMEOUT if copy.is_whole else UninspectedReason.TOO_LARGE
+            fate.reason = reason
             work = self._transfers.uninspected(case, reason, "too much to be judged at once", too_late=True)
             self._background.start(_without_reply(work), 0)
+
+    async def _afterwards(self, case: Case, message: HttpMessage, fate: Fate) -> None:
+        try:
+            await self._transfers.afterwards(case, message)
+        except asyncio.CancelledError:
+            fate.settle(self._accounts.ledger, UninspectedReason.TIMEOUT)
+            raise
+        fate.settle(self._accounts.ledger, _reason(case))
 
     async def _overflow(self, flow: HTTPFlow, direction: Direction) -> None:
         exchange = _exchange(flow)
         case, exchange.ruling = exchange.ruling.case, PASS
         if case is None:
             return
+        self._accounts.fate(flow, direction).reason = UninspectedReason.TOO_LARGE
         detail = f"the body is larger than {self._max_object} bytes"
         reply = await self._transfers.uninspected(case, UninspectedReason.TOO_LARGE, detail)
         if reply is not None:
@@ -237,12 +257,13 @@ class Safelight:
     def _count(self, direction: Direction, outcome: str) -> None:
         self._metrics.count("safelight_proxy_messages_total", direction=direction, outcome=outcome)
 
-    def _count_opaque(self) -> None:
-        self._metrics.count("safelight_proxy_uninspected_total", reason=UninspectedReason.OPAQUE)
-
 
 async def _without_reply(work: Awaitable[object]) -> None:
     await work
+
+
+def _reason(case: Case) -> str:
+    return case.uninspected[0] if case.uninspected else coverage.INSPECTED
 
 
 def _exchange(flow: HTTPFlow) -> Exchange:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from uuid import uuid4
 
@@ -15,7 +15,17 @@ from proxy_addon.responses import Reply, block_reply, x_safelight
 from shared.core.policy import Policy
 from shared.ports import Clock
 from shared.telemetry import Metrics
-from shared.types import Action, Activity, ActivityContext, Alert, Decision, HttpHead, ImageJudgement, Mode
+from shared.types import (
+    Action,
+    Activity,
+    ActivityContext,
+    Alert,
+    Decision,
+    HttpHead,
+    ImageJudgement,
+    Mode,
+    UninspectedReason,
+)
 
 COMMIT_SECONDS: Final = 2.0
 """A disk that does not answer holds a flow no longer than this; the alert is still written when it does."""
@@ -39,6 +49,8 @@ class Case:
     request: HttpHead
     context: ActivityContext
     policies: tuple[Policy, ...]
+    uninspected: list[UninspectedReason] = field(default_factory=list, compare=False)
+    """Filled while it is judged: why something in it could not be."""
 
 
 class Enforcement:

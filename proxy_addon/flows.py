@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from mitmproxy.connection import Client, Server
 from mitmproxy.http import Headers, HTTPFlow, Response
 
 from proxy_addon.responses import Reply
@@ -24,16 +25,26 @@ def request_head(flow: HTTPFlow) -> HttpHead:
     address asked for.  The Host header is the sender's word only.
     """
     path, _, query = _text(flow.request.path).partition("?")
-    name = flow.client_conn.sni if flow.request.scheme == "https" else None
     return HttpHead(
         method=_text(flow.request.method).upper(),
         scheme=flow.request.scheme,
-        host=_text(name or flow.request.host).lower(),
+        host=host(flow),
         port=flow.request.port,
         path=path,
         query=query,
         headers=_headers(flow.request.headers),
     )
+
+
+def host(flow: HTTPFlow) -> str:
+    """Return the host that the bytes of a flow really go to, in lower case; see ``request_head``."""
+    name = flow.client_conn.sni if flow.request.scheme == "https" else None
+    return _text(name or flow.request.host).lower()
+
+
+def tunnel_host(client: Client, server: Server) -> str:
+    """Return the host that a tunnel leads to: the name in its TLS, else the address asked for."""
+    return _text(client.sni or (server.address[0] if server.address else "")).lower()
 
 
 def response_head(flow: HTTPFlow) -> HttpHead:

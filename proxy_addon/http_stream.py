@@ -8,6 +8,8 @@
    One set in ``responseheaders`` leaves at once too; mitmproxy would fill it with the body it replaces.
 3. *Pieces.*  A held body goes out in pieces with a turn of the event loop between them: as one write, 10 MB of
    TLS records hold every other flow for more than 10 ms.
+4. *Accounts.*  Every body byte passes here: it is counted when it arrives, and the stream's end says how many there
+   were.  A refused request's stream lives on until its body has arrived, which mitmproxy would drop uncounted.
 
 Its own options ``stream_large_bodies`` and ``body_size_limit`` stay unset: the first forwards unseen, the second
 aborts the transfer.
@@ -18,7 +20,7 @@ from __future__ import annotations
 import io
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Final, Self, TypeGuard, cast
+from typing import Any, Final, Protocol, Self, TypeGuard, cast
 
 from mitmproxy.http import HTTPFlow, Response
 from mitmproxy.proxy import commands, events, layer
@@ -27,6 +29,7 @@ from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HTTPMode, HttpStr
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
+    RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
     ResponseData,
@@ -36,6 +39,8 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 from mitmproxy.proxy.tunnel import TunnelLayer
 from mitmproxy.proxy.utils import ReceiveBuffer
+
+from shared.types import Direction
 
 PIECE_BYTES: Final = 256 << 10
 """A piece is encrypted and written in well under 1 ms."""
@@ -67,6 +72,18 @@ class BetweenPiecesHook(commands.StartHook):
     pause: None = None
 
 
+class Accounts(Protocol):
+    """Keeps account of body bytes."""
+
+    def arrived(self, flow: HTTPFlow, direction: Direction, size: int) -> None:
+        """Count bytes of a body."""
+        ...
+
+    def ended(self, flow: HTTPFlow) -> None:
+        """Take note that no more will come; may be called more than once."""
+        ...
+
+
 class HeldBody(ReceiveBuffer):
     """Grows in place and is handed over without a copy: joining 100 MB of chunks holds the event loop for 0.3 s."""
 
@@ -89,13 +106,32 @@ class HeldBody(ReceiveBuffer):
 class InspectedStream(HttpStream):
     """One request and its response."""
 
-    def __init__(self, context: Context, stream_id: int, limit: int) -> None:
+    def __init__(self, context: Context, stream_id: int, limit: int, accounts: Accounts) -> None:
         super().__init__(context, stream_id)
         self.request_body_buf = HeldBody()
         self.response_body_buf = HeldBody()
         self._limit = limit
+        self._accounts = accounts
+        self._request_whole = self._refused_early = False
 
     def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, RequestData):
+            self._accounts.arrived(self.flow, Direction.OUTBOUND, len(event.data))
+        elif isinstance(event, ResponseData):
+            self._accounts.arrived(self.flow, Direction.INBOUND, len(event.data))
+        elif isinstance(event, RequestEndOfMessage | RequestProtocolError):
+            self._request_whole = True
+        if self._refused_early:
+            if self._request_whole:
+                yield DropStream(self.stream_id)
+        else:
+            yield from self._paced(event)
+        flow: HTTPFlow | None = getattr(self, "flow", None)
+        over = flow is not None and (not flow.live or self.child_layer is not None)
+        if flow is not None and over and (not self._refused_early or self._request_whole):
+            self._accounts.ended(flow)
+
+    def _paced(self, event: events.Event) -> Commands:
         inner = self._bounded(event)
         reply = None
         while True:
@@ -183,7 +219,9 @@ class InspectedStream(HttpStream):
         if content:
             yield SendHttp(ResponseData(self.stream_id, content), self.context.client)
         self.flow.live = False
-        yield DropStream(self.stream_id)
+        self._refused_early = not self._request_whole
+        if self._request_whole:
+            yield DropStream(self.stream_id)
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
 
@@ -202,7 +240,7 @@ def _is_large(command: commands.Command) -> TypeGuard[SendHttp]:
     return len(command.event.data) > PIECE_BYTES
 
 
-def install(next_layer: layer.NextLayer, limit: int) -> None:
+def install(next_layer: layer.NextLayer, limit: int, accounts: Accounts) -> None:
     """Put a bounded HTTP layer where mitmproxy has just chosen its own; any other layer is left alone."""
     chosen = next_layer.layer
     if chosen is None:
@@ -213,7 +251,7 @@ def install(next_layer: layer.NextLayer, limit: int) -> None:
         return
     # A layer enters itself into context.layers when it is made: the plain one has to leave first.
     context.layers.pop()
-    bounded = InspectedHttpLayer(context, plain.mode, limit)
+    bounded = InspectedHttpLayer(context, plain.mode, limit, accounts)
     if chosen is plain:
         next_layer.layer = bounded
     else:
@@ -224,12 +262,13 @@ def install(next_layer: layer.NextLayer, limit: int) -> None:
 class InspectedHttpLayer(HttpLayer):
     """Makes bounded streams; otherwise mitmproxy's own."""
 
-    def __init__(self, context: Context, mode: HTTPMode, limit: int) -> None:
+    def __init__(self, context: Context, mode: HTTPMode, limit: int, accounts: Accounts) -> None:
         super().__init__(context, mode)
         self._limit = limit
+        self._accounts = accounts
 
     def make_stream(self, stream_id: int) -> Commands:
         """Start one stream."""
-        stream = InspectedStream(self.context.fork(), stream_id, self._limit)
+        stream = InspectedStream(self.context.fork(), stream_id, self._limit, self._accounts)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())

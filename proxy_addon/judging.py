@@ -62,7 +62,7 @@ class Judging:
         opened = self._clock.monotonic()
         self._metrics.observe("safelight_proxy_extract_seconds", opened - begun)
         if extraction is None:
-            self._metrics.count("safelight_proxy_uninspected_total", reason=UninspectedReason.TIMEOUT)
+            self._note(case, UninspectedReason.TIMEOUT)
             late = decide_uninspected(case.policies, UninspectedReason.TIMEOUT, "the body was not taken apart in time")
             return Judged(decision=late)
         judgements = _unopened(extraction.problems)
@@ -70,7 +70,7 @@ class Judging:
         if extraction.parts:
             judgements += tuple(await self._judge.verdicts(extraction.parts, deadline))
             self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)
-        self._count_uninspected(judgements)
+        self._count_uninspected(case, judgements)
         return Judged(decision=decide(case.policies, judgements), judgements=judgements)
 
     async def _take_apart(self, message: HttpMessage, deadline: float) -> Extraction | None:
@@ -94,13 +94,17 @@ class Judging:
         for problem in extraction.problems:
             count("safelight_proxy_limit_hits_total", limit=problem.code)
 
-    def _count_uninspected(self, judgements: Sequence[ImageJudgement]) -> None:
+    def _note(self, case: Case, reason: UninspectedReason) -> None:
+        self._metrics.count("safelight_proxy_uninspected_total", reason=reason)
+        case.uninspected.append(reason)
+
+    def _count_uninspected(self, case: Case, judgements: Sequence[ImageJudgement]) -> None:
         for judgement in judgements:
             reason = judgement.uninspected
             if judgement.verdict is not None and judgement.verdict.error is not None:
                 reason = REASON_OF_ERROR.get(judgement.verdict.error.code)
             if reason is not None:
-                self._metrics.count("safelight_proxy_uninspected_total", reason=reason)
+                self._note(case, reason)
 
 
 def patience_ms(policies: Sequence[Policy]) -> int:

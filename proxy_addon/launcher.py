@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from proxy_addon.accounts import Accounts
 from proxy_addon.addon import Safelight
 from proxy_addon.background import Background
 from proxy_addon.catalogue import STALE_DAYS, load_catalogue, stale
@@ -23,10 +24,12 @@ from proxy_addon.failsafe import Failsafe
 from proxy_addon.gateway import Gateway
 from proxy_addon.identity_setup import Senders
 from proxy_addon.judging import Judging
+from proxy_addon.ledger import Ledger
 from proxy_addon.link import Link
 from proxy_addon.outbox import Outbox
 from proxy_addon.policy_watch import PolicyWatch
 from proxy_addon.transfer import Transfers
+from proxy_addon.tunnels import Tunnels
 from proxy_addon.upstream import Resolve
 from proxy_addon.waiting import at_most, until
 from proxy_addon.watchdog import Watchdog
@@ -34,6 +37,7 @@ from shared.adapters.alert_log import AlertLog
 from shared.adapters.lease import Lease
 from shared.adapters.opening import open_asking_bus, open_store
 from shared.adapters.role import RoleContext
+from shared.core import coverage
 from shared.core.activity import Catalogue
 from shared.errors import SafelightError, StoreError
 from shared.sealing import Sealer, load_or_create_key
@@ -86,6 +90,7 @@ class _Proxy:
         self._watchdog = Watchdog(clock, metrics)
         self._background = Background()
         failsafe = Failsafe(metrics)
+        self._ledger = Ledger(clock, metrics)
         self._senders = Senders(settings, failsafe, clock, metrics)
         transfers = Transfers(
             classifier=_catalogue(context),
@@ -102,6 +107,7 @@ class _Proxy:
             self._background,
             failsafe,
             metrics,
+            Accounts(self._ledger, lambda: coverage.STREAMED),
             max_object=max_object,
             debug_headers=settings.proxy.debug_headers,
         )
@@ -109,7 +115,7 @@ class _Proxy:
             settings.proxy.listen,
             ca_folder(settings.data_dir),
             trusted_bundle(settings.proxy.upstream_ca, settings.run_dir),
-            [Resolve(settings.proxy.resolve), self._senders.addon, self._addon],
+            [Resolve(settings.proxy.resolve), self._senders.addon, Tunnels(self._ledger, metrics), self._addon],
         )
         context.readiness.add("bus", self._link.up)
         context.readiness.add("policies", self._watch.loaded)

@@ -59,6 +59,7 @@ class Ruling:
     treatment: Treatment = Treatment.STREAM
     case: Case | None = None
     reply: Reply | None = None
+    uninspected: UninspectedReason | None = None  # why it is not even tried
 
 
 PASS: Final = Ruling()
@@ -131,6 +132,7 @@ class Transfers:
     ) -> Reply | None:
         """Decide over a body that cannot be inspected; return the answer where it is not to pass."""
         self._metrics.count("safelight_proxy_uninspected_total", reason=reason)
+        case.uninspected.append(reason)
 
         async def judge() -> Decision | None:
             return decide_uninspected(case.policies, reason, detail)
@@ -144,6 +146,8 @@ class Transfers:
             return await self._judging.decide(case, read())
 
         judged = await self._failsafe.guard("judge", judge, lambda: None)
+        if judged is None:
+            case.uninspected.append(UninspectedReason.DEFAULT)
         return judged or Judged(decision=await self._failsafe.decision(case.policies, "the inspection failed"))
 
     def _case(self, policies: Sequence[Policy], request: HttpHead, direction: Direction, actor: Actor) -> Case:
@@ -173,7 +177,8 @@ class Transfers:
         how = handling(head, max_object=self._max_object)
         if how is Handling.TOO_LARGE:
             detail = f"the body is larger than {self._max_object} bytes"
-            return Ruling(reply=await self.uninspected(case, UninspectedReason.TOO_LARGE, detail))
+            reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
+            return Ruling(reply=reply, uninspected=UninspectedReason.TOO_LARGE)
         if how is Handling.HOLD:
             return Ruling(treatment=Treatment.HOLD if wait_ms(policies) else Treatment.COPY, case=case)
         return Ruling(treatment=Treatment.TEE, case=case) if how is Handling.TEE else PASS

@@ -30,7 +30,10 @@ class Metric:
 METRICS: Final[tuple[Metric, ...]] = (
     # proxy
     Metric("safelight_proxy_messages_total", "counter", "HTTP messages seen", ("direction", "outcome")),
-    Metric("safelight_proxy_body_bytes_total", "counter", "Body bytes by what was done with them", ("outcome",)),
+    Metric(
+        "safelight_proxy_body_bytes_total", "counter", "Body bytes by what became of them", ("direction", "outcome")
+    ),
+    Metric("safelight_proxy_received_bytes_total", "counter", "Body bytes that arrived", ("direction",)),
     Metric("safelight_proxy_images_total", "counter", "Images found in messages", ("direction",)),
     Metric("safelight_proxy_decisions_total", "counter", "Decisions", ("action", "mode")),
     Metric("safelight_proxy_uninspected_total", "counter", "Images or messages nobody could judge", ("reason",)),

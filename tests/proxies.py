@@ -8,10 +8,12 @@ import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import httpx
 
+from proxy_addon.accounts import Accounts
 from proxy_addon.addon import Safelight
 from proxy_addon.background import Background
 from proxy_addon.certificates import ca_folder, export_ca, trusted_bundle
@@ -19,10 +21,13 @@ from proxy_addon.enforcement import BlockReply, Enforcement
 from proxy_addon.engine import Engine
 from proxy_addon.failsafe import Failsafe
 from proxy_addon.judging import Extract, Judging
+from proxy_addon.ledger import Ledger
 from proxy_addon.responses import block_reply
 from proxy_addon.transfer import Transfers
+from proxy_addon.tunnels import Tunnels
 from proxy_addon.upstream import Resolve
 from shared.adapters.role import SystemClock
+from shared.core import coverage
 from shared.core.policy import Policy
 from shared.extract.pipeline import extract_steps
 from shared.ports import Clock
@@ -112,6 +117,11 @@ class Setup:
     extract: Extract = extract_steps
     reply: BlockReply = block_reply
     max_object: int = 1 << 20
+    unruled: str = coverage.STREAMED
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.clock, self.metrics)
 
     def failsafe(self) -> Failsafe:
         return Failsafe(self.metrics)
@@ -163,6 +173,7 @@ async def serve_proxy(
     upstream_ca: Path | None = None,
     debug_headers: bool = False,
     before: Sequence[object] = (),
+    tunnels: Tunnels | None = None,
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy; the addons ``before`` stand before the one that inspects."""
     addon = Safelight(
@@ -170,6 +181,7 @@ async def serve_proxy(
         setup.background,
         setup.failsafe(),
         setup.metrics,
+        Accounts(setup.ledger, lambda: setup.unruled),
         max_object=setup.max_object,
         debug_headers=debug_headers,
     )
@@ -177,7 +189,7 @@ async def serve_proxy(
         "127.0.0.1:0",
         ca_folder(data_dir),
         trusted_bundle(upstream_ca, data_dir / "run"),
-        [Resolve(resolve or {}), *before, addon],
+        [Resolve(resolve or {}), *before, tunnels or Tunnels(setup.ledger, setup.metrics), addon],
     )
     address = await engine.start()
     try:

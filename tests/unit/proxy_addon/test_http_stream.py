@@ -19,6 +19,7 @@ from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy_addon.http_stream import PIECE_BYTES, HeldBody, InspectedHttpLayer, install
+from shared.types import Direction
 
 Hooks = dict[str, Callable[[HTTPFlow], None]]
 LIMIT = 1000
@@ -44,7 +45,9 @@ class Wire:
         self.largest = 0
         self.server: Connection | None = None
         self.closed: list[str] = []
-        self.layer = InspectedHttpLayer(Context(self.client, options), HTTPMode.regular, limit)
+        self.counted = dict.fromkeys(Direction, 0)
+        self.ends: list[HTTPFlow] = []
+        self.layer = InspectedHttpLayer(Context(self.client, options), HTTPMode.regular, limit, self)
         self._feed(events.Start())
 
     def from_client(self, *pieces: bytes) -> None:
@@ -56,6 +59,12 @@ class Wire:
             assert self.server is not None
             if self.server.state is ConnectionState.OPEN:
                 self._feed(events.DataReceived(self.server, piece))
+
+    def arrived(self, flow: HTTPFlow, direction: Direction, size: int) -> None:
+        self.counted[direction] += size
+
+    def ended(self, flow: HTTPFlow) -> None:
+        self.ends.append(flow)
 
     def _feed(self, event: events.Event) -> None:
         waiting = [event]
@@ -208,7 +217,7 @@ def test_only_an_http_layer_is_replaced() -> None:
         context.layers.clear()
         following = layer.NextLayer(context)
         following.layer = make(context)
-        install(following, LIMIT)
+        install(following, LIMIT, Wire())
         return following
 
     http = chosen(lambda context: HttpLayer(context, HTTPMode.transparent))
