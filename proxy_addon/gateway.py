@@ -13,26 +13,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypedDict
 from uuid import uuid4
 
 from proxy_addon.breaker import Breaker
 from shared import codec
-from shared.errors import BusError, IntegrityError, StoreError, WireError
+from shared.errors import (
+    BusError,
+    ErrorCode,
+    IntegrityError,
+    RedactionError,
+    RedactionRefusal,
+    StoreError,
+    WireError,
+)
 from shared.ports import AskingBus, Clock, Store
 from shared.sealing import OVERHEAD_BYTES, Sealer
 from shared.telemetry import Metrics
 from shared.types import (
     BLOB_SECONDS,
     CLAIM_CHECK_BYTES,
+    REDACTED_PREFIX,
     BusMessage,
     ImageJudgement,
     InspectionReply,
     InspectionRequest,
     Part,
+    RedactionOrder,
+    RedactionReply,
+    RedactionRequest,
     UninspectedReason,
     Verdict,
 )
@@ -43,13 +56,34 @@ ENVELOPE_BYTES: Final = 512
 """The fields of a request beside its payload; more than they ever take."""
 BLOB_PREFIX: Final = "inspect/"
 
+Answer = InspectionReply | RedactionReply
+_REFUSALS: Final[Mapping[ErrorCode, RedactionRefusal]] = MappingProxyType(
+    {
+        ErrorCode.UNSUPPORTED_FORMAT: RedactionRefusal.UNSUPPORTED_FORMAT,
+        ErrorCode.TOO_LATE: RedactionRefusal.TOO_LATE,
+        ErrorCode.DECODE_TIMEOUT: RedactionRefusal.TOO_LATE,
+    }
+)
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
     sha256: str
-    answer: asyncio.Future[Verdict | None]  # None: could not be asked
+    is_redaction: bool
+    answer: asyncio.Future[Answer | None]  # None: could not be asked
+
+
+class _Fields(TypedDict):
+    """What every question has."""
+
+    id: str
+    sha256: str
+    budget_ms: int
+    sent_at: float
+    reply_to: int
+    payload: bytes | None
+    blob: str | None
 
 
 class Gateway:
@@ -85,8 +119,43 @@ class Gateway:
         """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest."""
         distinct = {part.sha256: part for part in parts}
         answers = await asyncio.gather(*(self._ask(part, deadline) for part in distinct.values()))
-        verdict_of = dict(zip(distinct, answers, strict=True))
+        verdict_of = {
+            sha256: answer.verdict if isinstance(answer, InspectionReply) else None
+            for sha256, answer in zip(distinct, answers, strict=True)
+        }
         return [_judgement(part, verdict_of[part.sha256]) for part in parts]
+
+    async def redact(self, part: Part, order: RedactionOrder, deadline: float) -> bytes:
+        """Return the image file with ``order`` carried out by ``deadline``; raises RedactionError."""
+        reply = await self._ask(part, deadline, order)
+        if not isinstance(reply, RedactionReply):
+            raise RedactionError(RedactionRefusal.TOO_LATE, "no obscured image in time")
+        if reply.error is not None:
+            raise RedactionError(_REFUSALS.get(reply.error.code, RedactionRefusal.FAILED), reply.error.message)
+        return reply.payload if reply.payload is not None else await self._fetch(reply, deadline)
+
+    async def _fetch(self, reply: RedactionReply, deadline: float) -> bytes:
+        """Return the image behind a claim check, and give the check up."""
+        fetching = asyncio.get_running_loop().create_task(self._fetched(reply))
+        self._sending.add(fetching)
+        fetching.add_done_callback(self._sending.discard)
+        done, _ = await asyncio.wait({fetching}, timeout=max(0.0, deadline - self._clock.monotonic()))
+        if not done:
+            raise RedactionError(RedactionRefusal.TOO_LATE, "the obscured image was not fetched in time")
+        try:
+            return fetching.result()
+        except (StoreError, IntegrityError) as error:
+            raise RedactionError(RedactionRefusal.FAILED, str(error)) from error
+
+    async def _fetched(self, reply: RedactionReply) -> bytes:
+        place = REDACTED_PREFIX + reply.id
+        sealed = await self._store.get_blob(place) if reply.blob == place else None
+        if sealed is None:
+            raise IntegrityError("the obscured image is not where it was put")
+        await self._store.delete_blob(place)
+        if len(sealed) <= OFF_LOOP_BYTES:
+            return self._sealer.open(sealed, place)
+        return await asyncio.to_thread(self._sealer.open, sealed, place)
 
     async def run(self) -> None:
         """Take in answers for ever."""
@@ -94,20 +163,20 @@ class Gateway:
             await self._take(message)
 
     async def close(self) -> None:
-        """Wait for what is still being sent; every send is bounded by its adapter."""
+        """Wait for what is still being sent or fetched; both are bounded by their adapters."""
         if self._sending:
             await asyncio.wait(self._sending)
 
-    async def _ask(self, part: Part, deadline: float) -> Verdict | None:
+    async def _ask(self, part: Part, deadline: float, order: RedactionOrder | None = None) -> Answer | None:
         now = self._clock.monotonic()
         if now >= deadline or not self._breaker.admits(now):
             return None
         question_id = uuid4().hex
-        question = _Question(part.sha256, asyncio.get_running_loop().create_future())
+        question = _Question(part.sha256, order is not None, asyncio.get_running_loop().create_future())
         self._questions[question_id] = question
         self._count_pending()
         try:
-            sending = asyncio.get_running_loop().create_task(self._send(question_id, part, deadline))
+            sending = asyncio.get_running_loop().create_task(self._send(question_id, part, deadline, order))
             self._sending.add(sending)
             sending.add_done_callback(partial(self._sent, question.answer))
             await asyncio.wait({question.answer}, timeout=max(0.0, deadline - self._clock.monotonic()))
@@ -120,26 +189,30 @@ class Gateway:
             self._breaker.failed(self._clock.monotonic())
         return None
 
-    async def _send(self, question_id: str, part: Part, deadline: float) -> None:
-        await self._bus.ask(await self._request(question_id, part, deadline))
+    async def _send(self, question_id: str, part: Part, deadline: float, order: RedactionOrder | None) -> None:
+        await self._bus.ask(await self._request(question_id, part, deadline, order))
 
-    async def _request(self, question_id: str, part: Part, deadline: float) -> BusMessage:
+    async def _request(self, question_id: str, part: Part, deadline: float, order: RedactionOrder | None) -> BusMessage:
         large = len(part.data) + OVERHEAD_BYTES + ENVELOPE_BYTES > CLAIM_CHECK_BYTES
         blob = BLOB_PREFIX + question_id if large else None
         if blob is not None:
             await self._store.put_blob(blob, await self._seal(part.data, question_id), ttl=BLOB_SECONDS)
-        request = InspectionRequest(
-            id=question_id,
-            sha256=part.sha256,
-            budget_ms=max(0, int((deadline - self._clock.monotonic()) * 1000)),
-            sent_at=self._clock.wall(),
-            reply_to=self._instance,
-            payload=None if large else part.data,
-            blob=blob,
-        )
+        fields: _Fields = {
+            "id": question_id,
+            "sha256": part.sha256,
+            "budget_ms": max(0, int((deadline - self._clock.monotonic()) * 1000)),
+            "sent_at": self._clock.wall(),
+            "reply_to": self._instance,
+            "payload": None if large else part.data,
+            "blob": blob,
+        }
+        if order is None:
+            value = codec.encode_request(InspectionRequest(**fields))
+        else:
+            value = codec.encode_redaction(RedactionRequest(order=order, **fields))
         return BusMessage(
             key=bytes.fromhex(part.sha256),
-            value=await self._seal(codec.encode_request(request), question_id),
+            value=await self._seal(value, question_id),
             correlation_id=question_id,
             partition=self._instance,
         )
@@ -155,7 +228,7 @@ class Gateway:
             self._orphan("late")
             return
         try:
-            reply = codec.decode_reply(self._sealer.open(message.value, message.correlation_id))
+            reply = await self._open(message, redaction=question.is_redaction)
         except IntegrityError as error:
             _log.error("a verdict was dropped: %s", error)
             self._orphan("integrity")
@@ -169,7 +242,16 @@ class Gateway:
             self._orphan("mismatch")
             return
         self._breaker.succeeded()
-        question.answer.set_result(reply.verdict)
+        if not question.answer.done():  # the question may have been given up while the answer was opened
+            question.answer.set_result(reply)
+
+    async def _open(self, message: BusMessage, *, redaction: bool) -> Answer:
+        sealed, place = message.value, message.correlation_id
+        off_loop = len(sealed) > OFF_LOOP_BYTES
+        plain = (
+            await asyncio.to_thread(self._sealer.open, sealed, place) if off_loop else self._sealer.open(sealed, place)
+        )
+        return codec.decode_redaction_reply(plain) if redaction else codec.decode_reply(plain)
 
     def _orphan(self, cause: str) -> None:
         self._metrics.count("safelight_proxy_orphan_replies_total", cause=cause)
@@ -177,7 +259,7 @@ class Gateway:
     def _count_pending(self) -> None:
         self._metrics.set("safelight_proxy_pending_requests", len(self._questions))
 
-    def _sent(self, answer: asyncio.Future[Verdict | None], sending: asyncio.Task[None]) -> None:
+    def _sent(self, answer: asyncio.Future[Answer | None], sending: asyncio.Task[None]) -> None:
         self._sending.discard(sending)
         error = None if sending.cancelled() else sending.exception()
         if error is None:
@@ -191,8 +273,9 @@ class Gateway:
             answer.set_result(None)
 
 
-def _answers(reply: InspectionReply, question_id: str, sha256: str) -> bool:
-    return reply.id == question_id and reply.sha256 == sha256 and reply.verdict.sha256 == sha256
+def _answers(reply: Answer, question_id: str, sha256: str) -> bool:
+    about = reply.verdict.sha256 if isinstance(reply, InspectionReply) else sha256
+    return reply.id == question_id and reply.sha256 == sha256 == about
 
 
 def _judgement(part: Part, verdict: Verdict | None) -> ImageJudgement:

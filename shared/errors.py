@@ -30,6 +30,19 @@ class ErrorCode(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class RedactionRefusal(StrEnum):
+    """Why a transfer that was to be redacted is blocked instead: the code in the alert and the reply."""
+
+    SIGNED_BODY = "signed_body"
+    UPLOAD_SESSION = "upload_session"
+    PARTIAL_CONTENT = "partial_content"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    NOT_LOCATED = "not_located"
+    TOO_LATE = "too_late"
+    FAILED = "failed"
+    NOT_POSSIBLE_HERE = "not_possible_here"
+
+
 class SafelightError(Exception):
     """Root of the tree; its text is a sentence for the person who has to act."""
 
@@ -72,6 +85,14 @@ class DecodeError(SafelightError):
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         self.code = code
+        super().__init__(message)
+
+
+class RedactionError(SafelightError):
+    """What a policy protects cannot be taken out of a transfer; it is blocked, and ``reason`` says why."""
+
+    def __init__(self, reason: RedactionRefusal, message: str) -> None:
+        self.reason = reason
         super().__init__(message)
 
 

@@ -14,10 +14,22 @@ import pytest
 from proxy_addon.breaker import Breaker
 from proxy_addon.gateway import BLOB_PREFIX, Gateway
 from shared import codec
-from shared.errors import BusError
+from shared.errors import BusError, ErrorCode, RedactionError, RedactionRefusal
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from shared.types import CLAIM_CHECK_BYTES, BusMessage, InspectionReply, InspectionRequest, Part, UninspectedReason
+from shared.types import (
+    CLAIM_CHECK_BYTES,
+    REDACTED_PREFIX,
+    BusMessage,
+    InspectionReply,
+    InspectionRequest,
+    Part,
+    RedactionOrder,
+    RedactionReply,
+    RedactionRequest,
+    UninspectedReason,
+    VerdictError,
+)
 from tests.factories import make_verdict
 from tests.memory_store import MemoryStore
 
@@ -40,7 +52,7 @@ class ManualClock:
 
 @dataclass(frozen=True)
 class Asked:
-    request: InspectionRequest
+    request: InspectionRequest | RedactionRequest
     message: BusMessage
 
 
@@ -60,7 +72,9 @@ class WorkerBus:
     async def ask(self, message: BusMessage) -> None:
         if not self.up:
             raise BusError("no broker")
-        asked = Asked(codec.decode_request(SEALER.open(message.value, message.correlation_id)), message)
+        plain = SEALER.open(message.value, message.correlation_id)
+        decode = codec.decode_redaction_request if codec.is_redaction(plain) else codec.decode_request
+        asked = Asked(decode(plain), message)
         self.asked.append(asked)
         self.was_asked.set()
         for reply in self.answer(asked):
@@ -235,3 +249,79 @@ async def test_a_cancelled_question_leaves_nothing() -> None:
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         assert w.gateway.pending == 0
+
+
+ORDER = RedactionOrder(regions=((1, 2, 3, 4),))
+
+
+def make_redacted(asked: Asked, **overrides: Any) -> BusMessage:
+    """Return a small obscured image, fields of the reply overridden."""
+    request = asked.request
+    fields = {"id": request.id, "sha256": request.sha256, "payload": b"obscured", **overrides}
+    value = SEALER.seal(codec.encode_redaction(RedactionReply(**fields)), request.id)
+    return BusMessage(key=asked.message.key, value=value, correlation_id=request.id, partition=request.reply_to)
+
+
+async def test_a_redaction_comes_back() -> None:
+    async with world(lambda asked: [make_redacted(asked)]) as one:
+        assert await one.gateway.redact(make_part(), ORDER, one.clock.now + 1) == b"obscured"
+        (asked,) = one.bus.asked
+        assert isinstance(asked.request, RedactionRequest)
+        assert (asked.request.order, asked.request.payload, asked.request.budget_ms) == (ORDER, b"an image", 1000)
+        assert one.gateway.pending == 0
+
+
+async def test_a_large_redaction_is_fetched_and_then_forgotten() -> None:
+    file = bytes(CLAIM_CHECK_BYTES + 1)
+
+    def answer(asked: Asked) -> list[BusMessage]:
+        return [make_redacted(asked, payload=None, blob=REDACTED_PREFIX + asked.request.id)]
+
+    async with world(answer) as one:
+        with pytest.raises(RedactionError, match="not where it was put"):
+            await one.gateway.redact(make_part(), ORDER, one.clock.now + 1)
+
+        def put_and_answer(asked: Asked) -> list[BusMessage]:
+            place = REDACTED_PREFIX + asked.request.id
+            one.store.blobs[place] = SEALER.seal(file, place)
+            return answer(asked)
+
+        one.bus.answer = put_and_answer
+        assert await one.gateway.redact(make_part(), ORDER, one.clock.now + 1) == file
+        assert one.store.blobs == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (ErrorCode.UNSUPPORTED_FORMAT, RedactionRefusal.UNSUPPORTED_FORMAT),
+        (ErrorCode.TOO_LATE, RedactionRefusal.TOO_LATE),
+        (ErrorCode.DECODE_TIMEOUT, RedactionRefusal.TOO_LATE),
+        (ErrorCode.CORRUPT, RedactionRefusal.FAILED),
+    ],
+)
+async def test_a_redaction_that_failed_says_why(code: ErrorCode, reason: RedactionRefusal) -> None:
+    error = VerdictError(code=code, message="why")
+    async with world(lambda asked: [make_redacted(asked, payload=None, error=error)]) as one:
+        with pytest.raises(RedactionError, match="why") as refused:
+            await one.gateway.redact(make_part(), ORDER, one.clock.now + 1)
+    assert refused.value.reason is reason
+
+
+async def test_a_redaction_is_no_verdict_and_a_verdict_no_redaction() -> None:
+    async with world(lambda asked: [make_reply(asked)]) as one:
+        with pytest.raises(RedactionError) as refused:
+            await one.gateway.redact(make_part(), ORDER, one.clock.now + 0.05)
+        assert refused.value.reason is RedactionRefusal.TOO_LATE
+        assert one.orphans("wire") == 1
+        one.bus.answer = lambda asked: [make_redacted(asked)]
+        (judgement,) = await one.gateway.verdicts([make_part()], one.clock.now + 0.05)
+        assert judgement.verdict is None
+        assert one.orphans("wire") == 2
+
+
+async def test_no_redaction_for_another_image() -> None:
+    async with world(lambda asked: [make_redacted(asked, sha256="b" * 64)]) as one:
+        with pytest.raises(RedactionError):
+            await one.gateway.redact(make_part(), ORDER, one.clock.now + 0.05)
+        assert one.orphans("mismatch") == 1
