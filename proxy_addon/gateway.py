@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 from uuid import uuid4
 
 from proxy_addon.breaker import Breaker
@@ -108,7 +108,7 @@ class Gateway:
         self._instance = instance
         self._breaker = breaker or Breaker()
         self._questions: dict[str, _Question] = {}
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[Any]] = set()
 
     @property
     def pending(self) -> int:

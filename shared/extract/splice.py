@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.extract.base64_text import find_runs, plain
+from shared.extract.base64_text import find_runs
 from shared.extract.budget import Limits, Steps
 
 MAX_NESTED: Final = 3
@@ -24,6 +25,7 @@ FIND_WINDOW: Final = 256 * 1024
 PATTERN_WINDOW: Final = 16 * 1024  # the patterns are tried at every character: 0.5 ms
 COMPARE_WINDOW: Final = 1 << 20
 ENCODE_WINDOW: Final = 48 * 1024
+DECODE_WINDOW: Final = 16 * 1024
 TOKENS_PER_STEP: Final = 512
 PREFIX_BYTES: Final = 45
 """Bytes of an image that are looked for: 60 characters of base64, less than a line of a mail."""
@@ -34,10 +36,13 @@ _PLUS: Final = rb"(?:(?:\\|%5[cC])*(?:\+|%2[bB])|(?:\\|%5[cC])+u002[bB]|-)"
 _BREAK: Final = rb"(?:\r\n|\r|\n|(?:\\|%5[cC])+[nr]|%0[aAdD])"
 _PAD: Final = rb"(?:=|%3[dD]|(?:\\|%5[cC])+u003[dD])"
 _TOKEN: Final = re.compile(
-    rb"(?P<plain>[A-Za-z0-9]+)|(?P<slash>%b)|(?P<plus>%b)|(?P<breaks>%b+)" % (_SLASH, _PLUS, _BREAK)
+    rb"(?P<bare>[A-Za-z0-9+/_-]{1,16384})|(?P<slash>%b)|(?P<plus>%b)|(?P<breaks>%b+)" % (_SLASH, _PLUS, _BREAK)
 )
-_PADDING: Final = re.compile(rb"(?:%b)*(?P<pad>%b)(?:%b)*(?:%b)?" % (_BREAK, _PAD, _BREAK, _PAD))
-_PART_END: Final = re.compile(rb"\n--|\n\r?\n")
+_PADDING: Final = re.compile(rb"(?:%b)*(?P<pad>%b)(?:(?:%b)*%b)?" % (_BREAK, _PAD, _BREAK, _PAD))
+_GOES_ON: Final = re.compile(rb"(?:[A-Za-z0-9]|%b|%b)" % (_SLASH, _PLUS))
+_GOES_ON_IN_LINES: Final = re.compile(rb"%b{0,2}(?!--)(?:[A-Za-z0-9]|%b|%b)" % (_BREAK, _SLASH, _PLUS))
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")  # base64url (RFC 4648 section 5) to base64
+_CUT: Final = re.compile(rb"\n--|\n\r?\n")
 _PART_LENGTH: Final = re.compile(rb"(?:\A|\n)content-length[ \t]*:[ \t]*([0-9]{1,19})[ \t]*(?=\r?\n)", re.IGNORECASE)
 
 
@@ -67,15 +72,6 @@ class _Style:
     line_length: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Encoded:
-    """``data[start:end]`` stands for ``raw``."""
-
-    end: int
-    raw: bytes
-    style: _Style
-
-
 def splice_steps(body: bytes, replacements: Sequence[Replacement], limits: Limits) -> Steps[bytes]:
     """Return ``body`` with every original replaced, as far as it is found.  Never raises."""
     return (yield from _Splicer(limits).rewrite(body, [each for each in replacements if each.original], 0))
@@ -96,7 +92,7 @@ class _Splicer:
                 missing.append(each)
         if missing and depth < MAX_NESTED:
             changes += yield from self._nested(data, missing, depth)
-        return _apply(data, changes)
+        return (yield from _apply(data, changes)) if changes else data
 
     def _raw(self, data: bytes, replacement: Replacement) -> Steps[list[_Change]]:
         changes: list[_Change] = []
@@ -125,11 +121,11 @@ class _Splicer:
             if match is None or match.start() >= at + PATTERN_WINDOW:
                 at += PATTERN_WINDOW
                 continue
-            found = yield from self._read(data, match.start(), len(replacement.original))
-            if found is not None and found.raw == replacement.original:
-                new = yield from _write(replacement.new, found.style)
-                changes.append(_Change(start=match.start(), end=found.end, new=new))
-                at = found.end
+            walk = _Walk(match.start(), len(data), -(-len(replacement.original) * 4 // 3))
+            if (yield from _is_encoded_at(data, walk, replacement.original)):
+                new = yield from _write(replacement.new, walk.style)
+                changes.append(_Change(start=match.start(), end=walk.at, new=new))
+                at = walk.at
             else:
                 at = match.start() + 1
         return changes
@@ -138,90 +134,118 @@ class _Splicer:
         changes: list[_Change] = []
         smallest = min(len(each.original) for each in replacements)
         for run in find_runs(data, 0, len(data)):
-            if run is None:
-                yield
-                continue
-            start, end = run
-            if (end - start) * 3 // 4 < smallest:
-                continue
-            found = yield from self._read(data, start, None, end)
-            if found is None or len(found.raw) < smallest:
-                continue
-            raw = yield from self.rewrite(found.raw, replacements, depth + 1)
-            if raw != found.raw:
-                new = yield from _write(raw, found.style)
-                changes.append(_Change(start=start, end=found.end, new=new))
+            for start, end in [] if run is None else (yield from _paragraphs(data, *run)):
+                if (end - start) * 3 // 4 < smallest:
+                    continue
+                walk = _Walk(start, end)
+                sink = io.BytesIO()
+                for raw in walk.decode(data):
+                    sink.write(raw)
+                    yield
+                if not self._spend(sink.tell()):
+                    return changes
+                inner = sink.getvalue()
+                new = yield from self.rewrite(inner, replacements, depth + 1)
+                if new != inner:
+                    changes.append(_Change(start=start, end=walk.at, new=(yield from _write(new, walk.style))))
+            yield
         return changes
 
-    def _read(self, data: bytes, start: int, size: int | None, end: int | None = None) -> Steps[_Encoded | None]:
-        """Read base64 at ``start``: ``size`` bytes of it, or all there is up to ``end``; None past the budget."""
-        wanted = None if size is None else -(-size * 4 // 3)
-        limit = len(data) if end is None else end
-        if end is not None and (stop := _PART_END.search(data, start, end)) is not None:
-            limit = stop.start()
-        walk = _Walk(wanted)
-        at = start
-        while not walk.full and (token := _TOKEN.match(data, at, limit)) is not None:
-            at = walk.take(token)
-            if walk.tokens % TOKENS_PER_STEP == 0:
-                yield
-        text = plain(b"".join(walk.pieces))
-        self._left -= len(text)
-        if self._left < 0 or (wanted is not None and walk.count < wanted):
-            return None
-        padding = _PADDING.match(data, at)
-        if padding is not None and walk.count % 4:
-            walk.style.pad, at = padding["pad"], padding.end()
-        elif walk.count % 4:
-            walk.style.pad = b""
-        yield
-        raw = binascii.a2b_base64(text[: len(text) - (len(text) % 4 == 1)] + b"=" * (-len(text) % 4))
-        yield
-        return _Encoded(end=at, raw=raw, style=walk.style)
+    def _spend(self, size: int) -> bool:
+        self._left -= size
+        return self._left >= 0
 
 
 class _Walk:
-    """Goes through base64 token by token and notes how it is written."""
+    """Reads base64 from ``at`` on and notes how it is written: ``wanted`` characters of it, or all up to ``end``."""
 
-    def __init__(self, wanted: int | None) -> None:
-        self.pieces: list[bytes] = []
+    def __init__(self, at: int, end: int, wanted: int | None = None) -> None:
+        self.at = at
         self.style = _Style()
         self.count = 0
-        self.tokens = 0
+        self._end = end
         self._wanted = wanted
-        self._breaks: tuple[int, bytes] | None = None  # after how many characters the last one stood
+        self._break: re.Match[bytes] | None = None  # the last token, where it was one
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        """Yield what it stands for in pieces, some of them empty."""
+        text = bytearray()
+        tokens = 0
+        while not self._is_full and (token := _TOKEN.match(data, self.at, self._end)) is not None:
+            text += self._take(token)
+            tokens += 1
+            if len(text) >= DECODE_WINDOW or tokens % TOKENS_PER_STEP == 0:
+                usable = len(text) // 4 * 4
+                yield binascii.a2b_base64(text[:usable])
+                del text[:usable]
+        if self.count % 4:
+            padding = _PADDING.match(data, self.at, self._end)
+            self.style.pad = padding["pad"] if padding else b""
+            self.at = padding.end() if padding else self.at
+        if self._break is not None and self.at == self._break.end():
+            self.at = self._break.start()  # it belongs to what comes after
+        spare = len(text) % 4
+        yield binascii.a2b_base64(bytes(text[:-1]) if spare == 1 else bytes(text) + b"=" * (-spare % 4))
 
     @property
-    def full(self) -> bool:
+    def _is_full(self) -> bool:
         return self._wanted is not None and self.count >= self._wanted
 
-    def take(self, token: re.Match[bytes]) -> int:
-        """Take a token in; return where the next one begins."""
-        self.tokens += 1
-        self._settle()
+    def _take(self, token: re.Match[bytes]) -> bytes:
+        """Return the characters that a token stands for, in the standard alphabet."""
         text, style = token[0], self.style
+        self.at = token.end()
         if token["breaks"] is not None:
-            self._breaks = (self.count, text)
-            return token.end()
-        if token["plain"] is not None:
-            text = text if self._wanted is None else text[: self._wanted - self.count]
-            self.count += len(text)
-        else:
+            self._break = token
+            return b""
+        if self._break is not None and self.count and not style.line_end:
+            style.line_length, style.line_end = self.count, self._break[0]
+        self._break = None
+        if token["slash"] is not None or token["plus"] is not None:
             self.count += 1
             if token["slash"] is not None:
                 style.slash = style.slash or text
-                text = b"/"
-            else:
-                style.plus = style.plus or text
-                text = b"+"
-        self.pieces.append(text)
-        return token.start() + len(text) if token["plain"] is not None else token.end()
+                return b"/"
+            style.plus = style.plus or text
+            return b"+"
+        if self._wanted is not None and len(text) > self._wanted - self.count:
+            text = text[: self._wanted - self.count]
+            self.at = token.start() + len(text)
+        self.count += len(text)
+        style.slash = style.slash or next((each for each in (b"/", b"_") if each in text), None)
+        style.plus = style.plus or next((each for each in (b"+", b"-") if each in text), None)
+        return text.translate(_STANDARD)
 
-    def _settle(self) -> None:
-        # A break counts once something follows: the one at the end belongs to what comes after.
-        if self._breaks is not None and not self.style.line_end and self._breaks[0]:
-            self.style.line_length, self.style.line_end = self._breaks
-        self._breaks = None
+
+def _is_encoded_at(data: bytes, walk: _Walk, original: bytes) -> Steps[bool]:
+    """Tell whether the base64 under ``walk`` stands for ``original`` and ends with it; the walk then is at its end.
+
+    Base64 that goes on is that of something larger, in which the image happens to begin with a group of four.
+    """
+    at = 0
+    for raw in walk.decode(data):
+        if raw != original[at : at + len(raw)]:
+            return False
+        at += len(raw)
+        yield
+    goes_on = _GOES_ON_IN_LINES if walk.style.line_end else _GOES_ON
+    return at == len(original) and (bool(walk.style.pad) or goes_on.match(data, walk.at) is None)
+
+
+def _paragraphs(data: bytes, start: int, end: int) -> Steps[list[tuple[int, int]]]:
+    """Cut a run where a head ends and where the next boundary of a mail begins: both are letters and line ends."""
+    cuts, at = [start], start
+    while at < end:
+        match = _CUT.search(data, at, min(at + FIND_WINDOW + 3, end))
+        if match is None:
+            at += FIND_WINDOW
+            yield
+            continue
+        cuts += [match.start(), match.end()]
+        at = match.end()
+        if len(cuts) % TOKENS_PER_STEP == 0:
+            yield
+    return list(zip(cuts[::2], [*cuts[1::2], end], strict=True))
 
 
 def _pattern(prefix: bytes) -> tuple[re.Pattern[bytes] | None, int]:
@@ -231,7 +255,7 @@ def _pattern(prefix: bytes) -> tuple[re.Pattern[bytes] | None, int]:
         return None, 0
     known = {ord("/"): _SLASH, ord("+"): _PLUS}
     parts = [known.get(char, re.escape(bytes((char,)))) for char in text]
-    return re.compile(rb"(?:%b){0,2}" .replace(b"%b", _BREAK).join(parts)), len(text) * 12
+    return re.compile((rb"%b{0,2}" % _BREAK).join(parts)), len(text) * 12
 
 
 def _stands_at(data: bytes, at: int, original: bytes) -> Steps[bool]:
@@ -261,9 +285,9 @@ def _part_length(data: bytes, at: int, replacement: Replacement) -> list[_Change
 def _write(raw: bytes, style: _Style) -> Steps[bytes]:
     """Return ``raw`` as base64 in a style."""
     url_safe = style.slash == b"_" or style.plus == b"-"
-    slash = style.slash or (b"_" if url_safe else _like(style.plus, b"/", b"%2F", b"/"))
-    plus = style.plus or (b"-" if url_safe else _like(style.slash, b"+", b"%2B", b"+"))
-    pad = style.pad if style.pad is not None else b"" if url_safe else _like(style.plus or style.slash, b"=", b"%3D", b"=")
+    slash = style.slash or (b"_" if url_safe else _like(style.plus, b"/"))
+    plus = style.plus or (b"-" if url_safe else _like(style.slash, b"+"))
+    pad = style.pad if style.pad is not None else b"" if url_safe else _like(style.plus or style.slash, b"=")
     pieces: list[bytes] = []
     for at in range(0, len(raw), ENCODE_WINDOW):
         pieces.append(base64.b64encode(raw[at : at + ENCODE_WINDOW]))
@@ -279,18 +303,22 @@ def _write(raw: bytes, style: _Style) -> Steps[bytes]:
     return style.line_end.join(lines)
 
 
-def _like(other: bytes | None, bare: bytes, percent: bytes, otherwise: bytes) -> bytes:
+def _like(other: bytes | None, char: bytes) -> bytes:
     """Return how a character is written where another one is written as ``other``."""
-    if other is None:
-        return otherwise
-    return percent if other.startswith(b"%") else bare
+    escape, found, _ = (other or b"").partition(b"u00")
+    if found:
+        return escape + b"u%04x" % char[0]
+    return b"%%%02X" % char[0] if escape.startswith(b"%") else char
 
 
-def _apply(data: bytes, changes: list[_Change]) -> bytes:
-    pieces: list[bytes] = []
-    at = 0
-    for change in sorted(changes, key=lambda each: each.start):
-        if change.start >= at:  # of two that overlap the first counts
-            pieces += [data[at : change.start], change.new]
-            at = change.end
-    return b"".join([*pieces, data[at:]]) if pieces else data
+def _apply(data: bytes, changes: list[_Change]) -> Steps[bytes]:
+    view, sink, at = memoryview(data), io.BytesIO(), 0
+    for change in [*sorted(changes, key=lambda each: each.start), _Change(start=len(data), end=len(data), new=b"")]:
+        if change.start < at:  # of two that overlap the first counts
+            continue
+        for piece in (view[at : change.start], memoryview(change.new)):
+            for start in range(0, len(piece), COMPARE_WINDOW):
+                sink.write(piece[start : start + COMPARE_WINDOW])
+                yield
+        at = change.end
+    return sink.getvalue()

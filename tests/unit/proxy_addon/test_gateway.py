@@ -308,6 +308,7 @@ async def test_a_redaction_that_failed_says_why(code: ErrorCode, reason: Redacti
     assert refused.value.reason is reason
 
 
+@pytest.mark.error_logs("a verdict was dropped")
 async def test_a_redaction_is_no_verdict_and_a_verdict_no_redaction() -> None:
     async with world(lambda asked: [make_reply(asked)]) as one:
         with pytest.raises(RedactionError) as refused:
@@ -320,6 +321,7 @@ async def test_a_redaction_is_no_verdict_and_a_verdict_no_redaction() -> None:
         assert one.orphans("wire") == 2
 
 
+@pytest.mark.error_logs("a verdict was dropped")
 async def test_no_redaction_for_another_image() -> None:
     async with world(lambda asked: [make_redacted(asked, sha256="b" * 64)]) as one:
         with pytest.raises(RedactionError):
