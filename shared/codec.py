@@ -21,6 +21,7 @@ from shared.types import (
     Reference,
     ReferenceAdded,
     ReferenceRemoved,
+    RememberedObject,
     SetCreated,
     SetDeleted,
     SetThreshold,
@@ -117,6 +118,16 @@ def decode_event(data: bytes) -> IndexEvent:
         return msgspec.msgpack.decode(raw, type=kind)
     except (msgspec.DecodeError, ValueError) as error:
         raise WireError(f"not a {name}: {error}") from error
+
+
+def encode_object(known: RememberedObject) -> bytes:
+    """Encode what is remembered of an application's object."""
+    return _PREFIX + _encode(known)
+
+
+def decode_object(data: bytes) -> RememberedObject:
+    """Decode what is remembered of an application's object; raises WireError."""
+    return _decode(data, RememberedObject)
 
 
 def encode_references(references: tuple[Reference, ...]) -> bytes:

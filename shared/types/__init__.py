@@ -46,6 +46,7 @@ from shared.types.messages import (
     LogEntry,
     Versioned,
 )
+from shared.types.objects import ObjectName, RememberedObject
 from shared.types.redaction import (
     MAX_REGIONS,
     REDACTED_PREFIX,
@@ -117,6 +118,7 @@ __all__ = [
     "LogEntry",
     "Matcher",
     "Mode",
+    "ObjectName",
     "Obscuring",
     "Part",
     "RedactionOrder",
@@ -128,6 +130,7 @@ __all__ = [
     "ReferenceRemoved",
     "Region",
     "Relation",
+    "RememberedObject",
     "Role",
     "Selection",
     "Selector",
