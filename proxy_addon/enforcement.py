@@ -22,8 +22,10 @@ from shared.types import (
     Alert,
     Decision,
     HttpHead,
+    HttpMessage,
     ImageJudgement,
     Mode,
+    Selection,
     UninspectedReason,
 )
 
@@ -43,12 +45,26 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A request, or one in a batch, and where its details are; None where that is not known."""
+
+    message: HttpMessage
+    selection: Selection | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One direction of an exchange, and the policies that apply to it."""
+    """One direction of an exchange, and the policies that apply to it.
+
+    ``told_by_body``: they are all that could apply, and the body will say which do.  ``operations``: what the body was
+    read to be, the requests of a batch for example; empty where the head says it all.
+    """
 
     request: HttpHead
     context: ActivityContext
     policies: tuple[Policy, ...]
+    told_by_body: bool = False
+    operations: tuple[Operation, ...] = ()
     uninspected: list[UninspectedReason] = field(default_factory=list, compare=False)
     """Filled while it is judged: why something in it could not be."""
 

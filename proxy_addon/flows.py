@@ -65,14 +65,14 @@ def response_head(flow: HTTPFlow) -> HttpHead:
 def request_message(flow: HTTPFlow, body: bytes | None = None) -> HttpMessage:
     """Return the whole request, its body as it was sent: mitmproxy's, or ``body`` where it was streamed."""
     body = flow.request.raw_content or b"" if body is None else body
-    return HttpMessage(head=request_head(flow), body=body, direction=Direction.OUTBOUND)
+    return HttpMessage(head=request_head(flow), body=body, direction=Direction.OUTBOUND, exchange=flow.id)
 
 
 def response_message(flow: HTTPFlow, body: bytes | None = None) -> HttpMessage:
     """Return the whole response, its body as it was sent: mitmproxy's, or ``body`` where it was streamed."""
     body = _response(flow).raw_content or b"" if body is None else body
     head, request = response_head(flow), request_head(flow)
-    return HttpMessage(head=head, body=body, direction=Direction.INBOUND, request=request)
+    return HttpMessage(head=head, body=body, direction=Direction.INBOUND, request=request, exchange=flow.id)
 
 
 def actor(flow: HTTPFlow) -> Actor:

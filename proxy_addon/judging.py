@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from proxy_addon.enforcement import Case
-from shared.core.policy import REASON_OF_ERROR, Policy, decide, decide_uninspected, wait_ms
+from shared.core.policy import DEFAULT_DEADLINE_MS, REASON_OF_ERROR, Policy, decide, decide_uninspected, wait_ms
 from shared.extract.pipeline import DEFAULT_LIMITS, Extraction, Limits, Problem, Steps, extract_steps
 from shared.ports import Clock
 from shared.telemetry import Metrics
@@ -26,6 +26,34 @@ class Judge(Protocol):
     async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
         """Return one judgement per part by ``deadline`` (monotonic seconds)."""
         ...
+
+
+Learn = Callable[[Sequence[ImageJudgement]], None]
+"""Takes what was judged of an object."""
+
+
+class Objects(Protocol):
+    """Remembers the objects of applications."""
+
+    async def begin(self, case: Case, message: HttpMessage) -> Learn:
+        """Return where to tell what the images of ``message`` are judged."""
+        ...
+
+    async def recall(self, case: Case, message: HttpMessage, deadline: float) -> tuple[ImageJudgement, ...]:
+        """Return the judgements of objects that ``message`` names, by ``deadline`` (monotonic seconds)."""
+        ...
+
+
+class NoObjects:
+    """Remembers nothing."""
+
+    async def begin(self, case: Case, message: HttpMessage) -> Learn:
+        """Return a place where nothing is kept."""
+        return lambda _: None
+
+    async def recall(self, case: Case, message: HttpMessage, deadline: float) -> tuple[ImageJudgement, ...]:
+        """Return nothing."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +75,20 @@ class Judging:
         *,
         limits: Limits = DEFAULT_LIMITS,
         extract: Extract = extract_steps,
+        objects: Objects | None = None,
     ) -> None:
         self._judge = judge
         self._clock = clock
         self._metrics = metrics
         self._limits = limits
         self._extract = extract
+        self._objects = objects or NoObjects()
 
     async def decide(self, case: Case, message: HttpMessage) -> Judged:
         """Return the decision over a message whose body has just become complete."""
         begun = self._clock.monotonic()
         deadline = begun + patience_ms(case.policies) / 1000
+        learn = await self._objects.begin(case, message)
         extraction = await self._take_apart(message, deadline)
         opened = self._clock.monotonic()
         self._metrics.observe("safelight_proxy_extract_seconds", opened - begun)
@@ -70,6 +101,9 @@ class Judging:
         if extraction.parts:
             judgements += tuple(await self._judge.verdicts(extraction.parts, deadline))
             self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)
+        learn(judgements)
+        if case.policies:
+            judgements += await self._objects.recall(case, message, deadline)
         self._count_uninspected(case, judgements)
         return Judged(decision=decide(case.policies, judgements), judgements=judgements)
 
@@ -108,8 +142,9 @@ class Judging:
 
 
 def patience_ms(policies: Sequence[Policy]) -> int:
-    """Return how long a verdict is waited for: by the flow, or behind its back where all policies only monitor."""
-    return wait_ms(policies) or max((policy.deadline_ms for policy in policies), default=0)
+    """Return how long a verdict is waited for: by the flow, or behind its back where all policies only monitor, or
+    where there are none and an object is only to be remembered."""
+    return wait_ms(policies) or max((policy.deadline_ms for policy in policies), default=DEFAULT_DEADLINE_MS)
 
 
 def _unopened(problems: Sequence[Problem]) -> tuple[ImageJudgement, ...]:

@@ -26,8 +26,11 @@ from proxy_addon.identity_setup import Senders
 from proxy_addon.judging import Judging
 from proxy_addon.ledger import Ledger
 from proxy_addon.link import Link
+from proxy_addon.object_learning import ObjectLearning
+from proxy_addon.objects import ObjectMemory
 from proxy_addon.outbox import Outbox
 from proxy_addon.policy_watch import PolicyWatch
+from proxy_addon.reply_tap import ReplyTap
 from proxy_addon.transfer import Transfers
 from proxy_addon.tunnels import Tunnels
 from proxy_addon.upstream import Resolve
@@ -92,10 +95,13 @@ class _Proxy:
         failsafe = Failsafe(metrics)
         self._ledger = Ledger(clock, metrics)
         self._senders = Senders(settings, failsafe, clock, metrics)
+        catalogue = _catalogue(context)
+        self._objects = ObjectMemory(self._store, sealer, clock, metrics)
+        learning = ObjectLearning(catalogue, self._objects, metrics)
         transfers = Transfers(
-            classifier=_catalogue(context),
+            classifier=catalogue,
             policies=self._watch.current,
-            judging=Judging(self._gateway, clock, metrics),
+            judging=Judging(self._gateway, clock, metrics, objects=learning),
             enforcement=Enforcement(self._outbox, clock, metrics, failsafe),
             failsafe=failsafe,
             clock=clock,
@@ -115,7 +121,13 @@ class _Proxy:
             settings.proxy.listen,
             ca_folder(settings.data_dir),
             trusted_bundle(settings.proxy.upstream_ca, settings.run_dir),
-            [Resolve(settings.proxy.resolve), self._senders.addon, Tunnels(self._ledger, metrics), self._addon],
+            [
+                Resolve(settings.proxy.resolve),
+                self._senders.addon,
+                Tunnels(self._ledger, metrics),
+                self._addon,
+                ReplyTap(learning, failsafe),
+            ],
         )
         context.readiness.add("bus", self._link.up)
         context.readiness.add("policies", self._watch.loaded)
@@ -189,6 +201,7 @@ class _Proxy:
     async def _close(self) -> None:
         gc.unfreeze()
         await at_most(CLOSE_SECONDS, "ending the questions", self._gateway.close())
+        await at_most(CLOSE_SECONDS, "remembering objects", self._objects.close())
         await at_most(CLOSE_SECONDS, "closing the bus", self._bus.stop())
         await at_most(CLOSE_SECONDS, "releasing the lease", self._lease.release())
         await at_most(CLOSE_SECONDS, "closing the store", self._store.stop())

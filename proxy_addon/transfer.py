@@ -8,15 +8,17 @@ sniffed, or, where all that applies is in monitor mode, streamed and judged behi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from proxy_addon.enforcement import Case, Enforcement
 from proxy_addon.failsafe import Failsafe, as_image_policies
 from proxy_addon.judging import Judged, Judging
+from proxy_addon.operations import Classifier, Operations
 from proxy_addon.responses import Reply
+from shared.core.objects import MAKING, NAMING
 from shared.core.policy import Policy, applicable, decide, decide_uninspected, wait_ms
 from shared.extract.handling import Handling, handling
 from shared.ports import Clock
@@ -29,18 +31,12 @@ from shared.types import (
     Direction,
     HttpHead,
     HttpMessage,
+    Role,
     UninspectedReason,
 )
 
+_TELLING: Final = MAKING | {Activity.UPLOAD, Activity.DOWNLOAD}
 _BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
-
-
-class Classifier(Protocol):
-    """Says what goes on in a transfer: the catalogue of applications."""
-
-    def classify(self, head: HttpHead, direction: Direction, actor: Actor) -> ActivityContext:
-        """Classify on the request's head."""
-        ...
 
 
 class Treatment(StrEnum):
@@ -83,6 +79,7 @@ class Transfers:
         max_object: int,
     ) -> None:
         self._classifier = classifier
+        self._operations = Operations(classifier, metrics)
         self._policies = policies
         self._judging = judging
         self._enforcement = enforcement
@@ -99,9 +96,13 @@ class Transfers:
 
         async def rule() -> Ruling | None:
             request, actor = read()
-            outbound = self._case(policies, request, Direction.OUTBOUND, actor)
             inbound = self._case(policies, request, Direction.INBOUND, actor)
-            return await self._about_transfer(outbound, inbound) or await self._about_body(outbound, request)
+            possible = self._operations.possible(policies, request, actor, self._now())
+            if possible is not None and request.header("content-length").strip() != "0":
+                return await self._about_transfer(inbound) or await self._until_body(possible, request, policies)
+            outbound = self._case(policies, request, Direction.OUTBOUND, actor)
+            about = await self._about_transfer(outbound, inbound)
+            return about or await self._about_body(outbound, request, policies)
 
         return await self._ruled(rule, policies, read, Direction.OUTBOUND)
 
@@ -113,19 +114,25 @@ class Transfers:
 
         async def rule() -> Ruling | None:
             request, actor = read()
-            return await self._about_body(self._case(policies, request, Direction.INBOUND, actor), response())
+            case = self._case(policies, request, Direction.INBOUND, actor)
+            return await self._about_body(case, response(), policies)
 
         return await self._ruled(rule, policies, read, Direction.INBOUND)
 
     async def body(self, case: Case, read: Callable[[], HttpMessage]) -> Reply | None:
         """Judge a body that was held; return the answer where it is not to pass."""
-        judged = await self._judge(case, read)
-        return await self._enforcement.settle(case, judged.decision, judged.judgements)
+        for each in await self._cases(case, read):
+            judged = await self._judge(each, read)
+            reply = await self._enforcement.settle(each, judged.decision, judged.judgements)
+            if reply is not None:
+                return reply
+        return None
 
     async def afterwards(self, case: Case, message: HttpMessage) -> None:
         """Judge a body that has passed: for the record."""
-        judged = await self._judge(case, lambda: message)
-        await self._enforcement.settle(case, judged.decision, judged.judgements, too_late=True)
+        for each in await self._cases(case, lambda: message):
+            judged = await self._judge(each, lambda: message)
+            await self._enforcement.settle(each, judged.decision, judged.judgements, too_late=True)
 
     async def uninspected(
         self, case: Case, reason: UninspectedReason, detail: str, *, too_late: bool = False
@@ -150,15 +157,26 @@ class Transfers:
             case.uninspected.append(UninspectedReason.DEFAULT)
         return judged or Judged(decision=await self._failsafe.decision(case.policies, "the inspection failed"))
 
+    async def _cases(self, case: Case, read: Callable[[], HttpMessage]) -> tuple[Case, ...]:
+        if not case.told_by_body:
+            return (case,)
+
+        async def cases() -> tuple[Case, ...]:
+            return await self._operations.cases(case, read(), self._policies(), self._now())
+
+        return await self._failsafe.guard("body", cases, lambda: (replace(case, told_by_body=False),))
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.wall(), UTC)
+
     def _case(self, policies: Sequence[Policy], request: HttpHead, direction: Direction, actor: Actor) -> Case:
         context = self._classifier.classify(request, direction, actor)
-        now = datetime.fromtimestamp(self._clock.wall(), UTC)
-        return Case(request=request, context=context, policies=applicable(policies, context, now))
+        return Case(request=request, context=context, policies=applicable(policies, context, self._now()))
 
-    async def _about_transfer(self, outbound: Case, inbound: Case) -> Ruling | None:
+    async def _about_transfer(self, *cases: Case) -> Ruling | None:
         """Decide the policies without image conditions; None: they let the transfer go on."""
         seen: set[str] = set()
-        for case in (outbound, inbound):
+        for case in cases:
             policies = tuple(each for each in case.policies if each.images is None and each.name not in seen)
             if not policies or _sends_nothing(case):
                 continue
@@ -169,19 +187,49 @@ class Transfers:
                 return Ruling(reply=reply)
         return None
 
-    async def _about_body(self, case: Case, head: HttpHead) -> Ruling:
+    async def _until_body(self, case: Case, head: HttpHead, policies: Sequence[Policy]) -> Ruling:
+        if not case.policies:
+            return self._about_object(case, policies)
+        if handling(head, max_object=self._max_object) is Handling.TOO_LARGE:
+            detail = f"the body is larger than {self._max_object} bytes"
+            reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
+            return Ruling(reply=reply, uninspected=UninspectedReason.TOO_LARGE)
+        held = any(policy.acts for policy in case.policies)
+        return Ruling(treatment=Treatment.HOLD if held else Treatment.COPY, case=case)
+
+    async def _about_body(self, case: Case, head: HttpHead, all_policies: Sequence[Policy]) -> Ruling:
         policies = tuple(policy for policy in case.policies if policy.images is not None)
         if not policies:
-            return PASS
+            held = handling(head, max_object=self._max_object) is Handling.HOLD
+            return self._about_object(case, all_policies) if held or case.context.activity in MAKING else PASS
         case = Case(request=case.request, context=case.context, policies=policies)
         how = handling(head, max_object=self._max_object)
         if how is Handling.TOO_LARGE:
             detail = f"the body is larger than {self._max_object} bytes"
             reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
             return Ruling(reply=reply, uninspected=UninspectedReason.TOO_LARGE)
-        if how is Handling.HOLD:
+        if how is Handling.HOLD or self._names_object(case):
             return Ruling(treatment=Treatment.HOLD if wait_ms(policies) else Treatment.COPY, case=case)
         return Ruling(treatment=Treatment.TEE, case=case) if how is Handling.TEE else PASS
+
+    def _about_object(self, case: Case, policies: Sequence[Policy]) -> Ruling:
+        """Look behind the flow's back into what no policy asks about, where one may ask about the object later."""
+        if case.context.activity in _TELLING and self._has_object(case) and self._asks_later(policies, case.context):
+            return Ruling(treatment=Treatment.COPY, case=replace(case, policies=()))
+        return PASS
+
+    def _names_object(self, case: Case) -> bool:
+        outbound = case.context.direction is Direction.OUTBOUND
+        return outbound and case.context.activity in NAMING and self._has_object(case)
+
+    def _has_object(self, case: Case) -> bool:
+        selection = self._classifier.selection(case.request, case.context.direction)
+        return selection is not None and Role.OBJECT in selection.select
+
+    def _asks_later(self, policies: Sequence[Policy], context: ActivityContext) -> bool:
+        now = self._now()
+        later = (replace(context, activity=each, direction=Direction.OUTBOUND) for each in NAMING)
+        return any(policy.images is not None for each in later for policy in applicable(policies, each, now))
 
     async def _ruled(
         self,

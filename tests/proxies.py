@@ -22,15 +22,21 @@ from proxy_addon.engine import Engine
 from proxy_addon.failsafe import Failsafe
 from proxy_addon.judging import Extract, Judging
 from proxy_addon.ledger import Ledger
+from proxy_addon.object_learning import ObjectLearning
+from proxy_addon.objects import ObjectMemory
+from proxy_addon.operations import Classifier
+from proxy_addon.reply_tap import ReplyTap
 from proxy_addon.responses import block_reply
 from proxy_addon.transfer import Transfers
 from proxy_addon.tunnels import Tunnels
 from proxy_addon.upstream import Resolve
 from shared.adapters.role import SystemClock
 from shared.core import coverage
+from shared.core.activity import Possible, ReadValues
 from shared.core.policy import Policy
 from shared.extract.pipeline import extract_steps
-from shared.ports import Clock
+from shared.ports import Clock, Store
+from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import (
     Activity,
@@ -41,6 +47,7 @@ from shared.types import (
     HttpHead,
     ImageJudgement,
     Part,
+    Selection,
     UninspectedReason,
 )
 from tests.factories import make_judgement, make_match, make_verdict
@@ -85,12 +92,26 @@ def _late(part: Part) -> ImageJudgement:
     return ImageJudgement(locator=part.locator, sha256=part.sha256, size=len(part.data), uninspected=reason)
 
 
+SEALER = Sealer(bytes(32))
+
+
 class PlainClassifier:
     """Requests are uploads, responses downloads."""
 
-    def classify(self, head: HttpHead, direction: Direction, actor: Actor) -> ActivityContext:
+    def classify(
+        self, head: HttpHead, direction: Direction, actor: Actor, values: ReadValues | None = None
+    ) -> ActivityContext:
         activity = Activity.UPLOAD if direction is Direction.OUTBOUND else Activity.DOWNLOAD
         return ActivityContext(activity=activity, direction=direction, host=head.host, actor=actor)
+
+    def told_by_body(self, head: HttpHead, actor: Actor) -> tuple[Possible, ...]:
+        return ()
+
+    def of_host(self, head: HttpHead, actor: Actor) -> tuple[Possible, ...]:
+        return ()
+
+    def selection(self, head: HttpHead, direction: Direction, values: ReadValues | None = None) -> Selection | None:
+        return None
 
 
 @dataclass
@@ -110,11 +131,12 @@ class Setup:
     policies: Sequence[Policy] = ()
     judge: KnowingJudge = field(default_factory=KnowingJudge)
     recorder: ListRecorder = field(default_factory=ListRecorder)
-    classifier: PlainClassifier = field(default_factory=PlainClassifier)
+    classifier: Classifier = field(default_factory=PlainClassifier)
     clock: Clock = field(default_factory=SystemClock)
     metrics: Metrics = field(default_factory=Metrics)
     background: Background = field(default_factory=Background)
     extract: Extract = extract_steps
+    store: Store | None = None
     reply: BlockReply = block_reply
     max_object: int = 1 << 20
     unruled: str = coverage.STREAMED
@@ -126,11 +148,18 @@ class Setup:
     def failsafe(self) -> Failsafe:
         return Failsafe(self.metrics)
 
+    def __post_init__(self) -> None:
+        self.memory = ObjectMemory(self.store, SEALER, self.clock, self.metrics) if self.store else None
+        self.learning = ObjectLearning(self.classifier, self.memory, self.metrics) if self.memory else None
+
+    def reply_taps(self) -> list[ReplyTap]:
+        return [ReplyTap(self.learning, self.failsafe())] if self.learning else []
+
     def transfers(self) -> Transfers:
         return Transfers(
             classifier=self.classifier,
             policies=lambda: self.policies,
-            judging=Judging(self.judge, self.clock, self.metrics, extract=self.extract),
+            judging=Judging(self.judge, self.clock, self.metrics, extract=self.extract, objects=self.learning),
             enforcement=Enforcement(self.recorder, self.clock, self.metrics, self.failsafe(), self.reply),
             failsafe=self.failsafe(),
             clock=self.clock,
@@ -189,7 +218,7 @@ async def serve_proxy(
         "127.0.0.1:0",
         ca_folder(data_dir),
         trusted_bundle(upstream_ca, data_dir / "run"),
-        [Resolve(resolve or {}), *before, tunnels or Tunnels(setup.ledger, setup.metrics), addon],
+        [Resolve(resolve or {}), *before, tunnels or Tunnels(setup.ledger, setup.metrics), addon, *setup.reply_taps()],
     )
     address = await engine.start()
     try:
@@ -198,3 +227,5 @@ async def serve_proxy(
         await engine.stop_listening()
         await engine.close()
         await setup.background.finish(1.0)
+        if setup.memory is not None:
+            await setup.memory.close()

@@ -1,24 +1,41 @@
-"""What a user does in which application, told from a request's head.
+"""What a user does in which application, told from a request's head, and from its body where the head is not enough.
 
 The catalogue is data: one TOML file an application, its rules tried in order, the first hit wins.  Applications share
 hosts (one googleapis.com serves drive, mail and photos), so all rules of all files are tried before any file's plain
 list of hosts.  Unknown hosts get the generic activities.
+
+Of few requests only the body tells what they do (a PATCH that moves, renames or deletes).  Their rules have conditions
+on it, which the head alone never fits: ``told_by_body`` says what such a request may turn out to be, and once its body
+is there ``classify`` is given the values in it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_plus
 
 from shared.core.catalogue_file import AppEntry, Rule, parse_app
+from shared.core.objects import NAMING
+from shared.core.selectors import reads_body
 from shared.errors import ConfigError
-from shared.types import Activity, ActivityContext, Actor, Direction, HttpHead, Selection
+from shared.types import Activity, ActivityContext, Actor, Direction, HttpHead, Role, Selection, Selector
+
+type ReadValues = Callable[[Selector], Sequence[str]]
+"""Gives the values that a selector finds in the request."""
 
 MAX_PATH: Final = 4096
 """Characters of a path or a query that rules see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Possible:
+    """What a request may be about, and where its details are then."""
+
+    context: ActivityContext
+    selection: Selection | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,38 +65,102 @@ class Catalogue:
         """The tags that a policy's ``apps`` can hold as ``tag:NAME``."""
         return frozenset(tag for entry in self.entries for tag in entry.tags)
 
-    def classify(self, head: HttpHead, direction: Direction, actor: Actor) -> ActivityContext:
+    def classify(
+        self, head: HttpHead, direction: Direction, actor: Actor, values: ReadValues | None = None
+    ) -> ActivityContext:
         """Say what a message is about; ``head`` is the request's, also for its response (``direction`` inbound)."""
         asked = _Asked(head)
-        entry, rule = self._find(asked, direction)
-        return ActivityContext(
-            activity=rule.activity if rule else _generic(asked.method, direction),
-            direction=direction,
-            host=asked.host,
-            app=entry.name if entry else "",
-            tags=entry.tags if entry else (),
-            actor=actor,
+        return _context(asked, direction, actor, *self._find(asked, direction, values))
+
+    def told_by_body(self, head: HttpHead, actor: Actor) -> tuple[Possible, ...]:
+        """Return what a request may be about; empty where its head tells and its body names no object."""
+        asked = _Asked(head)
+        found = tuple(self._possible(asked))
+        if not any(rule is not None and _asks_for_body(rule) for _, rule in found):
+            return ()
+        return tuple(
+            Possible(
+                context=_context(asked, Direction.OUTBOUND, actor, entry, rule),
+                selection=_selection(asked, entry, rule),
+            )
+            for entry, rule in found
         )
 
-    def selection(self, head: HttpHead, direction: Direction) -> Selection | None:
+    def of_host(self, head: HttpHead, actor: Actor) -> tuple[Possible, ...]:
+        """Return all that a request to a known application's host may be about, whatever its address; else empty."""
+        asked = _Asked(head)
+        found = tuple(
+            _context(asked, Direction.OUTBOUND, actor, entry, rule)
+            for entry in self.entries
+            if entry.all_hosts.fullmatch(asked.host)
+            for rule in entry.rules
+            if rule.direction is Direction.OUTBOUND and rule.host.fullmatch(asked.host)
+        )
+        plain = _context(asked, Direction.OUTBOUND, actor, *self._find(asked, Direction.OUTBOUND, None))
+        return tuple(Possible(context=each) for each in dict.fromkeys((*found, plain))) if found else ()
+
+    def selection(self, head: HttpHead, direction: Direction, values: ReadValues | None = None) -> Selection | None:
         """Return what the rule for a message says about its details, None where no rule fits; ``head`` as above."""
         asked = _Asked(head)
-        entry, rule = self._find(asked, direction)
-        if entry is None or rule is None:
-            return None
-        match = rule.path.search(asked.path)
-        groups = {name: value for name, value in match.groupdict().items() if value} if match else {}
-        return Selection(app=entry.name, step=rule.step, select=rule.select, groups=groups, cancel=rule.cancel)
+        return _selection(asked, *self._find(asked, direction, values))
 
-    def _find(self, asked: _Asked, direction: Direction) -> tuple[AppEntry | None, Rule | None]:
+    def _find(
+        self, asked: _Asked, direction: Direction, values: ReadValues | None
+    ) -> tuple[AppEntry | None, Rule | None]:
+        for entry, rule in self._fitting(asked, direction):
+            if not rule.body or (values is not None and _holds(rule, values)):
+                return entry, rule
+        return self._at(asked.host), None
+
+    def _possible(self, asked: _Asked) -> Iterator[tuple[AppEntry | None, Rule | None]]:
+        for entry, rule in self._fitting(asked, Direction.OUTBOUND):
+            yield entry, rule
+            if not rule.body:
+                return
+        yield self._at(asked.host), None
+
+    def _fitting(self, asked: _Asked, direction: Direction) -> Iterator[tuple[AppEntry, Rule]]:
         for entry in self.entries:
-            if not entry.all_hosts.fullmatch(asked.host):
-                continue
-            for rule in entry.rules:
-                if rule.direction is direction and _fits(rule, asked):
-                    return entry, rule
-        known = (entry for entry in self.entries if entry.hosts.fullmatch(asked.host))
-        return next(known, None), None
+            if entry.all_hosts.fullmatch(asked.host):
+                for rule in entry.rules:
+                    if rule.direction is direction and _fits(rule, asked):
+                        yield entry, rule
+
+    def _at(self, host: str) -> AppEntry | None:
+        return next((entry for entry in self.entries if entry.hosts.fullmatch(host)), None)
+
+
+def _context(
+    asked: _Asked, direction: Direction, actor: Actor, entry: AppEntry | None, rule: Rule | None
+) -> ActivityContext:
+    return ActivityContext(
+        activity=rule.activity if rule else _generic(asked.method, direction),
+        direction=direction,
+        host=asked.host,
+        app=entry.name if entry else "",
+        tags=entry.tags if entry else (),
+        actor=actor,
+    )
+
+
+def _selection(asked: _Asked, entry: AppEntry | None, rule: Rule | None) -> Selection | None:
+    if entry is None or rule is None:
+        return None
+    match = rule.path.search(asked.path)
+    groups = {name: value for name, value in match.groupdict().items() if value} if match else {}
+    return Selection(
+        app=entry.name, ids=entry.ids, step=rule.step, select=rule.select, groups=groups, cancel=rule.cancel
+    )
+
+
+def _asks_for_body(rule: Rule) -> bool:
+    return bool(rule.body) or (
+        rule.activity in NAMING and any(reads_body(selector) for selector in rule.select.get(Role.OBJECT, ()))
+    )
+
+
+def _holds(rule: Rule, values: ReadValues) -> bool:
+    return all(any(map(pattern.fullmatch, values(selector))) for selector, pattern in rule.body.items())
 
 
 def _generic(method: str, direction: Direction) -> Activity:

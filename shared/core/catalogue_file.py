@@ -6,6 +6,7 @@
     hosts = ["drive.example.com", "*.drive.example.com"]
     written = 2026-11-21              # when the rules were written; the source is where to compare them
     source = "https://…"              # where the addresses are documented or were read
+    ids = "app"                       # an object's id is unique in the app (default), at its host, or for a user
 
     [[rule]]                          # tried in order, the first hit wins
     activity = "share"
@@ -16,6 +17,7 @@
     path = '^/v1/items/[^/]+/share$'  # a regular expression searched in the path; default: any
     query = { action = "share" }      # regular expressions for the whole value, "" matches an empty one
     header = { x-verb = "share" }     # as query, of the request
+    body = { "json:$.type" = "anyone" }  # selectors (json, xml, form, form-json, header-json): one of the values fits
 
     [[rule]]                          # uploads in several requests say which step a request is,
     activity = "upload"
@@ -26,7 +28,7 @@
     cancel = { method = "DELETE" }    # what, sent to the same address, ends the upload; may have header = {…}
 
 ``select`` says where the details are; ``selectors`` has the language.  A value is one selector or a list of which the
-first that finds something counts (of ``learn``: all).
+first that finds something counts (of ``learn``, ``object`` and ``becomes``: all).
 
     session   the upload that this request belongs to
     learn     of a start: what the reply calls the upload from now on, an id or an address
@@ -37,7 +39,8 @@ first that finds something counts (of ``learn``: all).
     data      where the bytes are; default: a part's are the body, a start or a commit brings none
     order     of a commit: the parts' numbers in the order of the object
     sources   of a commit: the uploads that are joined to one object
-    object    the application's id of the object; also for rules without a step
+    object    the application's ids of the objects, from all the selectors; also for rules without a step
+    becomes   the id of what a copy or a move makes of them; also for rules without a step
     name      the object's file name; also for rules without a step
 
 Names and patterns are compared without regard to case.
@@ -53,14 +56,17 @@ from datetime import date
 from types import MappingProxyType
 from typing import Any, Final
 
-from shared.core.selectors import check_roles, parse_selector
+from shared.core.selectors import check_roles, parse_condition, parse_selector
 from shared.errors import ConfigError
-from shared.types import Activity, Cancel, Direction, Role, Selector, StepKind
+from shared.types import Activity, Cancel, Direction, IdScope, Role, Selector, StepKind
 
 APP_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
-_APP_KEYS: Final = frozenset({"name", "tags", "hosts", "written", "source"})
+_APP_KEYS: Final = frozenset({"name", "tags", "hosts", "written", "source", "ids"})
 _RULE_KEYS: Final = frozenset(
-    {"activity", "direction", "methods", "hosts", "host", "path", "query", "header", "step", "select", "cancel"}
+    {
+        *("activity", "direction", "methods", "hosts", "host", "path", "query", "header", "body"),
+        *("step", "select", "cancel"),
+    }
 )
 _METHOD: Final = re.compile(r"[A-Z]+")
 
@@ -76,6 +82,7 @@ class Rule:
     path: re.Pattern[str]
     query: Mapping[str, re.Pattern[str]]
     header: Mapping[str, re.Pattern[str]]
+    body: Mapping[Selector, re.Pattern[str]]
     step: StepKind | None
     select: Mapping[Role, tuple[Selector, ...]]
     cancel: Cancel | None
@@ -90,6 +97,7 @@ class AppEntry:
     tags: tuple[str, ...]
     written: date
     source: str
+    ids: IdScope
     hosts: re.Pattern[str]
     all_hosts: re.Pattern[str]
     rules: tuple[Rule, ...]
@@ -161,6 +169,7 @@ def parse_app(file: str, text: str) -> AppEntry:
         tags=tuple(tags),
         written=app.value("written", date),
         source=app.value("source", str),
+        ids=_choice(app, "ids", IdScope, IdScope.APP),
         hosts=hosts,
         all_hosts=_any_of([hosts.pattern, *(rule.host.pattern for rule in rules)]),
         rules=rules,
@@ -183,6 +192,7 @@ def _rule(table: _Table, app: _Table) -> Rule:
         path=path,
         query=table.patterns("query"),
         header=table.patterns("header"),
+        body=_conditions(table),
         step=step,
         select=_select(table, step, frozenset(path.groupindex)),
         cancel=_cancel(_Table(f"{table.place}.cancel", table.value("cancel", dict), {"method", "header"}))
@@ -199,6 +209,17 @@ def _cancel(table: _Table) -> Cancel:
     if not all(isinstance(value, str) for value in fields.values()):
         raise table.error("header", "must hold strings")
     return Cancel(method=method, headers=tuple((name.lower(), str(value)) for name, value in fields.items()))
+
+
+def _conditions(table: _Table) -> Mapping[Selector, re.Pattern[str]]:
+    conditions: dict[Selector, re.Pattern[str]] = {}
+    texts: dict[str, object] = table.value("body", dict, {})
+    for text, pattern in texts.items():
+        try:
+            conditions[parse_condition(text)] = table.pattern(f"body.{text}", pattern)
+        except ValueError as error:
+            raise table.error("body", str(error)) from error
+    return MappingProxyType(conditions)
 
 
 def _select(table: _Table, step: StepKind | None, groups: frozenset[str]) -> Mapping[Role, tuple[Selector, ...]]:
@@ -222,7 +243,9 @@ def _selectors(table: _Table, role: Role) -> tuple[Selector, ...]:
         raise table.error(role, str(error)) from error
 
 
-def _choice[T: (Activity, Direction, StepKind)](table: _Table, key: str, kind: type[T], default: T | None) -> T:
+def _choice[T: (Activity, Direction, StepKind, IdScope)](
+    table: _Table, key: str, kind: type[T], default: T | None
+) -> T:
     text = table.value(key, str, default)
     try:
         return kind(text)

@@ -43,6 +43,9 @@ NAMING: Final = frozenset(
 )
 """What is done to an object by name: its images were seen before, or never."""
 
+MAKING: Final = frozenset({Activity.COPY, Activity.MOVE_WITHIN, Activity.MOVE_OUTSIDE})
+"""What may give an object's images another id."""
+
 _PREFIX: Final = "object/"
 
 

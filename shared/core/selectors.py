@@ -29,19 +29,21 @@ _JSON_PATH: Final = re.compile(r"\$((?:\.[^.\[\]]+|\[(?:\d{1,6}|\*)\])*)")
 _JSON_KEY: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|(\[\*\])")
 _IN_REPLY: Final = frozenset({Source.HEADER, Source.JSON, Source.XML, Source.HEADER_JSON})
 _NAMELESS: Final = frozenset({Source.URL, Source.CONTENT_RANGE, Source.BODY})
+_IN_BODY: Final = frozenset({Source.JSON, Source.XML, Source.FORM, Source.FORM_JSON})
+_CONDITIONS: Final = _IN_BODY | {Source.HEADER_JSON}
 _ANY_STEP: Final = frozenset({Role.SESSION, Role.OBJECT, Role.NAME})
 _BYTES: Final = frozenset({Role.OFFSET, Role.NUMBER, Role.LENGTH, Role.TOTAL, Role.DATA})
 _ROLES_OF: Final[Mapping[StepKind | None, frozenset[Role]]] = MappingProxyType(
     {
-        None: frozenset({Role.OBJECT, Role.NAME}),
+        None: frozenset({Role.OBJECT, Role.BECOMES, Role.NAME}),
         StepKind.START: _ANY_STEP | _BYTES | {Role.LEARN},
         StepKind.PART: _ANY_STEP | _BYTES,
-        StepKind.COMMIT: _ANY_STEP | _BYTES | {Role.ORDER, Role.SOURCES},
+        StepKind.COMMIT: _ANY_STEP | _BYTES | {Role.ORDER, Role.SOURCES, Role.BECOMES},
         StepKind.CANCEL: _ANY_STEP,
         StepKind.STATUS: _ANY_STEP,
     }
 )
-_IN_REPLY_ROLES: Final = frozenset({Role.LEARN, Role.OBJECT, Role.NAME, Role.NUMBER})
+_IN_REPLY_ROLES: Final = frozenset({Role.LEARN, Role.OBJECT, Role.BECOMES, Role.NAME, Role.NUMBER})
 
 
 def parse_selector(text: str, role: Role) -> Selector:
@@ -62,6 +64,19 @@ def parse_selector(text: str, role: Role) -> Selector:
     return Selector(source=source, reply=reply, name=name, keys=keys)
 
 
+def parse_condition(text: str) -> Selector:
+    """Read the selector of a condition on a request's body.  Raises ValueError as ``parse_selector``."""
+    selector = parse_selector(text, Role.NAME)
+    if selector.reply or selector.source not in _CONDITIONS:
+        raise ValueError(f"{text!r}: a condition is one of {', '.join(sorted(_CONDITIONS))}")
+    return selector
+
+
+def reads_body(selector: Selector) -> bool:
+    """Tell whether a selector looks into the body of the request."""
+    return not selector.reply and selector.source in _IN_BODY
+
+
 def _gives(source: Source, role: Role) -> bool:
     match source:
         case Source.BODY:
@@ -69,7 +84,7 @@ def _gives(source: Source, role: Role) -> bool:
         case Source.CONTENT_RANGE:
             return role in {Role.OFFSET, Role.TOTAL}
         case Source.URL:
-            return role in {Role.SESSION, Role.SOURCES, Role.OBJECT}
+            return role in {Role.SESSION, Role.SOURCES, Role.OBJECT, Role.BECOMES}
         case Source.FORM:
             return True
         case _:

@@ -6,6 +6,7 @@ than MAX_JSON_BYTES or MAX_XML_BYTES gives no values.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,8 @@ MAX_JSON_BYTES: Final = 256 << 10
 """Parsed in one call: 2 ms."""
 MAX_XML_BYTES: Final = 1 << 20
 """Searched in one call; the list of 10,000 parts of an S3 upload has 1.2 MB at most, most lists far less."""
+MAX_TELLING_BYTES: Final = 32 << 10
+"""Of a body that tells what its request does; calls about objects have hundreds.  The worst one takes 5 ms."""
 MAX_VALUES: Final = 10_000
 """Values of one selector: S3 has as many parts at most."""
 MAX_VALUE: Final = 8192
@@ -46,6 +49,18 @@ class Message:
     def values(self, selector: Selector) -> list[str]:
         """Return what ``selector`` finds, in order."""
         return [value[:MAX_VALUE] for value in self._found(selector)][:MAX_VALUES]
+
+    def is_ambiguous(self) -> bool:
+        """Tell whether the server may read other values than we do: out of codings that do not open here, more than
+        ``MAX_TELLING_BYTES``, JSON that is none to us, or has a key twice."""
+        encoded = any(name == "content-encoding" for name, _ in self.message.head.headers)
+        if not self.body or (encoded and self.body is self.message.body):
+            return bool(self.body)
+        plain = self.body.removeprefix(codecs.BOM_UTF8).lstrip()
+        if plain[:1] in {b"{", b"["}:
+            return len(self.body) > MAX_TELLING_BYTES or not _is_plain_json(plain)
+        is_form = self.message.head.header("content-type").startswith("application/x-www-form-urlencoded")
+        return is_form and len(self.body) > MAX_TELLING_BYTES
 
     def _found(self, selector: Selector) -> Iterable[str]:
         match selector.source:
@@ -158,6 +173,19 @@ def _loads(text: str | bytes) -> object:
         return None
 
 
+def _is_plain_json(text: bytes) -> bool:
+    try:
+        json.loads(text, object_pairs_hook=_without_doubles)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key stands twice")
+
+
 def _walk(value: object, keys: Sequence[str | int | None]) -> list[str]:
     found = [value]
     for key in keys:
@@ -178,8 +206,10 @@ def _step(value: object, key: str | int | None) -> list[object]:
 def _text(value: object) -> str | None:
     if isinstance(value, str):
         return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
     # A number of more than 18 digits is no offset, and its text could take long to make.
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18 else None
+    return str(value) if isinstance(value, int) and abs(value) < 10**18 else None
 
 
 def _elements(body: bytes, name: str) -> list[str]:

@@ -57,6 +57,7 @@ from shared.types.redaction import (
 )
 from shared.types.uploads import (
     Cancel,
+    IdScope,
     Role,
     Selection,
     Selector,
@@ -109,6 +110,7 @@ __all__ = [
     "Headers",
     "HttpHead",
     "HttpMessage",
+    "IdScope",
     "ImageInfo",
     "ImageJudgement",
     "IndexEvent",

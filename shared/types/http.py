@@ -39,13 +39,15 @@ class HttpHead:
 class HttpMessage:
     """A whole request or response; ``body`` still carries its content-encoding.
 
-    For a response, ``request`` is the head of the request it answers.
+    For a response, ``request`` is the head of the request it answers.  ``exchange`` is the same for a request and its
+    response, and for no others of this process; empty where that is not known.
     """
 
     head: HttpHead
     body: bytes
     direction: Direction
     request: HttpHead | None = None
+    exchange: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ class Role(StrEnum):
     SOURCES = "sources"
     LEARN = "learn"
     OBJECT = "object"
+    BECOMES = "becomes"
     NAME = "name"
 
 
@@ -71,6 +72,14 @@ class Selector:
     keys: tuple[str | int | None, ...] = ()
 
 
+class IdScope(StrEnum):
+    """Within what an application's object ids are unique."""
+
+    APP = "app"
+    HOST = "host"
+    USER = "user"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
     """The request that, sent to the address of an upload's part, gives the upload up."""
@@ -84,6 +93,7 @@ class Selection:
     """What the catalogue's rule for a request says about its details; ``groups`` are those of the rule's path."""
 
     app: str
+    ids: IdScope = IdScope.APP
     step: StepKind | None = None
     select: Mapping[Role, tuple[Selector, ...]] = field(default_factory=lambda: MappingProxyType({}))
     groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

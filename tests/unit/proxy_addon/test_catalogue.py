@@ -13,13 +13,16 @@ from proxy_addon.catalogue import STALE_DAYS, age_days, load_catalogue, stale
 from shared.core.activity import Catalogue
 from shared.core.catalogue_file import parse_app
 from shared.errors import ConfigError
-from shared.types import Activity, ActivityContext, Direction, Headers
+from shared.extract.budget import Limits
+from shared.extract.selecting import open_message
+from shared.types import Activity, ActivityContext, Direction, Headers, HttpMessage
 from tests.factories import make_actor, make_head
+from tests.unit.shared.extract.pictures import run
 
 CATALOGUE = load_catalogue()
 FORM: Headers = (("content-type", "multipart/form-data; boundary=x"),)
 
-# app, activity, method, address; downloads are asked for the response.
+# app, activity, method, address, and a body where that tells; downloads are asked for the response.
 LINES = """
 anthropic-api upload POST api.anthropic.com/v1/messages
 anthropic-api upload POST api.anthropic.com/v1/files
@@ -99,6 +102,12 @@ google-cloud-storage upload PUT bucket.storage.googleapis.com/a.png
 google-drive upload POST www.googleapis.com/upload/drive/v3/files?uploadType=multipart
 google-drive upload PATCH www.googleapis.com/upload/drive/v3/files/1aB-c
 google-drive upload PUT clients6.google.com/upload/drive/v2internal/files?uploadType=resumable
+google-drive upload PUT www.googleapis.com/upload/drive/v3/files?uploadType=resumable&upload_id=x
+google-drive move_outside POST www.googleapis.com/drive/v3/files/1aB-c/permissions?transferOwnership=true
+google-drive delete PATCH www.googleapis.com/drive/v3/files/1aB-c {"trashed":true}
+google-drive delete PATCH www.googleapis.com/drive/v2/files/1aB-c {"labels":{"trashed":true}}
+google-drive move_within PUT www.googleapis.com/drive/v2/files/1aB-c {"parents":[{"id":"p"}]}
+google-drive download GET www.googleapis.com/download/drive/v3/files/1aB-c?alt=media
 google-drive upload POST docs.google.com/upload/resumableuploadsc?authuser=0
 google-drive share POST www.googleapis.com/drive/v3/files/1aB-c/permissions
 google-drive copy POST content.googleapis.com/drive/v3/files/1aB-c/copy
@@ -166,12 +175,22 @@ x delete DELETE api.x.com/2/tweets/17
 x download GET pbs.twimg.com/media/A1.jpg
 """.strip().splitlines()
 
-ADDRESSES: tuple[tuple[str, str, str, str, Headers], ...] = (
-    *((app, activity, method, address, ()) for app, activity, method, address in map(str.split, LINES)),
-    ("aws-s3", "copy", "PUT", "bucket.s3.amazonaws.com/b.png", (("x-amz-copy-source", "/bucket/a.png"),)),
-    ("azure-blob", "copy", "PUT", "acct.blob.core.windows.net/box/b.png", (("x-ms-copy-source", "https://x"),)),
-    ("discord", "upload", "POST", "discord.com/api/v10/channels/12/messages", FORM),
-    ("google-cloud-storage", "copy", "PUT", "bucket.storage.googleapis.com/b.png", (("x-goog-copy-source", "/b/a"),)),
+ADDRESSES: tuple[tuple[str, str, str, str, Headers, str], ...] = (
+    *(
+        (app, activity, method, address, (), "".join(body))
+        for app, activity, method, address, *body in map(str.split, LINES)
+    ),
+    ("aws-s3", "copy", "PUT", "bucket.s3.amazonaws.com/b.png", (("x-amz-copy-source", "/bucket/a.png"),), ""),
+    ("azure-blob", "copy", "PUT", "acct.blob.core.windows.net/box/b.png", (("x-ms-copy-source", "https://x"),), ""),
+    ("discord", "upload", "POST", "discord.com/api/v10/channels/12/messages", FORM, ""),
+    (
+        "google-cloud-storage",
+        "copy",
+        "PUT",
+        "bucket.storage.googleapis.com/b.png",
+        (("x-goog-copy-source", "/b/a"),),
+        "",
+    ),
 )
 
 NOT_IN_THE_CATALOGUE = """
@@ -206,20 +225,23 @@ sharepoint GET corp.sharepoint.com/sites/s/SitePages/Home.aspx
 
 
 def classify(
-    catalogue: Catalogue, direction: Direction, method: str, address: str, headers: Headers
+    catalogue: Catalogue, direction: Direction, method: str, address: str, headers: Headers = (), body: str = ""
 ) -> ActivityContext:
     url = urlsplit(f"https://{address}")
     head = make_head(method=method, host=url.hostname, path=url.path, query=url.query, headers=headers)
-    return catalogue.classify(head, direction, make_actor())
+    message = run(open_message(HttpMessage(head=head, body=body.encode(), direction=direction), {}, Limits()))
+    return catalogue.classify(head, direction, make_actor(), message.values)
 
 
 def direction_of(activity: str) -> Direction:
     return Direction.INBOUND if activity == Activity.DOWNLOAD else Direction.OUTBOUND
 
 
-@pytest.mark.parametrize(("app", "activity", "method", "address", "headers"), ADDRESSES)
-def test_an_address_of_each_rule(app: str, activity: str, method: str, address: str, headers: Headers) -> None:
-    context = classify(CATALOGUE, direction_of(activity), method, address, headers)
+@pytest.mark.parametrize(("app", "activity", "method", "address", "headers", "body"), ADDRESSES)
+def test_an_address_of_each_rule(
+    app: str, activity: str, method: str, address: str, headers: Headers, body: str
+) -> None:
+    context = classify(CATALOGUE, direction_of(activity), method, address, headers, body)
     assert (context.app, context.activity) == (app, activity)
 
 
@@ -233,8 +255,8 @@ def test_each_rule_has_an_address(entry: object, number: int) -> None:
     alone = Catalogue(entries=(replace(known, rules=(known.rules[number],), hosts=nowhere),))
     activity = known.rules[number].activity
     assert any(
-        classify(alone, direction_of(activity), method, address, headers).app == known.name
-        for app, told, method, address, headers in ADDRESSES
+        classify(alone, direction_of(activity), method, address, headers, body).app == known.name
+        for app, told, method, address, headers, body in ADDRESSES
         if (app, told) == (known.name, activity)
     )
 
@@ -242,16 +264,16 @@ def test_each_rule_has_an_address(entry: object, number: int) -> None:
 @pytest.mark.parametrize("line", NOT_IN_THE_CATALOGUE)
 def test_look_alikes_and_others(line: str) -> None:
     method, address = line.split()
-    context = classify(CATALOGUE, Direction.OUTBOUND, method, address, ())
+    context = classify(CATALOGUE, Direction.OUTBOUND, method, address)
     assert (context.app, context.tags, context.activity) == ("", (), Activity.UPLOAD)
 
 
 @pytest.mark.parametrize("line", PLAIN_PAGES)
 def test_plain_pages_are_known_by_their_host_alone(line: str) -> None:
     app, method, address = line.split()
-    context = classify(CATALOGUE, Direction.OUTBOUND, method, address, ())
+    context = classify(CATALOGUE, Direction.OUTBOUND, method, address)
     assert (context.app, context.activity) == (app, Activity.UPLOAD)
-    assert classify(CATALOGUE, Direction.INBOUND, method, address, ()).activity is Activity.DOWNLOAD
+    assert classify(CATALOGUE, Direction.INBOUND, method, address).activity is Activity.DOWNLOAD
 
 
 def test_every_app_says_what_it_is_and_where_that_was_read() -> None:
@@ -285,7 +307,7 @@ path = '^/upload/drive/v3/files$'
 
 
 def told_at(catalogue: Catalogue, address: str) -> tuple[str, Activity]:
-    context = classify(catalogue, Direction.OUTBOUND, "POST", address, ())
+    context = classify(catalogue, Direction.OUTBOUND, "POST", address)
     return context.app, context.activity
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from proxy_addon.enforcement import Case
 from proxy_addon.judging import Extract, Judging, patience_ms
-from shared.core.policy import OnUninspected
+from shared.core.policy import DEFAULT_DEADLINE_MS, OnUninspected
 from shared.errors import ErrorCode
 from shared.extract.pipeline import Extraction, Limits, Problem, extract_steps
 from shared.telemetry import Metrics
@@ -94,7 +94,7 @@ def test_a_flow_waits_for_the_last_enforcing_policy_alone() -> None:
     slow_monitor = make_policy(mode=Mode.MONITOR, deadline_ms=9000)
     assert patience_ms([make_policy(deadline_ms=300), make_policy(deadline_ms=500), slow_monitor]) == 500
     assert patience_ms([slow_monitor]) == 9000
-    assert patience_ms([]) == 0
+    assert patience_ms([]) == DEFAULT_DEADLINE_MS  # an object is only to be remembered
 
 
 async def test_taking_apart_ends_at_the_deadline() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from proxy_addon.responses import Reply
 from proxy_addon.transfer import PASS, Ruling, Treatment
+from shared.core.activity import ReadValues
 from shared.core.policy import OnUninspected, Policy, Selectors
 from shared.extract.pipeline import Extraction, Limits
 from shared.types import (
@@ -146,7 +147,9 @@ async def test_a_body_that_has_passed_is_recorded_as_such() -> None:
 
 
 class BrokenClassifier(PlainClassifier):
-    def classify(self, head: HttpHead, direction: Direction, actor: Actor) -> ActivityContext:
+    def classify(
+        self, head: HttpHead, direction: Direction, actor: Actor, values: ReadValues | None = None
+    ) -> ActivityContext:
         raise RuntimeError("a bug in the classifier")
 
 

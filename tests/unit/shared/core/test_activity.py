@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from shared.core.activity import MAX_PATH, Catalogue
+from shared.core.activity import MAX_PATH, Catalogue, ReadValues
 from shared.errors import ConfigError
-from shared.types import Account, Activity, ActivityContext, Direction, Role, StepKind
+from shared.types import Account, Activity, ActivityContext, Direction, IdScope, Role, Selector, StepKind
 from tests.factories import make_actor, make_head
 
 APP = """
@@ -163,3 +163,97 @@ def test_no_catalogue_knows_no_app() -> None:
 def test_two_files_cannot_describe_one_app() -> None:
     with pytest.raises(ConfigError, match=r"b\.toml: app\.name: 'drive' is in a\.toml already"):
         Catalogue.from_toml({"a.toml": APP, "b.toml": APP})
+
+
+TOLD_BY_BODY = """
+[app]
+name = "files"
+hosts = ["files.example"]
+written = 2026-11-21
+source = "https://files.example/docs"
+ids = "host"
+
+[[rule]]
+activity = "delete"
+methods = ["PATCH"]
+path = '^/items/(?P<id>\\w+)$'
+body = { "json:$.trashed" = 'true', "form:really" = 'yes|no' }
+select = { object = "path:id" }
+
+[[rule]]
+activity = "move_within"
+methods = ["PATCH"]
+path = '^/items/(?P<id>\\w+)$'
+query = { to = '.+' }
+
+[[rule]]
+activity = "share"
+methods = ["PATCH"]
+path = '^/items/'
+body = { "json:$.public" = 'true' }
+
+[[rule]]
+activity = "copy"
+path = '^/copy$'
+select = { object = "json:$.from", becomes = "json:$.to" }
+"""
+FILES = Catalogue.from_toml({"files.toml": TOLD_BY_BODY})
+
+
+def values(**found: str) -> ReadValues:
+    def read(selector: Selector) -> list[str]:
+        key = selector.name or str(selector.keys[0])
+        return ["first", found[key]] if key in found else []
+
+    return read
+
+
+def after_body(query: str = "", **found: str) -> Activity:
+    head = make_head(method="PATCH", host="files.example", path="/items/7", query=query, headers=())
+    return FILES.classify(head, Direction.OUTBOUND, make_actor(), values(**found)).activity
+
+
+def possible(**head: Any) -> list[Activity]:
+    values = {"method": "PATCH", "host": "files.example", "path": "/items/7", "headers": ()}
+    return [each.context.activity for each in FILES.told_by_body(make_head(**{**values, **head}), make_actor())]
+
+
+def test_a_body_tells_where_all_its_conditions_fit() -> None:
+    assert after_body(trashed="true", really="yes") is Activity.DELETE
+    assert after_body(trashed="true", really="perhaps") is Activity.UPLOAD
+    assert after_body(trashed="true", public="true") is Activity.SHARE
+    assert after_body(query="to=x", public="true") is Activity.MOVE_WITHIN
+
+
+def test_the_head_alone_never_fits_a_condition_on_the_body() -> None:
+    assert (
+        FILES.classify(
+            make_head(method="PATCH", host="files.example", path="/items/7"), Direction.OUTBOUND, make_actor()
+        ).activity
+        is Activity.UPLOAD
+    )
+
+
+def test_what_a_request_may_turn_out_to_be() -> None:
+    assert possible() == [Activity.DELETE, Activity.SHARE, Activity.UPLOAD]
+    assert possible(query="to=x") == [Activity.DELETE, Activity.MOVE_WITHIN]
+    assert possible(path="/items/7", host="other.example") == []
+    assert possible(method="POST") == []
+    assert possible(path="/copy", method="POST") == [Activity.COPY]
+
+
+def test_where_the_details_are_depends_on_the_body() -> None:
+    head = make_head(method="PATCH", host="files.example", path="/items/7", headers=())
+    assert FILES.selection(head, Direction.OUTBOUND) is None
+    told = FILES.selection(head, Direction.OUTBOUND, values(trashed="true", really="no"))
+    assert told is not None
+    assert (told.app, told.ids, dict(told.groups)) == ("files", IdScope.HOST, {"id": "7"})
+    deletes = FILES.told_by_body(head, make_actor())[0]
+    assert deletes.selection == told
+
+
+def test_all_that_may_happen_at_a_host() -> None:
+    batch = make_head(host="files.example", path="/$batch")
+    found = [each.context.activity for each in FILES.of_host(batch, make_actor())]
+    assert found == [Activity.DELETE, Activity.MOVE_WITHIN, Activity.SHARE, Activity.COPY, Activity.UPLOAD]
+    assert FILES.of_host(make_head(host="other.example"), make_actor()) == ()

@@ -7,7 +7,7 @@ import pytest
 
 from shared.core.selectors import parse_selector
 from shared.extract.budget import Limits
-from shared.extract.selecting import MAX_JSON_BYTES, MAX_XML_BYTES, Message, open_message, select
+from shared.extract.selecting import MAX_JSON_BYTES, MAX_TELLING_BYTES, MAX_XML_BYTES, Message, open_message, select
 from shared.types import Direction, Headers, HttpMessage, Role, Selection
 from tests.factories import make_head
 from tests.unit.shared.extract.pictures import run
@@ -44,7 +44,7 @@ def test_what_the_head_says() -> None:
 def test_values_in_json() -> None:
     body = {"a": [{"id": "x"}, {"id": 2}, {"id": True}, {"id": None}, "y", {"id": 10**18}], "b": {"c": "d"}}
     message = opened(json.dumps(body).encode())
-    assert found(message, "json:$.a[*].id") == ["x", "2"]
+    assert found(message, "json:$.a[*].id") == ["x", "2", "true"]
     assert found(message, "json:$.a[0].id") == ["x"]
     assert found(message, "json:$.b.c") == ["d"]
     assert found(message, "json:$.a[9].id") == found(message, "json:$.b[0]") == found(message, "json:$.b") == []
@@ -85,3 +85,40 @@ def test_each_selector_looks_into_its_own_message() -> None:
     assert select(selection, Role.OBJECT, request, reply) == ["given"]
     assert select(selection, Role.OBJECT, request) == ["asked"]
     assert select(selection, Role.NAME, request, reply) == []
+
+
+JSON_TYPE = (("content-type", "application/json"),)
+FORM_TYPE = (("content-type", "application/x-www-form-urlencoded"),)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"trashed": false, "trashed": true}', JSON_TYPE),
+        (b'{"a": {"b": 1, "b": 2}}', ()),
+        (b'\xef\xbb\xbf [{"a": 1, "a": 1}]', JSON_TYPE),
+        (b'{"trashed": true,}', JSON_TYPE),
+        (b'{"a": "' + b"x" * MAX_TELLING_BYTES + b'"}', JSON_TYPE),
+        (b"[" * 20_000, JSON_TYPE),
+        (b"a=" + b"x" * MAX_TELLING_BYTES, FORM_TYPE),
+        (b"no gzip", (("content-encoding", "gzip"),)),
+        (b'{"a": 1}', (("content-encoding", "unheard-of"),)),
+    ],
+)
+def test_what_a_server_may_read_in_another_way(body: bytes, headers: Headers) -> None:
+    assert opened(body, headers).is_ambiguous()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"", JSON_TYPE),
+        (b"", (("content-encoding", "gzip"),)),
+        (b' {"trashed": true, "labels": {"trashed": false}}', JSON_TYPE),
+        (gzip.compress(b'{"a": 1}'), (("content-encoding", "gzip"),)),
+        (b"a=1&a=2", FORM_TYPE),
+        (b"\x89PNG" + bytes(MAX_TELLING_BYTES), ()),
+    ],
+)
+def test_what_has_one_reading(body: bytes, headers: Headers) -> None:
+    assert not opened(body, headers).is_ambiguous()
