@@ -177,6 +177,9 @@ class Safelight:
 
     async def _held(self, flow: HTTPFlow, case: Case, direction: Direction) -> None:
         exchange = _exchange(flow)
+        if flows.is_empty(flow, direction):
+            self._count(direction, "passed")
+            return
         reply = await self._transfers.body(case, lambda: _message(flow, direction))
         self._accounts.fate(flow, direction).reason = _reason(case)
         if reply is not None:

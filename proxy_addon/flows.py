@@ -6,7 +6,7 @@ Every text that comes out of here encodes as UTF-8: bytes that do not are writte
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from mitmproxy.connection import Client, Server
 from mitmproxy.http import Headers, HTTPFlow, Response
@@ -16,14 +16,27 @@ from shared.types import Actor, Direction, HttpHead, HttpMessage
 
 TRACE_HEADER: Final = "X-Safelight"
 _ACTOR: Final = "safelight_actor"
+_HEAD: Final = "safelight_head"
 
 
 def request_head(flow: HTTPFlow) -> HttpHead:
     """Return the request's head.
 
     ``host`` is where the bytes really go: inside TLS the name that the origin's certificate is verified for, else the
-    address asked for.  The Host header is the sender's word only.
+    address asked for.  The Host header is the sender's word only.  Read again only where an addon changed the request.
     """
+    request = flow.request
+    known = flow.metadata.get(_HEAD)
+    # The fields are an immutable tuple: as long as it is the same one, nobody has touched a header.
+    state = (request.headers.fields, request.data.path, request.data.method, request.host, request.port)
+    if known is not None and known[0][0] is state[0] and known[0][1:] == state[1:]:
+        return cast(HttpHead, known[1])
+    head = _read_head(flow)
+    flow.metadata[_HEAD] = (state, head)
+    return head
+
+
+def _read_head(flow: HTTPFlow) -> HttpHead:
     path, _, query = _text(flow.request.path).partition("?")
     return HttpHead(
         method=_text(flow.request.method).upper(),
@@ -73,6 +86,11 @@ def response_message(flow: HTTPFlow, body: bytes | None = None) -> HttpMessage:
     body = _response(flow).raw_content or b"" if body is None else body
     head, request = response_head(flow), request_head(flow)
     return HttpMessage(head=head, body=body, direction=Direction.INBOUND, request=request, exchange=flow.id)
+
+
+def is_empty(flow: HTTPFlow, direction: Direction) -> bool:
+    """Tell whether a held message turned out to have no body."""
+    return not (flow.request if direction is Direction.OUTBOUND else _response(flow)).raw_content
 
 
 def actor(flow: HTTPFlow) -> Actor:

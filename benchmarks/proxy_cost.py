@@ -1,0 +1,250 @@
+"""What a request without an image costs: Safelight's proxy with a policy in force, beside stock mitmdump with no addon.
+
+Both run as processes of their own, on the same machine, in turns; processor time is what the kernel counts for the
+proxy's process alone, so that the client and the origin, which share the machine, do not count.
+
+    python -m benchmarks.proxy_cost [--requests 2000] [--repeats 3] [-o FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from benchmarks.clients import Protocol, Target, run
+from workers.training.drawing import FAMILIES, draw
+
+PROTOCOLS: Final[tuple[Protocol, ...]] = get_args(Protocol)
+TARGETS: Final[dict[Protocol, float]] = {"http/1.1": 1.8, "TLS, http/1.1": 1.6, "TLS, h2": 1.3}
+STOCK: Final = "mitmdump"
+CONNECTIONS: Final = 16
+START_SECONDS: Final = 60.0
+POLICY: Final = """\
+policies:
+  - name: protected
+    when: {any: [{set: benchmark}]}
+    then: {action: block}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Of one turn: requests a second, and the proxy's processor time for one."""
+
+    per_second: float
+    cpu_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """One that is measured."""
+
+    name: str
+    pid: int
+    address: tuple[str, int]
+    authority: Path
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far, user and system (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def started(command: list[str], log: Path, **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a process until the end of the block; what it says on standard error goes to ``log``."""
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors, text=True, **more)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=15)
+
+
+def safelight(*arguments: str) -> list[str]:
+    """The command line of the program in this environment."""
+    return [sys.executable, "-m", "console.cli", *arguments]
+
+
+@contextmanager
+def safelight_proxy(name: str, folder: Path, origin_authority: Path, *, policy: bool) -> Iterator[Proxy]:
+    """A whole deployment on this machine: an image set, and with ``policy`` one that asks for it everywhere."""
+    folder.mkdir()
+    config = folder / "safelight.json"
+    settings = {
+        "data_dir": str(folder / "data"),
+        "proxy": {"listen": "127.0.0.1:0", "upstream_ca": str(origin_authority)},
+        "console": {"listen": "127.0.0.1:0"},
+        "metrics": {"listen": "127.0.0.1:0"},
+    }
+    config.write_text(json.dumps(settings))
+    draw(FAMILIES[0], 1).save(folder / "protected.png")
+    (folder / "policy.yaml").write_text(POLICY)
+    with started(safelight("--config", str(config), "up"), folder / "safelight.log", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.startswith("ready "):
+            raise RuntimeError(f"safelight did not start: {(folder / 'safelight.log').read_text()[-2000:]}")
+        steps = (
+            ("set", "create", "benchmark"),
+            ("set", "add", "benchmark", str(folder / "protected.png"), "--force"),
+            ("policy", "apply", str(folder / "policy.yaml")),
+        )
+        for arguments in steps if policy else ():
+            subprocess.run(safelight("--config", str(config), *arguments), check=True, capture_output=True)
+        time.sleep(2)  # within this time every proxy has the policy
+        run_file = json.loads((folder / "data" / "run" / "proxy.json").read_text())
+        host, _, port = str(run_file["proxy"]).rpartition(":")
+        authority = folder / "proxy-ca.pem"
+        exported = subprocess.run(safelight("--config", str(config), "ca", "export"), check=True, capture_output=True)
+        authority.write_bytes(exported.stdout)
+        yield Proxy(name=name, pid=int(run_file["pid"]), address=(host, int(port)), authority=authority)
+
+
+@contextmanager
+def stock_proxy(folder: Path, origin_authority: Path) -> Iterator[Proxy]:
+    """mitmdump as it comes, with no addon of anybody's."""
+    port = free_port()
+    conf = folder / "stock"
+    program = shutil.which("mitmdump", path=str(Path(sys.executable).parent))
+    if program is None:
+        raise RuntimeError("mitmdump is not installed beside this Python")
+    options = ("-q", "--listen-host", "127.0.0.1", "--listen-port", str(port))
+    sets = (f"confdir={conf}", f"ssl_verify_upstream_trusted_ca={origin_authority}")
+    command = [program, *options, *(part for each in sets for part in ("--set", each))]
+    with started(command, folder / "stock.log", stdout=subprocess.DEVNULL) as process:
+        wait_for_port(port)
+        authority = conf / "mitmproxy-ca-cert.pem"
+        yield Proxy(name="mitmdump", pid=process.pid, address=("127.0.0.1", port), authority=authority)
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    """Return once somebody listens; raises TimeoutError."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"nobody listens on port {port}")
+
+
+async def measure(proxy: Proxy, protocol: Protocol, ports: tuple[int, int], options: argparse.Namespace) -> Figures:
+    """One turn of one proxy; the first requests, which fill caches, do not count."""
+    port = ports[0] if protocol == "http/1.1" else ports[1]
+    target = Target(proxy=proxy.address, port=port, path="/api/items", authority=str(proxy.authority))
+    await run(target, protocol, connections=CONNECTIONS, requests=CONNECTIONS * 4)
+    before = cpu_seconds(proxy.pid)
+    seconds = await run(target, protocol, connections=CONNECTIONS, requests=options.requests)
+    spent = cpu_seconds(proxy.pid) - before
+    return Figures(per_second=options.requests / seconds, cpu_ms=spent / options.requests * 1000)
+
+
+def compare(proxies: Sequence[Proxy], ports: tuple[int, int], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All protocols, the proxies in turns; medians, and the ratio to stock mitmdump."""
+    rows = []
+    for protocol in PROTOCOLS:
+        turns: dict[str, list[Figures]] = {proxy.name: [] for proxy in proxies}
+        for repeat in range(options.repeats):
+            for proxy in proxies if repeat % 2 == 0 else tuple(reversed(proxies)):
+                turns[proxy.name].append(asyncio.run(measure(proxy, protocol, ports, options)))
+                say(f"{protocol}: {proxy.name}, turn {repeat + 1} of {options.repeats}")
+        cpu = {name: statistics.median(each.cpu_ms for each in of) for name, of in turns.items()}
+        speed = {name: statistics.median(each.per_second for each in of) for name, of in turns.items()}
+        rows += [
+            {
+                "protocol": protocol,
+                "proxy": name,
+                "cpu_ms": round(cpu[name], 3),
+                "cpu_ms_range": [round(edge(each.cpu_ms for each in turns[name]), 3) for edge in (min, max)],
+                "per_second": round(speed[name]),
+                "cpu_ratio": round(cpu[STOCK] / cpu[name], 2),
+                "speed_ratio": round(speed[name] / speed[STOCK], 2),
+                "target": TARGETS[protocol],
+            }
+            for name in turns
+        ]
+    return rows
+
+
+def say(text: str) -> None:
+    """Show progress on a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{text:<60}")
+        sys.stderr.flush()
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows for a person."""
+    lines = [
+        f"{'protocol':<16}{'proxy':<26}{'CPU ms':>8}{'(range)':>16}{'req/s':>8}{'x CPU':>7}{'x req/s':>9}{'target':>8}"
+    ]
+    for row in rows:
+        low, high = row["cpu_ms_range"]
+        lines.append(
+            f"{row['protocol']:<16}{row['proxy']:<26}{row['cpu_ms']:>8.3f}{f'({low}-{high})':>16}"
+            f"{row['per_second']:>8}{row['cpu_ratio']:>7.2f}{row['speed_ratio']:>9.2f}{row['target']:>8.1f}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=2000, help="requests of one turn")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each proxy")
+    parser.add_argument("-o", "--output", type=Path, default=None, help="folder for proxy_cost.json")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        origin = stack.enter_context(
+            started([sys.executable, "-m", "benchmarks.origin", name], folder / "origin.log", stdout=subprocess.PIPE)
+        )
+        assert origin.stdout is not None
+        plain, tls = (int(port) for port in origin.stdout.readline().split())
+        authority = folder / "origins-ca.pem"
+        proxies = [
+            stack.enter_context(stock_proxy(folder, authority)),
+            stack.enter_context(safelight_proxy("safelight, no policy", folder / "bare", authority, policy=False)),
+            stack.enter_context(safelight_proxy("safelight", folder / "full", authority, policy=True)),
+        ]
+        rows = compare(proxies, (plain, tls), options)
+    report = {"what": "proxy_cost", "machine": machine(), "requests": options.requests, "rows": rows}
+    sys.stdout.write(table(rows) + "\n")
+    if options.output is not None:
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / "proxy_cost.json").write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+def machine() -> str:
+    """What it was measured on, without its name."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
