@@ -54,6 +54,11 @@ class Accounts:
             bodies.sizes[direction] = 0
         bodies.sizes[direction] += size
 
+    def message(self, flow: HTTPFlow, direction: Direction, size: int, reason: str | None = None) -> None:
+        """Count and book a message of a web socket; without a reason it was let through by rule."""
+        self.ledger.received(direction, size)
+        self.ledger.book(flows.host(flow), direction, reason or self._unruled(), size)
+
     def ended(self, flow: HTTPFlow) -> None:
         """Book both bodies; may be called more than once."""
         bodies = _bodies(flow)

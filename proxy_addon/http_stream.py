@@ -40,6 +40,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 from mitmproxy.proxy.tunnel import TunnelLayer
 from mitmproxy.proxy.utils import ReceiveBuffer
 
+from proxy_addon.websocket_stream import InspectedWebsocketLayer
 from shared.types import Direction
 
 PIECE_BYTES: Final = 256 << 10
@@ -156,6 +157,16 @@ class InspectedStream(HttpStream):
                 yield from self._answer_now()
             elif isinstance(event, ResponseHeaders) and self._replaced(event):
                 yield from self._refuse_response(ended=event.end_stream)
+
+    def flow_done(self) -> Commands:
+        """Hand over to the layer that speaks WebSocket from here on; else end the stream."""
+        if self.flow.websocket is None:
+            yield from super().flow_done()
+            return
+        self.child_layer = InspectedWebsocketLayer(self.context, self.flow, self._limit)
+        self._handle_event = self.passthrough  # type: ignore[method-assign]
+        yield from self.child_layer.handle_event(events.Start())
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
     def _overflows(self, event: RequestData | ResponseData, *, response: bool) -> bool:
         if response:

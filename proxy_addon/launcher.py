@@ -36,6 +36,7 @@ from proxy_addon.tunnels import Tunnels
 from proxy_addon.upstream import Resolve
 from proxy_addon.waiting import at_most, until
 from proxy_addon.watchdog import Watchdog
+from proxy_addon.websocket import WebSocketGuard
 from shared.adapters.alert_log import AlertLog
 from shared.adapters.lease import Lease
 from shared.adapters.opening import open_asking_bus, open_store
@@ -108,15 +109,17 @@ class _Proxy:
             metrics=metrics,
             max_object=max_object,
         )
+        accounts = Accounts(self._ledger, lambda: coverage.STREAMED)
         self._addon = Safelight(
             transfers,
             self._background,
             failsafe,
             metrics,
-            Accounts(self._ledger, lambda: coverage.STREAMED),
+            accounts,
             max_object=max_object,
             debug_headers=settings.proxy.debug_headers,
         )
+        sockets = WebSocketGuard(transfers, self._background, failsafe, metrics, accounts, max_object=max_object)
         self._engine = Engine(
             settings.proxy.listen,
             ca_folder(settings.data_dir),
@@ -126,6 +129,7 @@ class _Proxy:
                 self._senders.addon,
                 Tunnels(self._ledger, metrics),
                 self._addon,
+                sockets,
                 ReplyTap(learning, failsafe),
             ],
         )

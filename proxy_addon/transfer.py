@@ -24,6 +24,7 @@ from shared.extract.handling import Handling, handling
 from shared.ports import Clock
 from shared.telemetry import Metrics
 from shared.types import (
+    Action,
     Activity,
     ActivityContext,
     Actor,
@@ -119,6 +120,26 @@ class Transfers:
 
         return await self._ruled(rule, policies, read, Direction.INBOUND)
 
+    async def message_head(self, read: ReadHead, direction: Direction) -> Ruling:
+        """Rule on one message of a connection that stays open; ``read`` gives the head of the request that opened it.
+
+        Held where a policy may change what happens, copied where all that apply are in monitor mode.
+        """
+        policies = self._policies()
+        if not policies:
+            return PASS
+
+        async def rule() -> Ruling | None:
+            request, actor = read()
+            case = self._case(policies, request, direction, actor)
+            asking = tuple(policy for policy in case.policies if policy.images is not None)
+            if not asking:
+                return PASS
+            treatment = Treatment.HOLD if wait_ms(asking) else Treatment.COPY
+            return Ruling(treatment=treatment, case=replace(case, policies=asking))
+
+        return await self._ruled(rule, policies, read, direction)
+
     async def body(self, case: Case, read: Callable[[], HttpMessage]) -> Reply | None:
         """Judge a body that was held; return the answer where it is not to pass."""
         for each in await self._cases(case, read):
@@ -127,6 +148,13 @@ class Transfers:
             if reply is not None:
                 return reply
         return None
+
+    async def early(self, case: Case, read: Callable[[], HttpMessage]) -> Reply | None:
+        """Judge the beginning of a body that is judged again when it is whole: only what ends it here is recorded."""
+        judged = await self._judge(case, read)
+        if judged.decision.action is Action.ALLOW:
+            return None
+        return await self._enforcement.settle(case, judged.decision, judged.judgements)
 
     async def afterwards(self, case: Case, message: HttpMessage) -> None:
         """Judge a body that has passed: for the record."""

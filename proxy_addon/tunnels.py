@@ -1,11 +1,10 @@
-"""Counts what passes unseen: tunnels that do not speak HTTP, TLS that is not decrypted, messages of web sockets."""
+"""Counts what passes unseen: tunnels that do not speak HTTP, TLS that is not decrypted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from mitmproxy.connection import Client, Server
-from mitmproxy.http import HTTPFlow
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import NextLayer
@@ -80,18 +79,6 @@ class Tunnels:
                 host, Direction.OUTBOUND if message.from_client else Direction.INBOUND, _OPAQUE, len(message.content)
             )
         flow.messages.clear()
-
-    def websocket_start(self, flow: HTTPFlow) -> None:
-        """Count a web socket."""
-        self._metrics.count("safelight_proxy_uninspected_total", reason=_OPAQUE)
-        self._ledger.book(flows.host(flow), Direction.OUTBOUND, _OPAQUE, 0)
-
-    def websocket_message(self, flow: HTTPFlow) -> None:
-        """Count a message."""
-        if flow.websocket is not None and flow.websocket.messages:
-            message = flow.websocket.messages[-1]
-            direction = Direction.OUTBOUND if message.from_client else Direction.INBOUND
-            self._book(flows.host(flow), direction, _OPAQUE, len(message.content))
 
     def _count(self, context: Context, direction: Direction, size: int) -> None:
         reason = self._reasons.get(context.client.id, _OPAQUE)

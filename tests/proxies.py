@@ -30,6 +30,7 @@ from proxy_addon.responses import block_reply
 from proxy_addon.transfer import Transfers
 from proxy_addon.tunnels import Tunnels
 from proxy_addon.upstream import Resolve
+from proxy_addon.websocket import WebSocketGuard
 from shared.adapters.role import SystemClock
 from shared.core import coverage
 from shared.core.activity import Possible, ReadValues
@@ -205,12 +206,23 @@ async def serve_proxy(
     tunnels: Tunnels | None = None,
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy; the addons ``before`` stand before the one that inspects."""
-    addon = Safelight(
-        setup.transfers(),
+    transfers = setup.transfers()
+    accounts = Accounts(setup.ledger, lambda: setup.unruled)
+    guard = WebSocketGuard(
+        transfers,
         setup.background,
         setup.failsafe(),
         setup.metrics,
-        Accounts(setup.ledger, lambda: setup.unruled),
+        accounts,
+        max_object=setup.max_object,
+        max_split=setup.max_object // 2,
+    )
+    addon = Safelight(
+        transfers,
+        setup.background,
+        setup.failsafe(),
+        setup.metrics,
+        accounts,
         max_object=setup.max_object,
         debug_headers=debug_headers,
     )
@@ -218,7 +230,14 @@ async def serve_proxy(
         "127.0.0.1:0",
         ca_folder(data_dir),
         trusted_bundle(upstream_ca, data_dir / "run"),
-        [Resolve(resolve or {}), *before, tunnels or Tunnels(setup.ledger, setup.metrics), addon, *setup.reply_taps()],
+        [
+            Resolve(resolve or {}),
+            *before,
+            tunnels or Tunnels(setup.ledger, setup.metrics),
+            addon,
+            guard,
+            *setup.reply_taps(),
+        ],
     )
     address = await engine.start()
     try:

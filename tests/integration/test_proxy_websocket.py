@@ -1,50 +1,344 @@
-"""What is not HTTP any more passes, and is counted."""
+"""Web sockets through a real proxy: what is protected is stopped in both directions, all else passes as it was."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.factories import make_policy
-from tests.proxies import Setup, serve_proxy
+import pytest
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Event,
+    Message,
+    Ping,
+    Pong,
+    Request,
+    TextMessage,
+)
+from wsproto.extensions import PerMessageDeflate
 
-MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
-KEY = base64.b64encode(bytes(16))
-ACCEPT = base64.b64encode(hashlib.sha1(KEY + MAGIC, usedforsecurity=False).digest())
-GREETING = b"\x81\x05hello"
-MASKED = b"\x81\x82\x00\x00\x00\x00hi"
+from shared.core.policy import OnUninspected
+from shared.errors import ErrorCode
+from shared.extract.pipeline import Extraction, Limits, Steps, extract_steps
+from shared.types import Action, Direction, HttpMessage, ImageJudgement, Mode, Part, UninspectedReason
+from tests.factories import make_error_verdict, make_policy
+from tests.proxies import MARK, KnowingJudge, RunningProxy, Setup, serve_proxy
 
 
-async def serve_websocket(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
-    writer.write(b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\n" + GREETING)
-    frame = await reader.readexactly(len(MASKED))
-    mask = frame[2:6]
-    text = bytes(byte ^ mask[index % 4] for index, byte in enumerate(frame[6:]))
-    writer.write(b"\x81" + bytes([len(text)]) + text)
-    await reader.read()
-    writer.close()
+def png(text: bytes) -> bytes:
+    """A PNG whose structure holds, so that its end is known; what marks it comes late."""
+    chunks = [(b"IHDR", bytes(13)), (b"IDAT", bytes(range(256)) * 40), (b"tEXt", text), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(len(data).to_bytes(4) + kind + data + bytes(4) for kind, data in chunks)
 
 
-async def test_websocket_messages_pass_and_are_counted(tmp_path: Path) -> None:
-    server = await asyncio.start_server(serve_websocket, "127.0.0.1", 0)
+PROTECTED, HARMLESS = png(MARK), png(b"nothing")
+
+
+@dataclass
+class End:
+    """One end of a connection, over its own two streams."""
+
+    wire: WSConnection
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    waiting: list[Event] = field(default_factory=list)
+
+    def send(self, *messages: str | bytes) -> None:
+        for message in messages:
+            event = TextMessage(data=message) if isinstance(message, str) else BytesMessage(data=message)
+            self.writer.write(self.wire.send(event))
+
+    def send_fragments(self, *fragments: bytes) -> None:
+        for number, data in enumerate(fragments, start=1):
+            self.writer.write(self.wire.send(BytesMessage(data=data, message_finished=number == len(fragments))))
+
+    async def event(self) -> Event:
+        while not self.waiting:
+            data = await self.reader.read(65536)
+            self.wire.receive_data(data or None)
+            self.waiting += self.wire.events()
+        return self.waiting.pop(0)
+
+    async def message(self) -> str | bytes:
+        """Return the next message, or raise what ended the connection."""
+        whole: list[str | bytes] = []
+        while True:
+            event = await self.event()
+            if isinstance(event, CloseConnection):
+                raise Closed(int(event.code), event.reason or "")
+            if isinstance(event, Message):
+                whole.append(event.data if isinstance(event.data, str) else bytes(event.data))
+                if event.message_finished:
+                    return "".join(map(str, whole)) if isinstance(whole[0], str) else b"".join(map(_raw, whole))
+
+    async def close_code(self) -> tuple[int, str]:
+        with pytest.raises(Closed) as closed:
+            await self.message()
+        return closed.value.code, closed.value.reason
+
+
+class Closed(Exception):
+    """The other end, or the proxy, has closed."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}")
+        self.code, self.reason = code, reason
+
+
+def _raw(data: str | bytes) -> bytes:
+    return data if isinstance(data, bytes) else data.encode()
+
+
+def on(reason: UninspectedReason, action: Action) -> OnUninspected:
+    return OnUninspected(by_reason={reason: action})
+
+
+class DecodingJudge(KnowingJudge):
+    """Judges only what is whole."""
+
+    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+        known = await super().verdicts(parts, deadline)
+        cut = [replace(each, verdict=make_error_verdict(ErrorCode.TRUNCATED, sha256=each.sha256)) for each in known]
+        return [one if b"IEND" in part.data else other for part, one, other in zip(parts, known, cut, strict=True)]
+
+
+def booked(setup: Setup, outcome: str, direction: Direction = Direction.OUTBOUND) -> int:
+    """Return the bytes that the coverage has of messages."""
+    return int(setup.metrics.value("safelight_proxy_body_bytes_total", direction=direction, outcome=outcome))
+
+
+@dataclass
+class Connected:
+    """A client and the server that it has reached through the proxy."""
+
+    client: End
+    server: End
+    proxy: RunningProxy
+
+
+@asynccontextmanager
+async def connected(setup: Setup, tmp_path: Path, *, deflate: bool = False) -> AsyncIterator[Connected]:
+    arrived: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        end = End(WSConnection(ConnectionType.SERVER), reader, writer)
+        assert isinstance(await end.event(), Request)
+        writer.write(end.wire.send(AcceptConnection(extensions=[PerMessageDeflate()] if deflate else [])))
+        arrived.set_result(end)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    setup = Setup(policies=[make_policy()])
-    async with serve_proxy(setup, tmp_path) as proxy:
+    async with asyncio.timeout(20), server, serve_proxy(setup, tmp_path) as proxy:
         host, own_port = proxy.address.split(":")
         reader, writer = await asyncio.open_connection(host, int(own_port))
-        writer.write(b"GET http://127.0.0.1:%d/chat HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % (port, port))
-        writer.write(b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n")
-        writer.write(b"Sec-WebSocket-Key: " + KEY + b"\r\n\r\n")
-        async with asyncio.timeout(10):
-            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
-            assert await reader.readexactly(len(GREETING)) == GREETING
-            writer.write(MASKED)
-            assert await reader.readexactly(4) == b"\x81\x02hi"
-        writer.close()
-        assert proxy.addon.in_flight == 0
-    server.close()
-    assert setup.metrics.value("safelight_proxy_uninspected_total", reason="opaque") == 1
+        wire = WSConnection(ConnectionType.CLIENT)
+        extensions = [PerMessageDeflate()] if deflate else []
+        handshake = wire.send(Request(host=f"127.0.0.1:{port}", target="/chat", extensions=list(extensions)))
+        # To a proxy the target is the whole address.
+        writer.write(handshake.replace(b"GET /chat", b"GET http://127.0.0.1:%d/chat" % port, 1))
+        client = End(wire, reader, writer)
+        try:
+            assert isinstance(await client.event(), AcceptConnection)
+            yield Connected(client, await arrived, proxy)
+        finally:
+            writer.close()
+            if arrived.done():
+                arrived.result().writer.close()
+
+
+def data_uri(image: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(image).decode()
+
+
+WAYS: dict[str, Callable[[bytes], list[str | bytes]]] = {
+    "binary": lambda image: [image],
+    "base64 in JSON": lambda image: [json.dumps({"type": "image", "data": base64.b64encode(image).decode()})],
+    "SignalR": lambda image: [json.dumps({"type": 1, "arguments": [data_uri(image)]}) + "\x1e" + '{"type":6}\x1e'],
+    "SignalR in MessagePack": lambda image: [b"\x80\x10\x95\x01\x80\xc5" + len(image).to_bytes(2) + image],
+    "socket.io": lambda image: ['451-["upload",{"file":{"_placeholder":true,"num":0}}]', image],
+    "engine.io 3": lambda image: ['51-["upload",{"_placeholder":true,"num":0}]', b"\x04" + image],
+    "engine.io in text": lambda image: ["b4" + base64.b64encode(image).decode()],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_a_client_sends(way: str, tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy()])
+    async with connected(setup, tmp_path) as ends:
+        harmless = WAYS[way](HARMLESS)
+        ends.client.send(*harmless, "between")
+        assert [await ends.server.message() for _ in range(len(harmless) + 1)] == [*harmless, "between"]
+        *before, last = WAYS[way](PROTECTED)
+        ends.client.send(*before, last, "never arrives")
+        assert [await ends.server.message() for _ in before] == before
+        code, reason = await ends.server.close_code()
+        assert (code, await ends.client.close_code()) == (1008, (code, reason))
+    (alert,) = setup.recorder.alerts
+    assert booked(setup, "inspected") + booked(setup, "streamed") == sum(
+        len(_raw(message)) for message in [*harmless, "between", *before, last]
+    )
+    assert booked(setup, "streamed") == len("between")
+    assert alert.incident in reason
+    assert (alert.enforced, alert.context.direction) == (Action.BLOCK, Direction.OUTBOUND)
+    assert len(setup.judge.asked) == 2
+
+
+async def test_what_a_server_sends(tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy()])
+    async with connected(setup, tmp_path) as ends:
+        ends.server.send(HARMLESS, data_uri(PROTECTED), "never arrives")
+        assert await ends.client.message() == HARMLESS
+        assert (await ends.client.close_code())[0] == (await ends.server.close_code())[0] == 1008
+    assert [alert.context.direction for alert in setup.recorder.alerts] == [Direction.INBOUND]
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+async def test_a_picture_in_several_messages_waits_with_the_last(deflate: bool, tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy()], judge=DecodingJudge())
+    pieces = [PROTECTED[at : at + 1000] for at in range(0, len(PROTECTED), 1000)]
+    async with connected(setup, tmp_path, deflate=deflate) as ends:
+        for piece in pieces[:-1]:
+            ends.client.send(piece, '{"sent": 1000}')
+            assert [await ends.server.message(), await ends.server.message()] == [piece, '{"sent": 1000}']
+        ends.client.send(pieces[-1])
+        assert (await ends.server.close_code())[0] == 1008
+    assert [part.data for part in setup.judge.asked] == [pieces[0], PROTECTED]
+    assert len(setup.recorder.alerts) == 1
+
+
+async def test_a_picture_without_its_end_is_blocked_all_the_same(tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy()])
+    async with connected(setup, tmp_path) as ends:
+        ends.client.send(PROTECTED[:-12])
+        assert (await ends.server.close_code())[0] == 1008
+    (alert,) = setup.recorder.alerts
+    assert alert.enforced is Action.BLOCK
+
+
+async def test_where_what_cannot_be_decoded_is_blocked_nothing_is_waited_for(tmp_path: Path) -> None:
+    strict = make_policy(on_uninspected=on(UninspectedReason.UNDECODABLE, Action.BLOCK))
+    setup = Setup(policies=[strict], judge=DecodingJudge())
+    async with connected(setup, tmp_path) as ends:
+        ends.client.send(HARMLESS[:1000])
+        assert (await ends.server.close_code())[0] == 1008
+
+
+async def test_a_picture_that_never_becomes_whole_is_judged_when_the_connection_ends(tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy()])
+    async with connected(setup, tmp_path) as ends:
+        ends.client.send(PROTECTED[:1000], PROTECTED[1000:-1])
+        assert await ends.server.message() == PROTECTED[:1000]
+        assert await ends.server.message() == PROTECTED[1000:-1]
+        ends.client.writer.write(ends.client.wire.send(CloseConnection(code=1000)))
+        assert (await ends.server.close_code())[0] == 1000
+        await ends.proxy.setup.background.finish(1.0)
+    assert [part.data for part in setup.judge.asked] == [PROTECTED[:1000], PROTECTED[:-1]]
+    (alert,) = setup.recorder.alerts
+    assert alert.enforced is Action.ALLOW
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+async def test_messages_pass_as_they_were(deflate: bool, tmp_path: Path) -> None:
+    messages: list[str | bytes] = [
+        "",
+        b"",
+        "ä€🙂",
+        bytes(range(256)) * 4000,
+        HARMLESS,
+        data_uri(HARMLESS),
+        "x" * 70_000,
+    ]
+    async with connected(Setup(policies=[make_policy()]), tmp_path, deflate=deflate) as ends:
+        ends.client.send(*messages)
+        assert [await ends.server.message() for _ in messages] == messages
+        ends.server.send(*messages)
+        assert [await ends.client.message() for _ in messages] == messages
+
+
+async def test_frames_keep_their_boundaries(tmp_path: Path) -> None:
+    async with connected(Setup(policies=[make_policy()]), tmp_path) as ends:
+        ends.client.send_fragments(b"one", b"two!", b"")
+        seen = [await ends.server.event() for _ in range(3)]
+        assert [bytes(event.data) for event in seen if isinstance(event, BytesMessage)] == [b"one", b"two!", b""]
+
+
+async def test_pings_go_through(tmp_path: Path) -> None:
+    async with connected(Setup(policies=[make_policy()]), tmp_path) as ends:
+        ends.client.writer.write(ends.client.wire.send(Ping(payload=b"1")))
+        assert await ends.server.event() == Ping(payload=b"1")
+        ends.server.writer.write(ends.server.wire.send(Pong(payload=b"1")))
+        assert await ends.client.event() == Pong(payload=b"1")
+
+
+@pytest.mark.parametrize("action", [Action.ALLOW, Action.BLOCK])
+async def test_a_message_that_is_too_large(action: Action, tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy(on_uninspected=on(UninspectedReason.TOO_LARGE, action))], max_object=10_000)
+    fragments = [bytes([number]) * 6_000 for number in range(4)]
+    async with connected(setup, tmp_path) as ends:
+        ends.client.send_fragments(*fragments)
+        if action is Action.BLOCK:
+            assert (await ends.server.close_code())[0] == 1008
+        else:
+            assert await ends.server.message() == b"".join(fragments)
+            ends.client.send("after")
+            assert await ends.server.message() == "after"
+    assert setup.metrics.value("safelight_proxy_uninspected_total", reason="too_large") == 1
+    assert booked(setup, "failed") == (24_000 if action is Action.ALLOW else 12_000)
+
+
+@pytest.mark.parametrize("action", [Action.ALLOW, Action.BLOCK])
+async def test_what_is_collected_of_a_picture_is_bounded(action: Action, tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy(on_uninspected=on(UninspectedReason.TOO_LARGE, action))], max_object=8_000)
+    async with connected(setup, tmp_path) as ends:
+        for start in range(0, 6_000, 1_500):
+            ends.client.send(PROTECTED[start : start + 1_500])
+        if action is Action.BLOCK:
+            assert [await ends.server.message() for _ in range(2)] == [PROTECTED[:1_500], PROTECTED[1_500:3_000]]
+            assert (await ends.server.close_code())[0] == 1008
+        else:
+            assert b"".join([_raw(await ends.server.message()) for _ in range(4)]) == PROTECTED[:6_000]
+    assert setup.metrics.value("safelight_proxy_limit_hits_total", limit="too_large") == 1
+
+
+async def test_monitored_messages_pass_at_once(tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy(mode=Mode.MONITOR)], judge=KnowingJudge(delay=0.2))
+    async with connected(setup, tmp_path) as ends:
+        ends.client.send(PROTECTED)
+        assert await ends.server.message() == PROTECTED
+        assert setup.recorder.alerts == []
+    assert [alert.finding.mode for alert in setup.recorder.alerts] == [Mode.MONITOR]
+    assert booked(setup, "inspected") == len(PROTECTED)
+
+
+async def test_without_a_policy_nothing_is_judged(tmp_path: Path) -> None:
+    setup = Setup()
+    async with connected(setup, tmp_path) as ends:
+        ends.client.send(PROTECTED)
+        assert await ends.server.message() == PROTECTED
+    assert setup.judge.asked == []
+    assert booked(setup, "streamed") == len(PROTECTED)
+
+
+@pytest.mark.error_logs("stage judge failed")
+@pytest.mark.parametrize("action", [Action.ALLOW, Action.BLOCK])
+async def test_what_breaks_is_decided_by_the_policy(action: Action, tmp_path: Path) -> None:
+    def broken(message: HttpMessage, limits: Limits) -> Steps[Extraction]:
+        if message.body == PROTECTED:
+            raise RuntimeError("broken")
+        return extract_steps(message, limits)
+
+    setup = Setup(policies=[make_policy(on_uninspected=OnUninspected(default=action))], extract=broken)
+    async with connected(setup, tmp_path) as ends:
+        ends.client.send(PROTECTED)
+        if action is Action.BLOCK:
+            assert (await ends.server.close_code())[0] == 1008
+        else:
+            assert await ends.server.message() == PROTECTED

@@ -1,0 +1,212 @@
+"""mitmproxy's WebSocket layer with three holes closed; like ``http_stream`` it leans on internals (pinned: 12.2.3).
+
+1. *Bounded holding.*  mitmproxy puts a message together whatever its size and keeps all messages of a connection.
+   Here a message is held up to ``limit`` bytes; past it the hook ``websocket_overflow`` asks what to do, and what
+   passes goes on frame by frame.  A message is forgotten when it has passed.
+2. *Refusal.*  ``refuse`` in a hook drops the message and closes the connection towards both ends with status 1008
+   (RFC 6455, section 7.4.1: policy violation).
+3. *Pieces.*  Frames of more than PIECE_BYTES go on as several, with a turn of the event loop in between; all others
+   keep their boundaries, since some servers refuse continuation frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mitmproxy.http import HTTPFlow
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.websocket import (
+    WebsocketConnection,
+    WebsocketEndHook,
+    WebsocketLayer,
+    WebsocketMessageHook,
+)
+from mitmproxy.websocket import WebSocketData, WebSocketMessage
+from wsproto.connection import ConnectionState
+from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong, TextMessage
+from wsproto.frame_protocol import Opcode
+
+PIECE_BYTES: Final = 256 << 10
+POLICY_VIOLATION: Final = 1008
+MAX_REASON: Final = 123
+"""Bytes of a close frame's reason: a control frame carries 125, and the status is two of them."""
+
+_REFUSED: Final = "safelight_websocket_refused"
+
+Commands = Generator[commands.Command, Any, None]
+
+
+@dataclass
+class WebsocketOverflowHook(commands.StartHook):
+    """A message has grown past the limit; ``flow.websocket.messages`` ends with what was held of it."""
+
+    name = "websocket_overflow"
+    flow: HTTPFlow
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """``size`` bytes of a message that was too large to be held have gone by."""
+
+    flow: HTTPFlow
+    from_client: bool
+    size: int
+
+
+@dataclass
+class WebsocketPassedHook(commands.StartHook):
+    """A message that was too large to be held has passed whole."""
+
+    name = "websocket_passed"
+    passed: Passed
+
+
+@dataclass
+class BetweenFramesHook(commands.StartHook):
+    """Gives the other flows a turn; takes no flow, so that no ``update`` event follows."""
+
+    name = "safelight_between_frames"
+    pause: None = None
+
+
+def refuse(flow: HTTPFlow, reason: str) -> None:
+    """Do not let the newest message pass, and close the connection; ``reason`` is told to both ends."""
+    flow.metadata[_REFUSED] = reason.encode("ascii", "replace")[:MAX_REASON].decode()
+
+
+@dataclass
+class _Held:
+    """What has arrived of one end's current message."""
+
+    frames: list[bytearray] = field(default_factory=lambda: [bytearray()])
+    size: int = 0
+    passing: bool = False
+
+
+class InspectedWebsocketLayer(WebsocketLayer):
+    """Relays messages after the hooks have seen them whole."""
+
+    def __init__(self, context: Context, flow: HTTPFlow, limit: int) -> None:
+        super().__init__(context, flow)
+        self._limit = limit
+        self._held = {True: _Held(), False: _Held()}
+
+    def relay_messages(self, event: events.Event) -> Commands:
+        """Relay what one end has sent."""
+        if not isinstance(event, events.DataReceived | events.ConnectionClosed):
+            return
+        from_client = event.connection == self.context.client
+        source, target = (self.client_ws, self.server_ws) if from_client else (self.server_ws, self.client_ws)
+        source.receive_data(event.data if isinstance(event, events.DataReceived) else None)
+        for each in source.events():
+            if isinstance(each, Message):
+                yield from self._take(each, target, from_client=from_client)
+            elif isinstance(each, Ping | Pong):
+                yield target.send2(each)
+            elif isinstance(each, CloseConnection):
+                yield from self._relay_close(each, from_client=from_client)
+            if self._handle_event != self.relay_messages:
+                return
+
+    def _take(self, part: Message[Any], target: WebsocketConnection, *, from_client: bool) -> Commands:
+        held, is_text = self._held[from_client], isinstance(part.data, str)
+        data = part.data.encode() if isinstance(part.data, str) else bytes(part.data)
+        held.frames[-1] += data
+        held.size += len(data)
+        if held.passing:
+            yield from _send(target, held, is_text=is_text, finished=part.message_finished)
+        elif held.size > self._limit:
+            if (yield from self._ask(WebsocketOverflowHook(self.flow), held, is_text=is_text, from_client=from_client)):
+                held.passing = True
+                yield from _send(target, held, is_text=is_text, finished=part.message_finished)
+        elif part.message_finished:
+            if (yield from self._ask(WebsocketMessageHook(self.flow), held, is_text=is_text, from_client=from_client)):
+                yield from _send(target, held, is_text=is_text, finished=True)
+        elif part.frame_finished:
+            held.frames.append(bytearray())
+        if part.message_finished:
+            self._held[from_client] = _Held()
+            if held.passing:
+                yield WebsocketPassedHook(Passed(self.flow, from_client, held.size))
+
+    def _ask(
+        self, hook: commands.StartHook, held: _Held, *, is_text: bool, from_client: bool
+    ) -> Generator[commands.Command, Any, bool]:
+        """Run a hook over what is held; return whether it may pass."""
+        content = bytes(held.frames[0]) if len(held.frames) == 1 else b"".join(held.frames)
+        message = WebSocketMessage(Opcode.TEXT if is_text else Opcode.BINARY, from_client, content)
+        data = self._data()
+        data.messages.append(message)
+        yield hook
+        data.messages.clear()
+        reason = self.flow.metadata.get(_REFUSED)
+        if reason is None:
+            return not message.dropped
+        yield from self._refuse(reason)
+        return False
+
+    def _data(self) -> WebSocketData:
+        if self.flow.websocket is None:
+            self.flow.websocket = WebSocketData()
+        return self.flow.websocket
+
+    def _refuse(self, reason: str) -> Commands:
+        close = CloseConnection(POLICY_VIOLATION, reason)
+        yield from self._say(self.server_ws, close)
+        yield from self._say(self.client_ws, close)
+        yield commands.CloseConnection(self.context.server)
+        yield from self._ended(close, from_client=False)
+        # A socket that is closed while the client still sends is reset, and the client may never read why: what still
+        # comes is read and dropped until the client closes.
+        self._handle_event = self._draining
+
+    def _draining(self, event: events.Event) -> Commands:
+        if not isinstance(event, events.ConnectionEvent) or event.connection != self.context.client:
+            return
+        gone = isinstance(event, events.ConnectionClosed)
+        if isinstance(event, events.DataReceived):
+            self.client_ws.receive_data(event.data)
+            gone = any(isinstance(each, CloseConnection) for each in self.client_ws.events())
+        if gone:
+            yield commands.CloseConnection(self.context.client)
+            self._handle_event = self.done
+
+    def _relay_close(self, close: CloseConnection, *, from_client: bool) -> Commands:
+        for end in (self.server_ws, self.client_ws):
+            yield from self._say(end, close)
+            yield commands.CloseConnection(end.conn)
+        yield from self._ended(close, from_client=from_client)
+        self._handle_event = self.done
+
+    def _say(self, end: WebsocketConnection, close: CloseConnection) -> Commands:
+        if end.state in {ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING}:
+            yield end.send2(close)
+
+    def _ended(self, close: CloseConnection, *, from_client: bool) -> Commands:
+        data = self._data()
+        data.closed_by_client = from_client
+        data.close_code, data.close_reason = int(close.code), close.reason
+        yield WebsocketEndHook(self.flow)
+        self.flow.live = False
+
+
+def _send(target: WebsocketConnection, held: _Held, *, is_text: bool, finished: bool) -> Commands:
+    """Send what is held, frame by frame; the last one ends the message if it is ``finished``."""
+    frames, held.frames = held.frames, [bytearray()]
+    for number, frame in enumerate(frames, start=1):
+        content = frame.decode() if is_text else frame
+        for start in range(0, max(len(content), 1), PIECE_BYTES):
+            if start:
+                yield BetweenFramesHook()
+            piece = content[start : start + PIECE_BYTES]
+            last = finished and number == len(frames) and start + PIECE_BYTES >= len(content)
+            yield target.send2(_event(piece, last=last))
+
+
+def _event(piece: str | bytearray, *, last: bool) -> TextMessage | BytesMessage:
+    if isinstance(piece, str):
+        return TextMessage(piece, message_finished=last)
+    return BytesMessage(bytes(piece), message_finished=last)
