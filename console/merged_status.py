@@ -43,6 +43,16 @@ def merged_waiting_for(roles: Sequence[RoleStatus]) -> tuple[str, ...]:
     return tuple(missing)
 
 
+def merged_warnings(roles: Sequence[RoleStatus]) -> tuple[str, ...]:
+    """Return what the roles warn of as ``role: sentence``."""
+    return tuple(
+        f"{role}: {sentence}"
+        for role, answer in _fetch_all(roles, "/readyz")
+        if answer is not None
+        for sentence in json.loads(answer).get("warnings", [])
+    )
+
+
 class _Merged(Collector):
     """Families of the same name become one: the text format allows a name once."""
 

@@ -89,7 +89,10 @@ class _RoleProcess:
         # Not ready until the role has stated its own conditions: it replaces this one, of its own name, last.
         self._readiness.add(self._role, lambda: False)
         source = StatusSource(
-            exposition=metrics.exposition, waiting_for=self._readiness.waiting_for, healthy=heart.beats
+            exposition=metrics.exposition,
+            waiting_for=self._readiness.waiting_for,
+            healthy=heart.beats,
+            warnings=self._readiness.warnings,
         )
         status = StatusServer(self._settings.metrics.listen, source)
         _stop_on_signals(stopping)

@@ -15,7 +15,7 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import Final
 
-from console.merged_status import RoleStatus, merge_expositions, merged_waiting_for
+from console.merged_status import RoleStatus, merge_expositions, merged_waiting_for, merged_warnings
 from console.role_runner import UNTIL_STDIN_CLOSES, configure_logging
 from console.supervisor_lock import SupervisorLock
 from shared.adapters.local_hub import Hub, hub_socket_path
@@ -64,7 +64,12 @@ class Supervisor:
         hub = Hub(hub_socket_path(self._settings.data_dir)) if self._settings.bus == "local://" else None
         status = StatusServer(
             self._settings.metrics.listen,
-            StatusSource(exposition=self._exposition, waiting_for=self._waiting_for, healthy=lambda: True),
+            StatusSource(
+                exposition=self._exposition,
+                waiting_for=self._waiting_for,
+                healthy=lambda: True,
+                warnings=lambda: merged_warnings(self._statuses()),
+            ),
         )
         if hub is not None:
             await hub.start()

@@ -16,6 +16,7 @@ from typing import Any, Final
 from proxy_addon.accounts import Accounts
 from proxy_addon.addon import Safelight
 from proxy_addon.background import Background
+from proxy_addon.bypass_watch import BypassWatch
 from proxy_addon.catalogue import STALE_DAYS, load_catalogue, stale
 from proxy_addon.certificates import ca_folder, trusted_bundle
 from proxy_addon.enforcement import Enforcement
@@ -38,6 +39,7 @@ from proxy_addon.waiting import at_most, until
 from proxy_addon.watchdog import Watchdog
 from proxy_addon.websocket import WebSocketGuard
 from shared.adapters.alert_log import AlertLog
+from shared.adapters.bypass_board import BypassFile, BypassInStore
 from shared.adapters.lease import Lease
 from shared.adapters.opening import open_asking_bus, open_store
 from shared.adapters.role import RoleContext
@@ -79,7 +81,7 @@ def _catalogue(context: RoleContext) -> Catalogue:
 class _Proxy:
     def __init__(self, context: RoleContext) -> None:
         settings, metrics, clock = context.settings, context.metrics, context.clock
-        instance, max_object = settings.proxy.instance, settings.proxy.max_object
+        instance = settings.proxy.instance
         sealer = Sealer(load_or_create_key(settings.key_file))
         self._context = context
         self._listening = asyncio.Event()
@@ -91,17 +93,41 @@ class _Proxy:
         self._outbox = Outbox(settings.data_dir / f"outbox-{instance}.db", sealer, metrics)
         self._alert_log = AlertLog(self._store, sealer)
         self._watch = PolicyWatch(self._store, sealer, metrics, settings.data_dir / "policies-cache.json")
+        self._bypass = BypassWatch(
+            BypassFile(settings.data_dir, sealer),
+            BypassInStore(self._store, sealer),
+            clock,
+            metrics,
+            self._outbox.commit,
+            instance,
+        )
         self._watchdog = Watchdog(clock, metrics)
         self._background = Background()
-        failsafe = Failsafe(metrics)
         self._ledger = Ledger(clock, metrics)
+        failsafe = Failsafe(metrics)
         self._senders = Senders(settings, failsafe, clock, metrics)
-        catalogue = _catalogue(context)
         self._objects = ObjectMemory(self._store, sealer, clock, metrics)
+        self._addon, inspecting = self._inspection(context, failsafe)
+        self._engine = Engine(
+            settings.proxy.listen,
+            ca_folder(settings.data_dir),
+            trusted_bundle(settings.proxy.upstream_ca, settings.run_dir),
+            [Resolve(settings.proxy.resolve), self._senders.addon, Tunnels(self._ledger, metrics), *inspecting],
+        )
+        context.readiness.add("bus", self._link.up)
+        context.readiness.add("policies", self._watch.loaded)
+        context.readiness.add("proxy", self._engine.listening)
+        context.readiness.warn(self._bypass.warning)
+
+    def _inspection(self, context: RoleContext, failsafe: Failsafe) -> tuple[Safelight, list[object]]:
+        """Return the addon that inspects, and all addons around it in their order."""
+        settings, metrics, clock = context.settings, context.metrics, context.clock
+        max_object = settings.proxy.max_object
+        catalogue = _catalogue(context)
         learning = ObjectLearning(catalogue, self._objects, metrics)
         transfers = Transfers(
             classifier=catalogue,
-            policies=self._watch.current,
+            policies=lambda: () if self._bypass.active() else self._watch.current(),
             judging=Judging(self._gateway, clock, metrics, objects=learning),
             enforcement=Enforcement(self._outbox, clock, metrics, failsafe),
             failsafe=failsafe,
@@ -109,8 +135,8 @@ class _Proxy:
             metrics=metrics,
             max_object=max_object,
         )
-        accounts = Accounts(self._ledger, lambda: coverage.STREAMED)
-        self._addon = Safelight(
+        accounts = Accounts(self._ledger, lambda: coverage.BYPASS if self._bypass.active() else coverage.STREAMED)
+        addon = Safelight(
             transfers,
             self._background,
             failsafe,
@@ -120,22 +146,7 @@ class _Proxy:
             debug_headers=settings.proxy.debug_headers,
         )
         sockets = WebSocketGuard(transfers, self._background, failsafe, metrics, accounts, max_object=max_object)
-        self._engine = Engine(
-            settings.proxy.listen,
-            ca_folder(settings.data_dir),
-            trusted_bundle(settings.proxy.upstream_ca, settings.run_dir),
-            [
-                Resolve(settings.proxy.resolve),
-                self._senders.addon,
-                Tunnels(self._ledger, metrics),
-                self._addon,
-                sockets,
-                ReplyTap(learning, failsafe),
-            ],
-        )
-        context.readiness.add("bus", self._link.up)
-        context.readiness.add("policies", self._watch.loaded)
-        context.readiness.add("proxy", self._engine.listening)
+        return addon, [addon, sockets, ReplyTap(learning, failsafe)]
 
     async def run(self) -> None:
         await self._outbox.start()
@@ -158,6 +169,8 @@ class _Proxy:
             self._forward_alerts(),
             self._watch_loop(),
             *self._senders.services(),
+            self._bypass.watch_file(),
+            self._watch_bypass(),
         ]
 
     async def _watch_loop(self) -> None:
@@ -167,6 +180,10 @@ class _Proxy:
     async def _watch_policies(self) -> None:
         await self._link.first_try()
         await self._watch.run()
+
+    async def _watch_bypass(self) -> None:
+        await self._link.first_try()
+        await self._bypass.watch_store()
 
     async def _forward_alerts(self) -> None:
         await self._link.first_try()
@@ -178,6 +195,7 @@ class _Proxy:
 
     async def _serve(self) -> None:
         await self._watch.load_cache()
+        await self._bypass.poll_file()
         await self._link.first_try()
         try:
             await self._watch.poll()

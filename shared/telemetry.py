@@ -46,6 +46,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_proxy_policy_version", "gauge", "Version of the policy file in force"),
     Metric("safelight_proxy_authentications_total", "counter", "Proxy passwords asked for and checked", ("outcome",)),
     Metric("safelight_proxy_refused_connections_total", "counter", "Connections closed at once", ("cause",)),
+    Metric("safelight_proxy_bypass", "gauge", "1 while inspection is switched off"),
     Metric("safelight_proxy_failures_total", "counter", "Stages of a transfer that broke", ("stage",)),
     Metric("safelight_proxy_outbox_alerts", "gauge", "Alerts committed here and not yet in the log"),
     # worker
@@ -127,10 +128,19 @@ class Readiness:
 
     def __init__(self, conditions: Mapping[str, Callable[[], bool]] | None = None) -> None:
         self._conditions = dict(conditions or {})
+        self._warnings: list[Callable[[], str]] = []
 
     def add(self, name: str, condition: Callable[[], bool]) -> None:
         """Wait for one more thing."""
         self._conditions[name] = condition
+
+    def warn(self, sentence: Callable[[], str]) -> None:
+        """Report one more thing that does not keep the role from serving; an empty sentence: all is well."""
+        self._warnings.append(sentence)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what an operator should know all the same."""
+        return tuple(filter(None, (sentence() for sentence in self._warnings)))
 
     def waiting_for(self) -> tuple[str, ...]:
         """Return the names of the conditions that do not hold."""

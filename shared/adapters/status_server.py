@@ -23,11 +23,12 @@ REQUEST_TIMEOUT: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusSource:
-    """What the endpoint reports; all three are called in the server's threads."""
+    """What the endpoint reports; all are called in the server's threads."""
 
     exposition: Callable[[], bytes]
     waiting_for: Callable[[], tuple[str, ...]]
     healthy: Callable[[], bool]
+    warnings: Callable[[], tuple[str, ...]] = tuple
 
 
 class StatusServer:
@@ -81,8 +82,9 @@ def _handler(source: StatusSource) -> type[BaseHTTPRequestHandler]:
                 healthy = source.healthy()
                 self._json(200 if healthy else 503, {"healthy": healthy})
             elif path == "/readyz":
-                waiting = source.waiting_for()
-                self._json(503 if waiting else 200, {"ready": not waiting, "waiting_for": list(waiting)})
+                waiting, warnings = source.waiting_for(), source.warnings()
+                state = {"ready": not waiting, "waiting_for": list(waiting)}
+                self._json(503 if waiting else 200, {**state, "warnings": list(warnings)} if warnings else state)
             else:
                 self._json(404, {"error": "known paths: /metrics /healthz /readyz"})
 

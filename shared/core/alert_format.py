@@ -103,6 +103,8 @@ def strip_url(url: str) -> str:
 
 
 def _title(alert: Alert) -> str:
+    if alert.finding.kind == "operation":
+        return alert.finding.reason.partition(": ")[0]
     what = "Protected image" if alert.finding.kind == "match" else "Uninspected transfer"
     context = alert.context
     to = "from" if context.direction is Direction.INBOUND else "to"

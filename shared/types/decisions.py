@@ -31,7 +31,7 @@ class Finding:
     mode: Mode
     severity: Severity
     notify: tuple[str, ...]
-    kind: Literal["match", "uninspected"]
+    kind: Literal["match", "uninspected", "operation"]
     reason: str
     locator: str = ""
     sha256: str = ""
