@@ -35,6 +35,7 @@ from proxy_addon.reply_tap import ReplyTap
 from proxy_addon.transfer import Transfers
 from proxy_addon.tunnels import Tunnels
 from proxy_addon.upstream import Resolve
+from proxy_addon.verdict_cache import IndexWatch, VerdictCache
 from proxy_addon.waiting import at_most, until
 from proxy_addon.watchdog import Watchdog
 from proxy_addon.websocket import WebSocketGuard
@@ -90,6 +91,8 @@ class _Proxy:
         self._lease = Lease(self._store, f"lease/proxy/{instance}")
         self._link = Link(self._store, self._lease, self._bus, instance)
         self._gateway = Gateway(self._bus, self._store, sealer, clock, metrics, instance=instance)
+        self._cache = VerdictCache(self._gateway, clock, metrics)
+        self._index_watch = IndexWatch(self._store, self._cache, metrics)
         self._outbox = Outbox(settings.data_dir / f"outbox-{instance}.db", sealer, metrics)
         self._alert_log = AlertLog(self._store, sealer)
         self._watch = PolicyWatch(self._store, sealer, metrics, settings.data_dir / "policies-cache.json")
@@ -128,7 +131,7 @@ class _Proxy:
         transfers = Transfers(
             classifier=catalogue,
             policies=lambda: () if self._bypass.active() else self._watch.current(),
-            judging=Judging(self._gateway, clock, metrics, objects=learning),
+            judging=Judging(self._cache, clock, metrics, objects=learning),
             enforcement=Enforcement(self._outbox, clock, metrics, failsafe),
             failsafe=failsafe,
             clock=clock,
@@ -165,6 +168,7 @@ class _Proxy:
         return [
             self._link.connect(),
             self._take_answers(),
+            self._watch_index(),
             self._watch_policies(),
             self._forward_alerts(),
             self._watch_loop(),
@@ -176,6 +180,10 @@ class _Proxy:
     async def _watch_loop(self) -> None:
         await self._listening.wait()
         await self._watchdog.run()
+
+    async def _watch_index(self) -> None:
+        await self._link.first_try()
+        await self._index_watch.run()
 
     async def _watch_policies(self) -> None:
         await self._link.first_try()

@@ -18,11 +18,10 @@ from shared.codec import decode_event, encode_event
 from shared.errors import IntegrityError, SafelightError, WireError
 from shared.ports import Store
 from shared.sealing import Sealer
-from shared.types import IndexEvent
+from shared.types import INDEX_LOG, IndexEvent
 from workers.index_snapshot import Snapshot, pack, unpack
 from workers.index_state import Change, IndexState, Key
 
-INDEX_LOG: Final = "index"
 SNAPSHOT_KEY: Final = "index/snapshot"
 SNAPSHOT_BLOB: Final = "index/snapshot"
 """Blobs are named ``index/snapshot/POSITION-RANDOM``."""

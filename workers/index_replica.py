@@ -17,16 +17,16 @@ from shared.errors import IntegrityError, SafelightError, StoreError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from shared.types import Reference
+from shared.types import INDEX_LOG, Reference
 from workers.ann_index import EXACT_LIMIT
-from workers.index_log import INDEX_LOG, SNAPSHOT_BLOB, SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
+from workers.index_log import SNAPSHOT_BLOB, SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
 from workers.index_segment import Segment
 from workers.index_snapshot import Snapshot
 from workers.index_state import IndexState
 from workers.index_view import IndexView
 from workers.view_builder import ViewBuilder
 
-__all__ = ["INDEX_LOG", "SNAPSHOT_BLOB", "SNAPSHOT_KEY", "IndexReplica", "IndexView"]
+__all__ = ["SNAPSHOT_BLOB", "SNAPSHOT_KEY", "IndexReplica", "IndexView"]
 
 WAIT_SECONDS: Final = 1.0
 """How long one look at the end of the log lasts; an entry ends it at once."""

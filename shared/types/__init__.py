@@ -28,6 +28,7 @@ from shared.types.http import (
     Part,
 )
 from shared.types.index import (
+    INDEX_LOG,
     IndexEvent,
     Reference,
     ReferenceAdded,
@@ -86,6 +87,7 @@ from shared.types.vocabulary import (
 __all__ = [
     "BLOB_SECONDS",
     "CLAIM_CHECK_BYTES",
+    "INDEX_LOG",
     "MAX_REGIONS",
     "PDQ_HEX",
     "REDACTED_PREFIX",

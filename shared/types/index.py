@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+INDEX_LOG: Final = "index"
+"""The store's log of all that happens to sets and references."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

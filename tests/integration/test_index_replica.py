@@ -15,7 +15,7 @@ from shared.adapters.redis_store import RedisStore
 from shared.adapters.sqlite_store import SqliteStore
 from shared.ports import Store
 from shared.telemetry import Metrics
-from shared.types import IndexEvent
+from shared.types import INDEX_LOG, IndexEvent
 from tests.index_factories import (
     CALIBRATION,
     ENCODER,
@@ -28,7 +28,7 @@ from tests.index_factories import (
 from tests.memory_store import MemoryStore
 from workers.compaction import LEASE_KEY, compact, maintain
 from workers.enrolment import ImageSets
-from workers.index_log import INDEX_LOG, IndexLog
+from workers.index_log import IndexLog
 from workers.index_replica import IndexReplica
 
 SEEDS = SeedFingerprinter()

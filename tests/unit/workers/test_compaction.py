@@ -2,11 +2,11 @@ import pytest
 
 from shared.errors import LeaseHeldError
 from shared.telemetry import Metrics
-from shared.types import IndexEvent
+from shared.types import INDEX_LOG, IndexEvent
 from tests.index_factories import CALIBRATION, ENCODER, SEALER, added, make_set, make_vector
 from tests.memory_store import MemoryStore
 from workers.compaction import compact
-from workers.index_log import INDEX_LOG, IndexLog
+from workers.index_log import IndexLog
 from workers.index_replica import IndexReplica
 
 

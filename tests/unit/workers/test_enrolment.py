@@ -11,13 +11,13 @@ from shared.core.matching import Background
 from shared.errors import IntegrityError, StoreError, UsageError
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from shared.types import ReferenceAdded, SetDeleted
+from shared.types import INDEX_LOG, ReferenceAdded, SetDeleted
 from tests.factories import make_image_info
 from tests.index_factories import CALIBRATION, ENCODER, SEALER, SeedFingerprinter, make_vector
 from tests.memory_store import MemoryStore
 from workers.compaction import compact
 from workers.enrolment import NAME_LIMIT, Fingerprint, ImageSets, bytes_kept
-from workers.index_log import INDEX_LOG, IndexLog
+from workers.index_log import IndexLog
 from workers.index_replica import IndexReplica
 
 SEEDS = SeedFingerprinter()

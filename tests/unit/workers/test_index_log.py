@@ -5,9 +5,10 @@ import pytest
 from shared.codec import encode_event
 from shared.errors import IntegrityError, SafelightError, StoreError
 from shared.sealing import Sealer
+from shared.types import INDEX_LOG
 from tests.index_factories import ENCODER, SEALER, added, make_reference, make_set
 from tests.memory_store import MemoryStore
-from workers.index_log import INDEX_LOG, SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
+from workers.index_log import SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
 from workers.index_snapshot import Snapshot
 
 

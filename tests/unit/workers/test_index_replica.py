@@ -5,10 +5,10 @@ import pytest
 from shared.errors import IntegrityError, StoreError
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from shared.types import IndexEvent
+from shared.types import INDEX_LOG, IndexEvent
 from tests.index_factories import CALIBRATION, ENCODER, SEALER, added, make_set, make_vector
 from tests.memory_store import MemoryStore
-from workers.index_log import INDEX_LOG, READ_LIMIT, IndexLog, IndexStaleError
+from workers.index_log import READ_LIMIT, IndexLog, IndexStaleError
 from workers.index_replica import IndexReplica
 
 REJECTED = "safelight_index_rejected_entries_total"

@@ -1,0 +1,178 @@
+"""Verdicts that are known already, and one question for all who ask about the same image at once.
+
+A verdict is a fact about an image at one revision of the index, so it is told again as long as the index has not moved
+and nothing else is known: chats send every picture of a conversation again with each message, and a page's logo goes to
+everybody.  ``IndexWatch`` says where the index stands; while it cannot, nothing is remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from proxy_addon.judging import Judge
+from shared.errors import ErrorCode, StoreError
+from shared.ports import Clock, Store
+from shared.telemetry import Metrics
+from shared.types import INDEX_LOG, ImageJudgement, Part, UninspectedReason, Verdict
+
+CAPACITY: Final = 10_000
+"""Verdicts that are kept, 3 KB each; the one not asked for the longest goes first."""
+FRESH_SECONDS: Final = 60.0
+"""A verdict counts no longer: a worker in a hurry looks less closely, and its verdict says so nowhere."""
+POLL_SECONDS: Final = 0.25
+"""An image that is enrolled is searchable within a second: the worker's own delay and this together."""
+BLIND_SECONDS: Final = 2.0
+"""After so long without word from the store the index may have moved: no cached verdict counts."""
+LASTING_ERRORS: Final = frozenset(
+    {ErrorCode.NOT_AN_IMAGE, ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.CORRUPT, ErrorCode.TRUNCATED}
+    | {ErrorCode.TOO_MANY_PIXELS, ErrorCode.ENCRYPTED}
+)
+"""What is wrong with the image itself; any other error may have passed the next time."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    verdict: Verdict
+    position: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    answer: asyncio.Task[list[ImageJudgement]]
+    deadline: float
+
+
+class VerdictCache:
+    """Stands before a judge."""
+
+    def __init__(
+        self, judge: Judge, clock: Clock, metrics: Metrics, *, capacity: int = CAPACITY, seconds: float = FRESH_SECONDS
+    ) -> None:
+        self._judge = judge
+        self._clock = clock
+        self._metrics = metrics
+        self._capacity = capacity
+        self._seconds = seconds
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._asked: dict[str, _Question] = {}
+        self._position: int | None = None
+        self._heard = 0.0
+
+    def index_at(self, position: int) -> None:
+        """Take note of the newest position of the index log."""
+        self._position = position
+        self._heard = self._clock.monotonic()
+
+    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+        """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest."""
+        distinct = {part.sha256: part for part in parts}
+        known = {digest: self._recall(digest) for digest in distinct}
+        missing = [part for digest, part in distinct.items() if known[digest] is None]
+        self._count("hit", len(distinct) - len(missing))
+        if missing:
+            found = await asyncio.gather(*(self._ask(part, deadline) for part in missing))
+            known.update((part.sha256, verdict) for part, verdict in zip(missing, found, strict=True))
+        return [_judgement(part, known[part.sha256]) for part in parts]
+
+    def _recall(self, digest: str) -> Verdict | None:
+        found = self._known.get(digest)
+        if found is None:
+            return None
+        now = self._clock.monotonic()
+        current = self._position is not None and now - self._heard <= BLIND_SECONDS
+        if not current or found.position < (self._position or 0) or now - found.since > self._seconds:
+            return None
+        self._known.move_to_end(digest)
+        return found.verdict
+
+    async def _ask(self, part: Part, deadline: float) -> Verdict | None:
+        question = self._asked.get(part.sha256)
+        # One who waits longer than the first asker does may still get an answer when the first has given up.
+        if question is not None and question.deadline >= deadline:
+            self._count("joined")
+        else:
+            self._count("miss")
+            question = self._begin(part, deadline)
+        await asyncio.wait({question.answer}, timeout=max(0.0, deadline - self._clock.monotonic()))
+        return question.answer.result()[0].verdict if question.answer.done() else None
+
+    def _begin(self, part: Part, deadline: float) -> _Question:
+        # A task of its own: who asked first may leave, and others wait for the same answer.
+        answer = asyncio.get_running_loop().create_task(self._answer(part, deadline))
+        question = _Question(answer, deadline)
+        if not answer.done():
+            self._asked[part.sha256] = question
+            answer.add_done_callback(lambda _: self._over(part.sha256, question))
+        return question
+
+    async def _answer(self, part: Part, deadline: float) -> list[ImageJudgement]:
+        judgements = await self._judge.verdicts([part], deadline)
+        self._remember(judgements[0].verdict)
+        return judgements
+
+    def _over(self, digest: str, question: _Question) -> None:
+        if self._asked.get(digest) is question:
+            del self._asked[digest]
+
+    def _remember(self, verdict: Verdict | None) -> None:
+        if verdict is None or verdict.degraded or (verdict.error and verdict.error.code not in LASTING_ERRORS):
+            return
+        position = position_of(verdict.index_revision)
+        if position is None:
+            return
+        self._known[verdict.sha256] = _Known(verdict, position, self._clock.monotonic())
+        self._known.move_to_end(verdict.sha256)
+        if len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+        self._metrics.set("safelight_proxy_known_verdicts", len(self._known))
+
+    def _count(self, outcome: str, amount: int = 1) -> None:
+        self._metrics.count("safelight_proxy_verdict_cache_total", amount, outcome=outcome)
+
+
+def position_of(revision: str) -> int | None:
+    """Return the log position that an index revision (``encoder:position``) stands at; None where it names none."""
+    digits = revision.rpartition(":")[2]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
+
+
+def _judgement(part: Part, verdict: Verdict | None) -> ImageJudgement:
+    return ImageJudgement(
+        locator=part.locator,
+        sha256=part.sha256,
+        size=len(part.data),
+        name=part.name,
+        verdict=verdict,
+        uninspected=UninspectedReason.TIMEOUT if verdict is None else None,
+    )
+
+
+class IndexWatch:
+    """Tells the cache where the index stands."""
+
+    def __init__(self, store: Store, cache: VerdictCache, metrics: Metrics) -> None:
+        self._store = store
+        self._cache = cache
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        """Look for ever."""
+        reachable = True
+        while True:
+            try:
+                self._cache.index_at(await self._store.last_position(INDEX_LOG))
+                reachable = True
+            except StoreError as error:
+                self._metrics.count("safelight_store_errors_total", operation="index")
+                if reachable:
+                    _log.warning("verdicts are not remembered until the store answers: %s", error)
+                reachable = False
+            await asyncio.sleep(POLL_SECONDS)
