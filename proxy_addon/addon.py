@@ -177,7 +177,7 @@ class Safelight:
 
     async def _held(self, flow: HTTPFlow, case: Case, direction: Direction) -> None:
         exchange = _exchange(flow)
-        if flows.is_empty(flow, direction):
+        if flows.is_empty(flow, direction) and not case.says_without_body:
             self._count(direction, "passed")
             return
         reply = await self._transfers.body(case, lambda: _message(flow, direction))

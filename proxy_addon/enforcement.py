@@ -57,7 +57,8 @@ class Case:
     """One direction of an exchange, and the policies that apply to it.
 
     ``told_by_body``: they are all that could apply, and the body will say which do.  ``operations``: what the body was
-    read to be, the requests of a batch for example; empty where the head says it all.
+    read to be, the requests of a batch for example; empty where the head says it all.  ``names_object``: the head names
+    an object whose images were seen before.
     """
 
     request: HttpHead
@@ -65,8 +66,14 @@ class Case:
     policies: tuple[Policy, ...]
     told_by_body: bool = False
     operations: tuple[Operation, ...] = ()
+    names_object: bool = False
     uninspected: list[UninspectedReason] = field(default_factory=list, compare=False)
     """Filled while it is judged: why something in it could not be."""
+
+    @property
+    def says_without_body(self) -> bool:
+        """Whether there is something to decide even if no body comes."""
+        return self.told_by_body or self.names_object
 
 
 class Enforcement:

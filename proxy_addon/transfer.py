@@ -230,13 +230,14 @@ class Transfers:
         if not policies:
             held = handling(head, max_object=self._max_object) is Handling.HOLD
             return self._about_object(case, all_policies) if held or case.context.activity in MAKING else PASS
-        case = Case(request=case.request, context=case.context, policies=policies)
+        named = self._names_object(case)
+        case = Case(request=case.request, context=case.context, policies=policies, names_object=named)
         how = handling(head, max_object=self._max_object)
         if how is Handling.TOO_LARGE:
             detail = f"the body is larger than {self._max_object} bytes"
             reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
             return Ruling(reply=reply, uninspected=UninspectedReason.TOO_LARGE)
-        if how is Handling.HOLD or self._names_object(case):
+        if how is Handling.HOLD or named:
             return Ruling(treatment=Treatment.HOLD if wait_ms(policies) else Treatment.COPY, case=case)
         return Ruling(treatment=Treatment.TEE, case=case) if how is Handling.TEE else PASS
 
