@@ -19,6 +19,7 @@ from proxy_addon.background import Background
 from proxy_addon.bypass_watch import BypassWatch
 from proxy_addon.catalogue import STALE_DAYS, load_catalogue, stale
 from proxy_addon.certificates import ca_folder, trusted_bundle
+from proxy_addon.coverage_flush import CoverageFlush
 from proxy_addon.enforcement import Enforcement
 from proxy_addon.engine import Engine
 from proxy_addon.failsafe import Failsafe
@@ -41,6 +42,7 @@ from proxy_addon.watchdog import Watchdog
 from proxy_addon.websocket import WebSocketGuard
 from shared.adapters.alert_log import AlertLog
 from shared.adapters.bypass_board import BypassFile, BypassInStore
+from shared.adapters.coverage_store import CoverageStore
 from shared.adapters.lease import Lease
 from shared.adapters.opening import open_asking_bus, open_store
 from shared.adapters.role import RoleContext
@@ -107,6 +109,7 @@ class _Proxy:
         self._watchdog = Watchdog(clock, metrics)
         self._background = Background()
         self._ledger = Ledger(clock, metrics)
+        self._coverage = CoverageFlush(self._ledger, CoverageStore(self._store, sealer), clock, metrics, instance)
         failsafe = Failsafe(metrics)
         self._senders = Senders(settings, failsafe, clock, metrics)
         self._objects = ObjectMemory(self._store, sealer, clock, metrics)
@@ -175,6 +178,7 @@ class _Proxy:
             *self._senders.services(),
             self._bypass.watch_file(),
             self._watch_bypass(),
+            self._coverage.run(),
         ]
 
     async def _watch_loop(self) -> None:
@@ -227,6 +231,7 @@ class _Proxy:
         await self._engine.close()
         await self._background.finish(CLOSE_SECONDS)
         await until(self._outbox.is_empty, FORWARD_SECONDS)
+        await at_most(CLOSE_SECONDS, "writing the coverage", self._coverage.flush())
 
     async def _close(self) -> None:
         gc.unfreeze()

@@ -92,6 +92,13 @@ class Table:
         """Add to a row."""
         self.rows.setdefault(row, Count()).add(count)
 
+    def size(self) -> Count:
+        """Return the sum of all rows."""
+        total = Count()
+        for count in self.rows.values():
+            total.add(count)
+        return total
+
     def merge(self, other: Table) -> None:
         """Add all rows of another table."""
         for row, count in other.rows.items():
