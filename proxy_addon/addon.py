@@ -22,6 +22,8 @@ from proxy_addon.failsafe import Failsafe
 from proxy_addon.ledger import Fate
 from proxy_addon.responses import Reply
 from proxy_addon.transfer import PASS, Ruling, Transfers, Treatment
+from proxy_addon.uploads import replies
+from proxy_addon.uploads.note import Note
 from shared.core import coverage
 from shared.extract.handling import TeeSniffer
 from shared.telemetry import Metrics
@@ -86,6 +88,7 @@ class Safelight:
         self._flows[flow.id] = flow
         with self._cancellable(flow):
             exchange.ruling = await self._transfers.request_head(lambda: _head_and_actor(flow))
+        replies.remember(flow, exchange.ruling.upload)
         await self._begin(flow, flow.request, Direction.OUTBOUND)
 
     async def request(self, flow: HTTPFlow) -> None:
@@ -168,19 +171,19 @@ class Safelight:
             return
         if ruling.treatment is Treatment.HOLD:
             with self._cancellable(flow):
-                await self._held(flow, ruling.case, direction)
+                await self._held(flow, ruling.case, ruling.upload, direction)
         elif ruling.treatment is Treatment.COPY:
-            self._copied(flow, ruling.case, direction)
+            self._copied(flow, ruling.case, ruling.upload, direction)
         elif exchange.sniffer is not None and exchange.sniffer.found_image:
             self._accounts.fate(flow, direction).reason = UninspectedReason.OPAQUE
             await self._transfers.uninspected(ruling.case, UninspectedReason.OPAQUE, _IN_DISGUISE, too_late=True)
 
-    async def _held(self, flow: HTTPFlow, case: Case, direction: Direction) -> None:
+    async def _held(self, flow: HTTPFlow, case: Case, upload: Note | None, direction: Direction) -> None:
         exchange = _exchange(flow)
-        if flows.is_empty(flow, direction) and not case.says_without_body:
+        if flows.is_empty(flow, direction) and upload is None and not case.says_without_body:
             self._count(direction, "passed")
             return
-        reply = await self._transfers.body(case, lambda: _message(flow, direction))
+        reply = await self._transfers.body(case, lambda: _message(flow, direction), upload)
         self._accounts.fate(flow, direction).reason = _reason(case)
         if reply is not None:
             await self._answer(flow, reply)
@@ -199,7 +202,7 @@ class Safelight:
         # A block that cannot even be said ends the connection.
         await self._failsafe.guard("answer", answer, flow.kill)
 
-    def _copied(self, flow: HTTPFlow, case: Case, direction: Direction) -> None:
+    def _copied(self, flow: HTTPFlow, case: Case, upload: Note | None, direction: Direction) -> None:
         copy, _exchange(flow).copy = _exchange(flow).copy, None
         if copy is None:
             return
@@ -207,16 +210,16 @@ class Safelight:
         if copy.is_whole and self._background.has_room(len(body)):
             message = _message(flow, direction, body)
             fate.wait()
-            self._background.start(self._afterwards(case, message, fate), len(body))
+            self._background.start(self._afterwards(case, message, upload, fate), len(body))
         else:
             reason = UninspectedReason.TIMEOUT if copy.is_whole else UninspectedReason.TOO_LARGE
             fate.reason = reason
             work = self._transfers.uninspected(case, reason, "too much to be judged at once", too_late=True)
             self._background.start(_without_reply(work), 0)
 
-    async def _afterwards(self, case: Case, message: HttpMessage, fate: Fate) -> None:
+    async def _afterwards(self, case: Case, message: HttpMessage, upload: Note | None, fate: Fate) -> None:
         try:
-            await self._transfers.afterwards(case, message)
+            await self._transfers.afterwards(case, message, upload)
         except asyncio.CancelledError:
             fate.settle(self._accounts.ledger, UninspectedReason.TIMEOUT)
             raise

@@ -112,11 +112,18 @@ class Enforcement:
         if enforced is Action.ALLOW:
             return None
         incident = alerts[0].incident if alerts else uuid4().hex
-        return await self._failsafe.guard(
+        return await self.repeat(case, decision, incident, judgements)
+
+    async def repeat(
+        self, case: Case, decision: Decision, incident: str, judgements: Sequence[ImageJudgement] = ()
+    ) -> Reply:
+        """Return the reply to a block that has been recorded under ``incident``."""
+        reply = await self._failsafe.guard(
             "reply",
             lambda: self._reply(case, decision, incident, judgements),
             lambda: bare_reply(decision, incident),
         )
+        return replace(reply, incident=incident)
 
     async def _alerts(
         self, case: Case, decision: Decision, judgements: Sequence[ImageJudgement], enforced: Action

@@ -12,7 +12,7 @@ from shared.core.policy import DEFAULT_DEADLINE_MS, REASON_OF_ERROR, Policy, dec
 from shared.extract.pipeline import DEFAULT_LIMITS, Extraction, Limits, Problem, Steps, extract_steps
 from shared.ports import Clock
 from shared.telemetry import Metrics
-from shared.types import Decision, HttpMessage, ImageJudgement, Part, UninspectedReason
+from shared.types import Action, Decision, HttpMessage, ImageJudgement, Part, UninspectedReason
 
 STRAIGHT_THROUGH_BYTES: Final = 64 << 10
 """Bodies up to here are taken apart in one go: less than the time of one step."""
@@ -64,6 +64,9 @@ class Judged:
     judgements: tuple[ImageJudgement, ...] = ()
 
 
+NOTHING_FOUND: Final = Judged(decision=Decision(action=Action.ALLOW))
+
+
 class Judging:
     """Judges whole messages."""
 
@@ -84,16 +87,40 @@ class Judging:
         self._extract = extract
         self._objects = objects or NoObjects()
 
-    async def decide(self, case: Case, message: HttpMessage) -> Judged:
-        """Return the decision over a message whose body has just become complete."""
+    def deadline(self, case: Case) -> float:
+        """Return until when (monotonic seconds) a transfer that waits from now on may wait."""
+        return self._clock.monotonic() + patience_ms(case.policies) / 1000
+
+    def left(self, deadline: float) -> float:
+        """Return the seconds until a deadline, 0 past it."""
+        return max(0.0, deadline - self._clock.monotonic())
+
+    async def decide(
+        self,
+        case: Case,
+        message: HttpMessage,
+        *,
+        deadline: float | None = None,
+        partial: bool = False,
+        asked: HttpMessage | None = None,
+        learns: bool = True,
+    ) -> Judged:
+        """Return the decision over a message whose body has just become complete.
+
+        ``partial``: it is part of an object that is judged later as a whole, so only what it holds whole counts.
+        ``asked``: the request that completes the object, where ``message`` is put together from several.
+        ``learns``: what is judged is what the object in question holds.
+        """
         begun = self._clock.monotonic()
-        deadline = begun + patience_ms(case.policies) / 1000
-        learn = await self._objects.begin(case, message)
+        deadline = self.deadline(case) if deadline is None else deadline
+        learn = await self._objects.begin(case, asked or message) if learns and not partial else _nothing
         extraction = await self._take_apart(message, deadline)
         opened = self._clock.monotonic()
         self._metrics.observe("safelight_proxy_extract_seconds", opened - begun)
+        if extraction is None and partial:
+            return NOTHING_FOUND
         if extraction is None:
-            self._note(case, UninspectedReason.TIMEOUT)
+            self.missed(case, UninspectedReason.TIMEOUT)
             late = decide_uninspected(case.policies, UninspectedReason.TIMEOUT, "the body was not taken apart in time")
             return Judged(decision=late)
         judgements = _unopened(extraction.problems)
@@ -102,7 +129,9 @@ class Judging:
             judgements += tuple(await self._judge.verdicts(extraction.parts, deadline))
             self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)
         learn(judgements)
-        if case.policies:
+        if partial:
+            judgements = tuple(each for each in judgements if each.verdict is not None and each.verdict.error is None)
+        if case.policies and asked is None:
             judgements += await self._objects.recall(case, message, deadline)
         self._count_uninspected(case, judgements)
         return Judged(decision=decide(case.policies, judgements), judgements=judgements)
@@ -128,7 +157,8 @@ class Judging:
         for problem in extraction.problems:
             count("safelight_proxy_limit_hits_total", limit=problem.code)
 
-    def _note(self, case: Case, reason: UninspectedReason) -> None:
+    def missed(self, case: Case, reason: UninspectedReason) -> None:
+        """Note and count that something of a transfer was not inspected."""
         self._metrics.count("safelight_proxy_uninspected_total", reason=reason)
         case.uninspected.append(reason)
 
@@ -138,7 +168,11 @@ class Judging:
             if judgement.verdict is not None and judgement.verdict.error is not None:
                 reason = REASON_OF_ERROR.get(judgement.verdict.error.code)
             if reason is not None:
-                self._note(case, reason)
+                self.missed(case, reason)
+
+
+def _nothing(_: Sequence[ImageJudgement]) -> None:
+    """Learn nothing."""
 
 
 def patience_ms(policies: Sequence[Policy]) -> int:

@@ -11,6 +11,7 @@ import gc
 import logging
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from proxy_addon.accounts import Accounts
@@ -35,6 +36,8 @@ from proxy_addon.policy_watch import PolicyWatch
 from proxy_addon.reply_tap import ReplyTap
 from proxy_addon.transfer import Transfers
 from proxy_addon.tunnels import Tunnels
+from proxy_addon.uploads.cancelling import Canceller
+from proxy_addon.uploads.setup import UploadParts
 from proxy_addon.upstream import Resolve
 from proxy_addon.verdict_cache import IndexWatch, VerdictCache
 from proxy_addon.waiting import at_most, until
@@ -85,7 +88,7 @@ class _Proxy:
     def __init__(self, context: RoleContext) -> None:
         settings, metrics, clock = context.settings, context.metrics, context.clock
         instance = settings.proxy.instance
-        sealer = Sealer(load_or_create_key(settings.key_file))
+        sealer = self._sealer = Sealer(load_or_create_key(settings.key_file))
         self._context = context
         self._listening = asyncio.Event()
         self._store = open_store(settings)
@@ -113,11 +116,12 @@ class _Proxy:
         failsafe = Failsafe(metrics)
         self._senders = Senders(settings, failsafe, clock, metrics)
         self._objects = ObjectMemory(self._store, sealer, clock, metrics)
-        self._addon, inspecting = self._inspection(context, failsafe)
+        trusted = trusted_bundle(settings.proxy.upstream_ca, settings.run_dir)
+        self._addon, inspecting = self._inspection(context, failsafe, trusted)
         self._engine = Engine(
             settings.proxy.listen,
             ca_folder(settings.data_dir),
-            trusted_bundle(settings.proxy.upstream_ca, settings.run_dir),
+            trusted,
             [Resolve(settings.proxy.resolve), self._senders.addon, Tunnels(self._ledger, metrics), *inspecting],
         )
         context.readiness.add("bus", self._link.up)
@@ -125,16 +129,21 @@ class _Proxy:
         context.readiness.add("proxy", self._engine.listening)
         context.readiness.warn(self._bypass.warning)
 
-    def _inspection(self, context: RoleContext, failsafe: Failsafe) -> tuple[Safelight, list[object]]:
+    def _inspection(self, context: RoleContext, failsafe: Failsafe, trusted: Path) -> tuple[Safelight, list[object]]:
         """Return the addon that inspects, and all addons around it in their order."""
         settings, metrics, clock = context.settings, context.metrics, context.clock
         max_object = settings.proxy.max_object
         catalogue = _catalogue(context)
         learning = ObjectLearning(catalogue, self._objects, metrics)
+        judging = Judging(self._cache, clock, metrics, objects=learning)
+        canceller = Canceller(settings.proxy.resolve, trusted, metrics)
+        self._parts = UploadParts(
+            settings.proxy, catalogue, judging, self._store, self._sealer, clock, metrics, canceller
+        )
         transfers = Transfers(
             classifier=catalogue,
             policies=lambda: () if self._bypass.active() else self._watch.current(),
-            judging=Judging(self._cache, clock, metrics, objects=learning),
+            uploads=self._parts.uploads,
             enforcement=Enforcement(self._outbox, clock, metrics, failsafe),
             failsafe=failsafe,
             clock=clock,
@@ -152,7 +161,7 @@ class _Proxy:
             debug_headers=settings.proxy.debug_headers,
         )
         sockets = WebSocketGuard(transfers, self._background, failsafe, metrics, accounts, max_object=max_object)
-        return addon, [addon, sockets, ReplyTap(learning, failsafe)]
+        return addon, [addon, sockets, self._parts.replies(failsafe), ReplyTap(learning, failsafe)]
 
     async def run(self) -> None:
         await self._outbox.start()
@@ -235,6 +244,7 @@ class _Proxy:
 
     async def _close(self) -> None:
         gc.unfreeze()
+        await at_most(CLOSE_SECONDS, "writing what is known of uploads", self._parts.close())
         await at_most(CLOSE_SECONDS, "ending the questions", self._gateway.close())
         await at_most(CLOSE_SECONDS, "remembering objects", self._objects.close())
         await at_most(CLOSE_SECONDS, "closing the bus", self._bus.stop())

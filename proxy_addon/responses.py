@@ -48,11 +48,15 @@ _SAFE_IN_HEADER: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A whole response; ``body`` is empty for a HEAD request, whose Content-Length is that of the GET."""
+    """A whole response; ``body`` is empty for a HEAD request, whose Content-Length is that of the GET.
+
+    ``incident`` is the id that ``X-Safelight`` carries.
+    """
 
     status: int
     headers: Headers
     body: bytes
+    incident: str = ""
 
 
 def block_reply(

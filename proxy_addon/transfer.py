@@ -15,9 +15,12 @@ from typing import Final
 
 from proxy_addon.enforcement import Case, Enforcement
 from proxy_addon.failsafe import Failsafe, as_image_policies
-from proxy_addon.judging import Judged, Judging
+from proxy_addon.judging import Judged
 from proxy_addon.operations import Classifier, Operations
 from proxy_addon.responses import Reply
+from proxy_addon.uploads.inspection import Uploads
+from proxy_addon.uploads.note import Note
+from proxy_addon.uploads.session import Refusal
 from shared.core.objects import MAKING, NAMING
 from shared.core.policy import Policy, applicable, decide, decide_uninspected, wait_ms
 from shared.extract.handling import Handling, handling
@@ -57,6 +60,7 @@ class Ruling:
     case: Case | None = None
     reply: Reply | None = None
     uninspected: UninspectedReason | None = None  # why it is not even tried
+    upload: Note | None = None  # where the request may be a step of an upload
 
 
 PASS: Final = Ruling()
@@ -72,7 +76,7 @@ class Transfers:
         *,
         classifier: Classifier,
         policies: Callable[[], Sequence[Policy]],
-        judging: Judging,
+        uploads: Uploads,
         enforcement: Enforcement,
         failsafe: Failsafe,
         clock: Clock,
@@ -82,7 +86,7 @@ class Transfers:
         self._classifier = classifier
         self._operations = Operations(classifier, metrics)
         self._policies = policies
-        self._judging = judging
+        self._uploads = uploads
         self._enforcement = enforcement
         self._failsafe = failsafe
         self._clock = clock
@@ -140,11 +144,15 @@ class Transfers:
 
         return await self._ruled(rule, policies, read, direction)
 
-    async def body(self, case: Case, read: Callable[[], HttpMessage]) -> Reply | None:
+    async def body(self, case: Case, read: Callable[[], HttpMessage], upload: Note | None = None) -> Reply | None:
         """Judge a body that was held; return the answer where it is not to pass."""
         for each in await self._cases(case, read):
-            judged = await self._judge(each, read)
+            judged = await self._judge(each, read, upload)
+            if isinstance(judged, Refusal):
+                return await self._enforcement.repeat(each, judged.decision(), judged.incident)
             reply = await self._enforcement.settle(each, judged.decision, judged.judgements)
+            if reply is not None and upload is not None:
+                await self._remember(upload, judged.decision, reply.incident)
             if reply is not None:
                 return reply
         return None
@@ -152,15 +160,22 @@ class Transfers:
     async def early(self, case: Case, read: Callable[[], HttpMessage]) -> Reply | None:
         """Judge the beginning of a body that is judged again when it is whole: only what ends it here is recorded."""
         judged = await self._judge(case, read)
-        if judged.decision.action is Action.ALLOW:
+        if isinstance(judged, Refusal) or judged.decision.action is Action.ALLOW:
             return None
         return await self._enforcement.settle(case, judged.decision, judged.judgements)
 
-    async def afterwards(self, case: Case, message: HttpMessage) -> None:
+    async def _remember(self, upload: Note, decision: Decision, incident: str) -> None:
+        async def remember() -> None:
+            await self._uploads.blocked(upload, decision, incident)
+
+        await self._failsafe.guard("upload", remember, lambda: None)
+
+    async def afterwards(self, case: Case, message: HttpMessage, upload: Note | None = None) -> None:
         """Judge a body that has passed: for the record."""
         for each in await self._cases(case, lambda: message):
-            judged = await self._judge(each, lambda: message)
-            await self._enforcement.settle(each, judged.decision, judged.judgements, too_late=True)
+            judged = await self._judge(each, lambda: message, upload)
+            if not isinstance(judged, Refusal):  # recorded when it was blocked; since then the policies only watch
+                await self._enforcement.settle(each, judged.decision, judged.judgements, too_late=True)
 
     async def uninspected(
         self, case: Case, reason: UninspectedReason, detail: str, *, too_late: bool = False
@@ -176,9 +191,9 @@ class Transfers:
         decision = decision or await self._failsafe.decision(case.policies, "the decision failed")
         return await self._enforcement.settle(case, decision, too_late=too_late)
 
-    async def _judge(self, case: Case, read: Callable[[], HttpMessage]) -> Judged:
-        async def judge() -> Judged | None:
-            return await self._judging.decide(case, read())
+    async def _judge(self, case: Case, read: Callable[[], HttpMessage], upload: Note | None = None) -> Judged | Refusal:
+        async def judge() -> Judged | Refusal | None:
+            return await self._uploads.decide(case, read(), upload)
 
         judged = await self._failsafe.guard("judge", judge, lambda: None)
         if judged is None:
@@ -223,7 +238,8 @@ class Transfers:
             reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
             return Ruling(reply=reply, uninspected=UninspectedReason.TOO_LARGE)
         held = any(policy.acts for policy in case.policies)
-        return Ruling(treatment=Treatment.HOLD if held else Treatment.COPY, case=case)
+        upload = self._uploads.note(head)
+        return Ruling(treatment=Treatment.HOLD if held else Treatment.COPY, case=case, upload=upload)
 
     async def _about_body(self, case: Case, head: HttpHead, all_policies: Sequence[Policy]) -> Ruling:
         policies = tuple(policy for policy in case.policies if policy.images is not None)
@@ -237,8 +253,10 @@ class Transfers:
             detail = f"the body is larger than {self._max_object} bytes"
             reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
             return Ruling(reply=reply, uninspected=UninspectedReason.TOO_LARGE)
-        if how is Handling.HOLD or named:
-            return Ruling(treatment=Treatment.HOLD if wait_ms(policies) else Treatment.COPY, case=case)
+        outbound = case.context.direction is Direction.OUTBOUND
+        upload = self._uploads.note(head) if outbound and how is not Handling.TEE else None
+        if how is Handling.HOLD or upload is not None or named:
+            return Ruling(treatment=Treatment.HOLD if wait_ms(policies) else Treatment.COPY, case=case, upload=upload)
         return Ruling(treatment=Treatment.TEE, case=case) if how is Handling.TEE else PASS
 
     def _about_object(self, case: Case, policies: Sequence[Policy]) -> Ruling:

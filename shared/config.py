@@ -74,6 +74,8 @@ class ProxySettings(_Section):
     apps_dir: Path | None = Field(
         default=None, description="folder with applications (TOML) of your own; one of the same name replaces ours"
     )
+    upload_spool: Size = Field(default=1 << 30, description="bytes of parts of uploads that one proxy keeps")
+    upload_hours: float = Field(default=24, gt=0, le=720, description="how long the parts of an upload are kept")
     debug_headers: bool = Field(default=False, description="mark inspected and passed responses too")
     trusted_proxies: Networks = Field(
         default_factory=list, description="networks of load balancers whose word on the client is believed"

@@ -49,6 +49,11 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_proxy_authentications_total", "counter", "Proxy passwords asked for and checked", ("outcome",)),
     Metric("safelight_proxy_refused_connections_total", "counter", "Connections closed at once", ("cause",)),
     Metric("safelight_proxy_bypass", "gauge", "1 while inspection is switched off"),
+    Metric(
+        "safelight_proxy_uploads_total", "counter", "Uploads in several requests, by what became of them", ("outcome",)
+    ),
+    Metric("safelight_proxy_upload_cancels_total", "counter", "Blocked uploads ended at their origins", ("outcome",)),
+    Metric("safelight_proxy_upload_spool_bytes", "gauge", "Bytes of parts kept until their upload is whole"),
     Metric("safelight_proxy_failures_total", "counter", "Stages of a transfer that broke", ("stage",)),
     Metric("safelight_proxy_outbox_alerts", "gauge", "Alerts committed here and not yet in the log"),
     # worker

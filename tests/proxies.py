@@ -16,7 +16,7 @@ import httpx
 from proxy_addon.accounts import Accounts
 from proxy_addon.addon import Safelight
 from proxy_addon.background import Background
-from proxy_addon.certificates import ca_folder, export_ca, trusted_bundle
+from proxy_addon.certificates import ca_folder, export_ca, system_bundle, trusted_bundle
 from proxy_addon.enforcement import BlockReply, Enforcement
 from proxy_addon.engine import Engine
 from proxy_addon.failsafe import Failsafe
@@ -29,9 +29,12 @@ from proxy_addon.reply_tap import ReplyTap
 from proxy_addon.responses import block_reply
 from proxy_addon.transfer import Transfers
 from proxy_addon.tunnels import Tunnels
+from proxy_addon.uploads.cancelling import Canceller
+from proxy_addon.uploads.setup import UploadParts
 from proxy_addon.upstream import Resolve
 from proxy_addon.websocket import WebSocketGuard
 from shared.adapters.role import SystemClock
+from shared.config import ProxySettings
 from shared.core import coverage
 from shared.core.activity import Possible, ReadValues
 from shared.core.policy import Policy
@@ -52,6 +55,7 @@ from shared.types import (
     UninspectedReason,
 )
 from tests.factories import make_judgement, make_match, make_verdict
+from tests.memory_store import MemoryStore
 
 MARK = b"PROTECTED"
 """An image that holds these bytes matches the set of ``make_policy``."""
@@ -141,6 +145,9 @@ class Setup:
     reply: BlockReply = block_reply
     max_object: int = 1 << 20
     unruled: str = coverage.STREAMED
+    upload_spool: int = 1 << 24
+    resolve: Mapping[str, str] = field(default_factory=dict)
+    trusted: Path | None = None
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -156,11 +163,25 @@ class Setup:
     def reply_taps(self) -> list[ReplyTap]:
         return [ReplyTap(self.learning, self.failsafe())] if self.learning else []
 
+    @cached_property
+    def parts(self) -> UploadParts:
+        """What handles uploads; ``store`` is what several proxies may share."""
+        return UploadParts(
+            ProxySettings(max_object=self.max_object, upload_spool=self.upload_spool),
+            self.classifier,
+            Judging(self.judge, self.clock, self.metrics, extract=self.extract, objects=self.learning),
+            self.store or MemoryStore(),
+            SEALER,
+            self.clock,
+            self.metrics,
+            Canceller(self.resolve, self.trusted or system_bundle(), self.metrics),
+        )
+
     def transfers(self) -> Transfers:
         return Transfers(
             classifier=self.classifier,
             policies=lambda: self.policies,
-            judging=Judging(self.judge, self.clock, self.metrics, extract=self.extract, objects=self.learning),
+            uploads=self.parts.uploads,
             enforcement=Enforcement(self.recorder, self.clock, self.metrics, self.failsafe(), self.reply),
             failsafe=self.failsafe(),
             clock=self.clock,
@@ -206,6 +227,7 @@ async def serve_proxy(
     tunnels: Tunnels | None = None,
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy; the addons ``before`` stand before the one that inspects."""
+    setup.resolve, setup.trusted = resolve or {}, trusted_bundle(upstream_ca, data_dir / "run")
     transfers = setup.transfers()
     accounts = Accounts(setup.ledger, lambda: setup.unruled)
     guard = WebSocketGuard(
@@ -229,13 +251,14 @@ async def serve_proxy(
     engine = Engine(
         "127.0.0.1:0",
         ca_folder(data_dir),
-        trusted_bundle(upstream_ca, data_dir / "run"),
+        setup.trusted,
         [
             Resolve(resolve or {}),
             *before,
             tunnels or Tunnels(setup.ledger, setup.metrics),
             addon,
             guard,
+            setup.parts.replies(setup.failsafe()),
             *setup.reply_taps(),
         ],
     )
@@ -248,3 +271,4 @@ async def serve_proxy(
         await setup.background.finish(1.0)
         if setup.memory is not None:
             await setup.memory.close()
+        await setup.parts.close()
