@@ -6,10 +6,10 @@ Its own start-up prints and exits; here a port in use is an error for the caller
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mitmproxy.addons.core import Core
 from mitmproxy.addons.disable_h2c import DisableH2C
@@ -19,8 +19,10 @@ from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.connection import Client, Server
 from mitmproxy.exceptions import OptionsError
 from mitmproxy.master import Master
+from mitmproxy.net.free_port import get_free_port
 from mitmproxy.options import Options
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.tls import TlsData
 
 from proxy_addon.dispatch import CachedDispatch
@@ -29,14 +31,18 @@ from shared.adapters.addresses import listen_error, split_address
 from shared.errors import ConfigError
 
 CLOSE_SECONDS: Final = 1.0
-_server_log: Final = logging.getLogger("mitmproxy.addons.proxyserver")
+BACKLOG: Final = 1024
+"""Connections that wait to be accepted; mitmproxy has asyncio's 100, less than a browser farm opens at once."""
 
 
 class Engine:
-    """One listening proxy."""
+    """One listening proxy; with ``shared_port`` several processes listen on one port, and the kernel deals out."""
 
-    def __init__(self, listen: str, ca_folder: Path, trusted: Path, addons: Sequence[object]) -> None:
+    def __init__(
+        self, listen: str, ca_folder: Path, trusted: Path, addons: Sequence[object], *, shared_port: bool = False
+    ) -> None:
         self._listen = listen
+        self._shared_port = shared_port
         self._ca_folder = ca_folder
         self._trusted = trusted
         self._addons = addons
@@ -74,22 +80,31 @@ class Engine:
             raise ConfigError(f"the proxy cannot start: {error}") from error
         await master.running()
         _warm_up(tls, master.options)
-        await self._bind()
+        await self._bind(host, port)
         self._master = master
         bound = self._server.listen_addrs()[0]
         return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
 
-    async def _bind(self) -> None:
-        _server_log.disabled = True  # the error is raised below, once
+    async def _bind(self, host: str, port: int) -> None:
+        instance: ServerInstance[Any] = ServerInstance.make("regular", self._server)
+        instance.listen = partial(self._listen_at, instance)  # type: ignore[attr-defined]
+        # Known to mitmproxy, which refuses to connect to its own listener.
+        self._server.servers._instances[instance.mode] = instance  # noqa: SLF001
         try:
-            done = await self._server.setup_servers()
-        finally:
-            _server_log.disabled = False
-        if not done:
-            failure = next((each.last_exception for each in self._server.servers if each.last_exception), None)
-            if isinstance(failure, OSError):
-                raise ConfigError(listen_error("proxy.listen", self._listen, failure)) from failure
-            raise ConfigError(f"cannot listen on {self._listen} (proxy.listen): {failure}")
+            await instance.start()
+        except OSError as error:
+            raise ConfigError(listen_error("proxy.listen", self._listen, error)) from error
+
+    async def _listen_at(self, instance: ServerInstance[Any], host: str, port: int) -> list[asyncio.Server]:
+        """Listen as mitmproxy would, with a backlog for bursts and, where asked for, beside others on the port."""
+        server = await asyncio.start_server(
+            instance.handle_stream,
+            host,
+            port or get_free_port(),
+            reuse_port=self._shared_port or None,
+            backlog=BACKLOG,
+        )
+        return [server]
 
     async def stop_listening(self) -> None:
         """Accept no more connections."""

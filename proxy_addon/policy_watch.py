@@ -47,6 +47,7 @@ class PolicyWatch:
         self._current = PolicySet(0, ())
         self._seen: int | None = None  # version that was read last, good or bad; None: nothing read yet
         self._loaded = False
+        self._looking = asyncio.Lock()
         self._unreachable = False
 
     def current(self) -> Sequence[Policy]:
@@ -72,7 +73,12 @@ class PolicyWatch:
         await self._accept(Versioned(value=raw[SIGNATURE_BYTES + _VERSION_BYTES :], version=version))
 
     async def poll(self) -> None:
-        """Look once; raises StoreError."""
+        """Look once; raises StoreError.  What was there is in force, and remembered on disk, when this returns."""
+        # The start and the loop look at the same time: the second must not find a version seen that is not yet kept.
+        async with self._looking:
+            await self._poll()
+
+    async def _poll(self) -> None:
         stored = await self._store.get(POLICIES_KEY)
         version = 0 if stored is None else stored.version
         if version == self._seen:
