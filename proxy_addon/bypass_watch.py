@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from proxy_addon.operation_alerts import operation_alert
 from shared.core.bypass import Bypass, newest
 from shared.errors import SafelightError, StoreError
 from shared.ports import Clock
 from shared.telemetry import Metrics
-from shared.types import Action, Activity, ActivityContext, Alert, Direction, Finding, Mode, Severity
+from shared.types import Alert, Severity
 
 POLL_SECONDS: Final = 0.5
 """Every proxy forwards uninspected within two seconds of the command: the poll and a slow store together."""
@@ -151,25 +152,14 @@ class BypassWatch:
             await self._tell(active, "on", f"Inspection is switched off until {_time(active.until)}")
 
     async def _tell(self, bypass: Bypass, change: str, title: str) -> None:
-        finding = Finding(
-            policy=POLICY,
-            action=Action.ALLOW,
-            mode=Mode.ENFORCE,
-            severity=Severity.CRITICAL if change == "on" else Severity.INFORMATIONAL,
-            notify=("admin",),
-            kind="operation",
-            reason=f"{title}: {bypass.reason} ({bypass.who}; proxy {self._instance})",
-        )
-        context = ActivityContext(activity=Activity.UPLOAD, direction=Direction.OUTBOUND, host="")
-        alert = Alert(
+        alert = operation_alert(
             # The same over restarts, so that it is known for what has been told already.
             incident=f"{bypass.id}-{change}-{self._instance}",
             time=self._clock.wall(),
-            context=context,
-            method="",
-            url="",
-            finding=finding,
-            enforced=Action.ALLOW,
+            policy=POLICY,
+            title=title,
+            detail=f"{bypass.reason} ({bypass.who}; proxy {self._instance})",
+            severity=Severity.CRITICAL if change == "on" else Severity.INFORMATIONAL,
         )
         try:
             await self._record([alert])

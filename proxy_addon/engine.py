@@ -75,6 +75,8 @@ class Engine:
                 # A refused upload must not even connect.
                 connection_strategy="lazy",
                 http2=True,
+                # Only TCP is listened to; this also keeps DNS from offering it, should DNS ever be forwarded.
+                http3=False,
             )
         except OptionsError as error:
             raise ConfigError(f"the proxy cannot start: {error}") from error

@@ -55,6 +55,11 @@ def host(flow: HTTPFlow) -> str:
     return _text(name or flow.request.host).lower()
 
 
+def client_ip(client: Client) -> str:
+    """Return the address that a client connection comes from."""
+    return str(client.peername[0])
+
+
 def tunnel_host(client: Client, server: Server) -> str:
     """Return the host that a tunnel leads to: the name in its TLS, else the address asked for."""
     return _text(client.sni or (server.address[0] if server.address else "")).lower()

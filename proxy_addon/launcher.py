@@ -32,6 +32,8 @@ from proxy_addon.link import Link
 from proxy_addon.object_learning import ObjectLearning
 from proxy_addon.objects import ObjectMemory
 from proxy_addon.outbox import Outbox
+from proxy_addon.pass_through import StayOnHttp
+from proxy_addon.pass_through_setup import pass_through
 from proxy_addon.policy_watch import PolicyWatch
 from proxy_addon.reply_tap import ReplyTap
 from proxy_addon.transfer import Transfers
@@ -122,7 +124,7 @@ class _Proxy:
             settings.proxy.listen,
             ca_folder(settings.data_dir),
             trusted,
-            [Resolve(settings.proxy.resolve), self._senders.addon, Tunnels(self._ledger, metrics), *inspecting],
+            [Resolve(settings.proxy.resolve), self._senders.addon, *inspecting],
         )
         context.readiness.add("bus", self._link.up)
         context.readiness.add("policies", self._watch.loaded)
@@ -161,7 +163,10 @@ class _Proxy:
             debug_headers=settings.proxy.debug_headers,
         )
         sockets = WebSocketGuard(transfers, self._background, failsafe, metrics, accounts, max_object=max_object)
-        return addon, [addon, sockets, self._parts.replies(failsafe), ReplyTap(learning, failsafe)]
+        tunnels = Tunnels(self._ledger, metrics)
+        letting = pass_through(settings, catalogue, tunnels, clock, metrics, self._outbox.commit)
+        replies = self._parts.replies(failsafe)
+        return addon, [tunnels, letting, addon, StayOnHttp(), sockets, replies, ReplyTap(learning, failsafe)]
 
     async def run(self) -> None:
         await self._outbox.start()

@@ -105,6 +105,33 @@ class IdentitySettings(_Section):
     )
 
 
+class PassThroughSettings(_Section):
+    """TLS that is not decrypted."""
+
+    do_not_decrypt: Names = Field(
+        default=["banking", "health", "push", "updates"], description="categories of the list that ships"
+    )
+    do_not_decrypt_file: Path | None = Field(default=None, description="TOML file with categories of your own")
+    pinned_failures: int = Field(
+        default=3, ge=0, le=100, description="failed handshakes that let a client's TLS with a host through (0: never)"
+    )
+    pinned_window_s: int = Field(default=300, ge=1, le=86_400, description="seconds within which they must happen")
+    pinned_minutes: int = Field(default=60, ge=1, le=1440, description="for how long it is let through then")
+    never: Names = Field(
+        default=["app:*"], description="hosts that are always decrypted; app:NAME is one of the catalogue, app:* all"
+    )
+
+
+class EndpointSettings(_Section):
+    """What endpoints are told: PAC file and profiles."""
+
+    proxies: Annotated[list[Address], BeforeValidator(_parse_list)] = Field(
+        default_factory=list, description="addresses that endpoints use, in this order (default: proxy.listen)"
+    )
+    fail_open: bool = Field(default=False, description="end the PAC file's list of proxies with DIRECT")
+    direct: Names = Field(default_factory=list, description="hosts that endpoints reach without the proxy (* allowed)")
+
+
 class ConsoleSettings(_Section):
     """The HTTP API."""
 
@@ -167,6 +194,8 @@ class Settings(_Section):
     )
     proxy: ProxySettings = ProxySettings()
     identity: IdentitySettings = IdentitySettings()
+    pass_through: PassThroughSettings = PassThroughSettings()
+    endpoint: EndpointSettings = EndpointSettings()
     console: ConsoleSettings = ConsoleSettings()
     metrics: MetricsSettings = MetricsSettings()
     secrets: SecretsSettings = SecretsSettings()

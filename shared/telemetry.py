@@ -48,6 +48,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_proxy_policy_version", "gauge", "Version of the policy file in force"),
     Metric("safelight_proxy_authentications_total", "counter", "Proxy passwords asked for and checked", ("outcome",)),
     Metric("safelight_proxy_refused_connections_total", "counter", "Connections closed at once", ("cause",)),
+    Metric("safelight_proxy_let_through_total", "counter", "TLS connections that were not decrypted", ("reason",)),
     Metric("safelight_proxy_bypass", "gauge", "1 while inspection is switched off"),
     Metric(
         "safelight_proxy_uploads_total", "counter", "Uploads in several requests, by what became of them", ("outcome",)
