@@ -21,6 +21,7 @@ from proxy_addon.enforcement import Case
 from proxy_addon.failsafe import Failsafe
 from proxy_addon.ledger import Fate
 from proxy_addon.responses import Reply
+from proxy_addon.rewriting import Rewritten
 from proxy_addon.transfer import PASS, Ruling, Transfers, Treatment
 from proxy_addon.uploads import replies
 from proxy_addon.uploads.note import Note
@@ -36,7 +37,7 @@ _IN_DISGUISE: Final = "an image in a body that was declared as something else an
 class Exchange:
     """What is remembered of a flow between its hooks."""
 
-    __slots__ = ("answered", "copy", "inspected", "ruling", "sniffer")
+    __slots__ = ("answered", "copy", "inspected", "mark", "ruling", "sniffer")
 
     def __init__(self) -> None:
         self.ruling = PASS  # of the message that is on its way: first the request, then the response
@@ -44,6 +45,7 @@ class Exchange:
         self.copy: BodyCopy | None = None
         self.inspected = False
         self.answered = False
+        self.mark = ""  # of a request that passed changed, for its response
 
 
 class Safelight:
@@ -82,7 +84,8 @@ class Safelight:
     async def requestheaders(self, flow: HTTPFlow) -> None:
         """Rule on a request."""
         exchange = flow.metadata[_KEY] = Exchange()
-        if flow.error is not None or flow.response is not None:  # malformed, or answered: nobody knows who sends it
+        if flow.error is not None or flow.response is not None or flows.is_claimed(flow):
+            # malformed, answered (nobody knows who sends it), or for the proxy itself
             exchange.answered = True
             return
         self._flows[flow.id] = flow
@@ -111,7 +114,9 @@ class Safelight:
                 lambda: _head_and_actor(flow), lambda: flows.response_head(flow)
             )
         await self._begin(flow, flow.response, Direction.INBOUND)
-        if exchange.inspected and not exchange.answered:
+        if exchange.mark and not exchange.answered:
+            flows.mark(flow, exchange.mark)
+        elif exchange.inspected and not exchange.answered:
             self._trace(flow)
 
     async def response(self, flow: HTTPFlow) -> None:
@@ -183,16 +188,29 @@ class Safelight:
         if flows.is_empty(flow, direction) and upload is None and not case.says_without_body:
             self._count(direction, "passed")
             return
-        reply = await self._transfers.body(case, lambda: _message(flow, direction), upload)
+        outcome = await self._transfers.body(case, lambda: _message(flow, direction), upload)
         self._accounts.fate(flow, direction).reason = _reason(case)
-        if reply is not None:
-            await self._answer(flow, reply)
+        if isinstance(outcome, Rewritten):
+            await self._rewrite(flow, outcome, direction)
+            return
+        if outcome is not None:
+            await self._answer(flow, outcome)
             self._count(direction, "blocked")
             return
         exchange.inspected = True
         self._count(direction, "passed")
         if direction is Direction.INBOUND:
             self._trace(flow)
+
+    async def _rewrite(self, flow: HTTPFlow, rewritten: Rewritten, direction: Direction) -> None:
+        async def rewrite() -> None:
+            flows.rewrite(flow, direction, rewritten)
+
+        if direction is Direction.OUTBOUND:
+            _exchange(flow).mark = rewritten.mark
+        # What cannot be changed must not go as it came.
+        await self._failsafe.guard("rewrite", rewrite, flow.kill)
+        self._count(direction, "redacted")
 
     async def _answer(self, flow: HTTPFlow, reply: Reply) -> None:
         async def answer() -> None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from proxy_addon import incidents
 from proxy_addon.failsafe import Failsafe
-from proxy_addon.responses import Reply, block_reply, x_safelight
+from proxy_addon.responses import Reply, block_reply, coach_reply, x_safelight
 from shared.core.policy import Policy
 from shared.ports import Clock
 from shared.telemetry import Metrics
@@ -94,36 +94,56 @@ class Enforcement:
         self._block_reply = reply
 
     async def settle(
-        self, case: Case, decision: Decision, judgements: Sequence[ImageJudgement] = (), *, too_late: bool = False
+        self,
+        case: Case,
+        decision: Decision,
+        judgements: Sequence[ImageJudgement] = (),
+        *,
+        too_late: bool = False,
+        ticket: Callable[[str], str] | None = None,
     ) -> Reply | None:
         """Record a decision; return the reply where the transfer is not to pass.
 
-        What is to be redacted is blocked: whoever can redact has done so before this is asked.
-        ``too_late``: the transfer has passed already, so the alerts say that nothing was enforced.
+        ``too_late``: the transfer has passed already, so the alerts say that nothing was enforced.  ``ticket`` makes
+        what a coached user hands back, of the incident.
         """
-        if decision.action is Action.REDACT:
-            decision = replace(decision, action=Action.BLOCK)
         enforced = Action.ALLOW if too_late else decision.action
+        incident = await self.record(case, decision, judgements, enforced)
+        if enforced is Action.ALLOW:
+            return None
+        return await self._answer(case, decision, incident, judgements, ticket)
+
+    async def _answer(
+        self,
+        case: Case,
+        decision: Decision,
+        incident: str,
+        judgements: Sequence[ImageJudgement],
+        ticket: Callable[[str], str] | None,
+    ) -> Reply:
+        reply = await self._failsafe.guard(
+            "reply",
+            lambda: self._reply(case, decision, incident, judgements, ticket),
+            lambda: bare_reply(decision, incident),
+        )
+        return replace(reply, incident=incident)
+
+    async def record(
+        self, case: Case, decision: Decision, judgements: Sequence[ImageJudgement], enforced: Action
+    ) -> str:
+        """Make the alerts of a decision durable; return the incident that the endpoint is told."""
         alerts = await self._failsafe.guard(
             "record", lambda: self._alerts(case, decision, judgements, enforced), lambda: ()
         )
         if alerts:
             await self._failsafe.guard("outbox", lambda: self._commit(alerts), lambda: None)
-        if enforced is Action.ALLOW:
-            return None
-        incident = alerts[0].incident if alerts else uuid4().hex
-        return await self.repeat(case, decision, incident, judgements)
+        return alerts[0].incident if alerts else uuid4().hex
 
     async def repeat(
         self, case: Case, decision: Decision, incident: str, judgements: Sequence[ImageJudgement] = ()
     ) -> Reply:
         """Return the reply to a block that has been recorded under ``incident``."""
-        reply = await self._failsafe.guard(
-            "reply",
-            lambda: self._reply(case, decision, incident, judgements),
-            lambda: bare_reply(decision, incident),
-        )
-        return replace(reply, incident=incident)
+        return await self._answer(case, decision, incident, judgements, None)
 
     async def _alerts(
         self, case: Case, decision: Decision, judgements: Sequence[ImageJudgement], enforced: Action
@@ -149,9 +169,16 @@ class Enforcement:
         commit.result()
 
     async def _reply(
-        self, case: Case, decision: Decision, incident: str, judgements: Sequence[ImageJudgement]
+        self,
+        case: Case,
+        decision: Decision,
+        incident: str,
+        judgements: Sequence[ImageJudgement],
+        ticket: Callable[[str], str] | None,
     ) -> Reply:
         size = incidents.image_size(decision, judgements)
+        if decision.action is Action.COACH and ticket is not None:
+            return coach_reply(case.request, decision, incident, case.context.activity, size, ticket(incident))
         # On the loop: the largest placeholder takes 0.7 ms.
         return self._block_reply(case.request, decision, incident, case.context.activity, size)
 

@@ -12,8 +12,10 @@ from mitmproxy.connection import Client, Server
 from mitmproxy.http import Headers, HTTPFlow, Response
 
 from proxy_addon.responses import Reply
+from proxy_addon.rewriting import Rewritten
 from shared.types import Actor, Direction, HttpHead, HttpMessage
 
+_CLAIMED: Final = "safelight.claimed"
 TRACE_HEADER: Final = "X-Safelight"
 _ACTOR: Final = "safelight_actor"
 _HEAD: Final = "safelight_head"
@@ -109,6 +111,16 @@ def set_actor(flow: HTTPFlow, actor: Actor) -> None:
     flow.metadata[_ACTOR] = actor
 
 
+def claim(flow: HTTPFlow) -> None:
+    """Take a request out of inspection: the proxy itself is its origin."""
+    flow.metadata[_CLAIMED] = True
+
+
+def is_claimed(flow: HTTPFlow) -> bool:
+    """Tell whether the proxy itself is a request's origin."""
+    return flow.metadata.get(_CLAIMED) is True
+
+
 def answer(flow: HTTPFlow, reply: Reply) -> None:
     """Answer in the origin's place."""
     response = Response.make(reply.status)
@@ -118,6 +130,25 @@ def answer(flow: HTTPFlow, reply: Reply) -> None:
     # Refused on its head, a request is not invited to send its body (RFC 9110, section 10.1.1).
     flow.request.headers.pop("expect", None)
     flow.response = response
+
+
+def rewrite(flow: HTTPFlow, direction: Direction, rewritten: Rewritten) -> None:
+    """Put a changed message in the place of the one that came."""
+    message = flow.request if direction is Direction.OUTBOUND else _response(flow)
+    for name in rewritten.edits.drop:
+        message.headers.pop(name, None)
+    for name, value in rewritten.edits.put:
+        message.headers[name] = value
+    message.raw_content = rewritten.body
+    if direction is Direction.INBOUND:
+        mark(flow, rewritten.mark)
+
+
+def mark(flow: HTTPFlow, value: str) -> None:
+    """Mark a response whose exchange passed changed."""
+    headers = _response(flow).headers
+    headers[TRACE_HEADER] = value
+    headers["Cache-Control"] = "no-store"
 
 
 def trace(flow: HTTPFlow) -> None:

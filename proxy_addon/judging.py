@@ -58,10 +58,12 @@ class NoObjects:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A decision and what it rests on."""
+    """A decision and what it rests on; ``deadline`` (monotonic) is until when the transfer is held."""
 
     decision: Decision
     judgements: tuple[ImageJudgement, ...] = ()
+    parts: tuple[Part, ...] = ()
+    deadline: float = 0.0
 
 
 NOTHING_FOUND: Final = Judged(decision=Decision(action=Action.ALLOW))
@@ -134,7 +136,8 @@ class Judging:
         if case.policies and asked is None:
             judgements += await self._objects.recall(case, message, deadline)
         self._count_uninspected(case, judgements)
-        return Judged(decision=decide(case.policies, judgements), judgements=judgements)
+        decision = decide(case.policies, judgements)
+        return Judged(decision=decision, judgements=judgements, parts=extraction.parts, deadline=deadline)
 
     async def _take_apart(self, message: HttpMessage, deadline: float) -> Extraction | None:
         steps = self._extract(message, self._limits)

@@ -20,6 +20,8 @@ from proxy_addon.background import Background
 from proxy_addon.bypass_watch import BypassWatch
 from proxy_addon.catalogue import STALE_DAYS, load_catalogue, stale
 from proxy_addon.certificates import ca_folder, trusted_bundle
+from proxy_addon.coach_addon import CoachPage
+from proxy_addon.coaching import Coaching
 from proxy_addon.coverage_flush import CoverageFlush
 from proxy_addon.enforcement import Enforcement
 from proxy_addon.engine import Engine
@@ -29,12 +31,14 @@ from proxy_addon.identity_setup import Senders
 from proxy_addon.judging import Judging
 from proxy_addon.ledger import Ledger
 from proxy_addon.link import Link
+from proxy_addon.measures import Measures
 from proxy_addon.object_learning import ObjectLearning
 from proxy_addon.objects import ObjectMemory
 from proxy_addon.outbox import Outbox
 from proxy_addon.pass_through import StayOnHttp
 from proxy_addon.pass_through_setup import pass_through
 from proxy_addon.policy_watch import PolicyWatch
+from proxy_addon.redaction import Redaction
 from proxy_addon.reply_tap import ReplyTap
 from proxy_addon.transfer import Transfers
 from proxy_addon.tunnels import Tunnels
@@ -119,7 +123,7 @@ class _Proxy:
         self._senders = Senders(settings, failsafe, clock, metrics)
         self._objects = ObjectMemory(self._store, sealer, clock, metrics)
         trusted = trusted_bundle(settings.proxy.upstream_ca, settings.run_dir)
-        self._addon, inspecting = self._inspection(context, failsafe, trusted)
+        self._addon, inspecting = self._inspection(context, failsafe, trusted, sealer)
         self._engine = Engine(
             settings.proxy.listen,
             ca_folder(settings.data_dir),
@@ -131,7 +135,9 @@ class _Proxy:
         context.readiness.add("proxy", self._engine.listening)
         context.readiness.warn(self._bypass.warning)
 
-    def _inspection(self, context: RoleContext, failsafe: Failsafe, trusted: Path) -> tuple[Safelight, list[object]]:
+    def _inspection(
+        self, context: RoleContext, failsafe: Failsafe, trusted: Path, sealer: Sealer
+    ) -> tuple[Safelight, list[object]]:
         """Return the addon that inspects, and all addons around it in their order."""
         settings, metrics, clock = context.settings, context.metrics, context.clock
         max_object = settings.proxy.max_object
@@ -142,11 +148,17 @@ class _Proxy:
         self._parts = UploadParts(
             settings.proxy, catalogue, judging, self._store, self._sealer, clock, metrics, canceller
         )
+        coaching = Coaching(self._store, sealer, clock, metrics)
         transfers = Transfers(
             classifier=catalogue,
             policies=lambda: () if self._bypass.active() else self._watch.current(),
             uploads=self._parts.uploads,
-            enforcement=Enforcement(self._outbox, clock, metrics, failsafe),
+            measures=Measures(
+                Enforcement(self._outbox, clock, metrics, failsafe),
+                Redaction(self._gateway, clock, metrics),
+                coaching,
+                failsafe,
+            ),
             failsafe=failsafe,
             clock=clock,
             metrics=metrics,
@@ -166,7 +178,8 @@ class _Proxy:
         tunnels = Tunnels(self._ledger, metrics)
         letting = pass_through(settings, catalogue, tunnels, clock, metrics, self._outbox.commit)
         replies = self._parts.replies(failsafe)
-        return addon, [tunnels, letting, addon, StayOnHttp(), sockets, replies, ReplyTap(learning, failsafe)]
+        coach = CoachPage(coaching, failsafe)
+        return addon, [tunnels, letting, coach, addon, StayOnHttp(), sockets, replies, ReplyTap(learning, failsafe)]
 
     async def run(self) -> None:
         await self._outbox.start()

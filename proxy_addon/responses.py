@@ -7,42 +7,36 @@ try again, so the request's origin is echoed; for the same reason there is never
 
 from __future__ import annotations
 
-import html
 import json
-import math
 import re
-import struct
-import zlib
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, lru_cache
-from importlib.resources import files
-from string import Template
 from typing import Final
 from urllib.parse import quote
 
-from shared.types import Action, Activity, Decision, Finding, Headers, HttpHead
+from proxy_addon.pages import COACH_PATH, HTML, Told, content_policy, escaped, problem_details, refusal_page, sentence
+from proxy_addon.placeholders import placeholder
+from shared.types import Action, Activity, Decision, Headers, HttpHead
 
-MAX_PLACEHOLDER_SIDE: Final = 16_384
-"""Pixels of a placeholder's longer side; a larger picture is replaced by a smaller one of its proportions."""
 DEFAULT_PLACEHOLDER: Final = (320, 240)
 """Where the size of the blocked picture is not known."""
 MAX_ORIGIN: Final = 512
 """Characters of an Origin header that is echoed: a host name has 253 at most."""
-
-PROBLEM_BLOCKED: Final = "urn:safelight:problem:blocked"
-PROBLEM_UNINSPECTED: Final = "urn:safelight:problem:uninspected"
-
-_MAX_RADIUS: Final = 128  # pixels of the sign
-_RUN: Final = 64 * 1024  # zeros that are compressed once
-_ADLER_MODULUS: Final = 65_521
+MAX_ASKED: Final = 4096
+"""Characters of the header names that a preflight asks for and gets."""
+MARK: Final = "X-Safelight"
 
 _FORBIDDEN: Final = 403
-_CONTENT_POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+_NO_CONTENT: Final = 204
+_PERMISSION_DENIED: Final = "7"
 _ORIGIN: Final = re.compile(r"null|[a-z][a-z0-9+.-]*://[\x21-\x7e]+", re.IGNORECASE)
-_NOT_VISIBLE: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NAMES: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+(?:[ \t]*,[ \t]*[A-Za-z0-9!#$%&'*+.^_`|~-]+)*")
+_S3_HOST: Final = re.compile(r"(?:^|\.)s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?$")
+_S3_QUERY: Final = re.compile(r"(?:^|&)(?:x-amz-credential=[^&]*(?:%2f|/)s3(?:%2f|/)|awsaccesskeyid=)", re.IGNORECASE)
+_S3_ERROR: Final = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>{message}</Message>'
+    "<Resource>{resource}</Resource><RequestId>{request}</RequestId></Error>"
+)
 _SAFE_IN_HEADER: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
@@ -71,15 +65,106 @@ def block_reply(
 
     ``at`` is shown on the page, in its own time zone.
     """
+    return _refusal(request, Told(decision, incident, activity, at=at), image_size)
+
+
+def coach_reply(
+    request: HttpHead,
+    decision: Decision,
+    incident: str,
+    activity: Activity,
+    image_size: tuple[int, int] | None,
+    ticket: str,
+) -> Reply:
+    """Return what an endpoint gets whose user may go on once a reason is given for ``ticket``."""
+    default = {"http": 80, "https": 443}.get(request.scheme) == request.port
+    host = f"[{request.host}]" if ":" in request.host else request.host
+    place = f"{request.scheme}://{host}{'' if default else f':{request.port}'}{COACH_PATH}?ticket={ticket}"
+    return _refusal(request, Told(decision, incident, activity, ticket=ticket, justify=place), image_size)
+
+
+def preflight_reply(request: HttpHead) -> Reply:
+    """Return the yes that lets a script send the request which will be refused, and read why.
+
+    A browser asks first (WHATWG Fetch, CORS-preflight) and hides the reply to a request that was not admitted.  Only
+    the refusal follows, so everything is admitted; it is not remembered, since policies change.
+    """
+    headers: list[tuple[str, str]] = list(_cors(request.header("origin")))
+    headers.append(("Access-Control-Allow-Methods", _listed(request.header("access-control-request-method"))))
+    if asked := _listed(request.header("access-control-request-headers")):
+        headers.append(("Access-Control-Allow-Headers", asked))
+    if request.header("access-control-request-private-network"):
+        headers.append(("Access-Control-Allow-Private-Network", "true"))
+    headers += [("Access-Control-Max-Age", "0"), ("Cache-Control", "no-store"), ("Content-Length", "0")]
+    return Reply(status=_NO_CONTENT, headers=tuple(headers), body=b"")
+
+
+def is_preflight(request: HttpHead) -> bool:
+    """Tell whether a request only asks whether another one may be sent."""
+    return request.method == "OPTIONS" and bool(
+        _cors(request.header("origin")) and _listed(request.header("access-control-request-method"))
+    )
+
+
+def _listed(value: str) -> str:
+    """Return a list of names as it may be echoed, or an empty string."""
+    return value if len(value) <= MAX_ASKED and _NAMES.fullmatch(value) else ""
+
+
+def _refusal(request: HttpHead, told: Told, image_size: tuple[int, int] | None) -> Reply:
+    media_type = request.header("content-type").strip().lower()
     if _wants_image(request):
-        body = placeholder_png(*(image_size or DEFAULT_PLACEHOLDER))
-        return _reply(request, decision, incident, 200, "image/png", body)
+        media_type, body = placeholder(request.header("accept"), *(image_size or DEFAULT_PLACEHOLDER))
+        return _reply(request, told, 200, media_type, body)
     if _wants_page(request):
-        page = _page(decision, incident, activity, at).encode()
-        headers = (("Content-Security-Policy", _CONTENT_POLICY),)
-        return _reply(request, decision, incident, _FORBIDDEN, "text/html; charset=utf-8", page, headers)
-    problem = json.dumps(_problem(decision, incident, activity)).encode()
-    return _reply(request, decision, incident, _FORBIDDEN, "application/problem+json", problem)
+        page = refusal_page(told).encode()
+        return _reply(
+            request,
+            told,
+            _FORBIDDEN,
+            HTML,
+            page,
+            (("Content-Security-Policy", content_policy(form=bool(told.ticket))),),
+        )
+    if media_type.startswith("application/grpc"):
+        return _grpc_reply(request, told, web=media_type.startswith("application/grpc-web"))
+    if _is_s3(request):
+        body = _S3_ERROR.format(
+            message=escaped(_with_link(told)), resource=escaped(request.path), request=escaped(told.incident)
+        ).encode()
+        return _reply(request, told, _FORBIDDEN, "application/xml", body, (("x-amz-request-id", told.incident),))
+    problem = json.dumps(problem_details(told)).encode()
+    return _reply(request, told, _FORBIDDEN, "application/problem+json", problem)
+
+
+def _grpc_reply(request: HttpHead, told: Told, *, web: bool) -> Reply:
+    """Answer as a gRPC server does that refuses at once: the status stands where the trailers would, without a body.
+
+    https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md (Trailers-Only), and PROTOCOL-WEB.md.
+    """
+    exposed = f"{MARK}, grpc-status, grpc-message"
+    headers = (
+        ("Content-Type", "application/grpc-web+proto" if web else "application/grpc"),
+        ("grpc-status", _PERMISSION_DENIED),
+        ("grpc-message", quote(_with_link(told), safe=_SAFE_IN_HEADER, errors="replace")),
+        ("Cache-Control", "no-store"),
+        (MARK, x_safelight(told.decision.action, told.decision.policy or "", told.incident)),
+        *_cors(request.header("origin"), exposed),
+    )
+    return Reply(status=200, headers=headers, body=b"")
+
+
+def _with_link(told: Told) -> str:
+    link = f" Give a reason at {told.justify} and try again." if told.justify else ""
+    return sentence(told) + link
+
+
+def _is_s3(request: HttpHead) -> bool:
+    signed = request.header("authorization").startswith("AWS4-") and "/s3/aws4_request" in request.header(
+        "authorization"
+    )
+    old = request.header("authorization").startswith("AWS ")
+    return signed or old or _S3_QUERY.search(request.query) is not None or _S3_HOST.search(request.host) is not None
 
 
 def x_safelight(action: Action, policy: str, incident: str) -> str:
@@ -90,20 +175,9 @@ def x_safelight(action: Action, policy: str, incident: str) -> str:
     return f"{action}; policy={_quoted(policy)}; incident={_quoted(incident)}"
 
 
-def placeholder_png(width: int, height: int) -> bytes:
-    """Return a grey PNG with a no-entry sign, ``width`` x ``height`` pixels, within MAX_PLACEHOLDER_SIDE."""
-    width, height = max(1, width), max(1, height)
-    longer = max(width, height)
-    if longer > MAX_PLACEHOLDER_SIDE:
-        width = max(1, width * MAX_PLACEHOLDER_SIDE // longer)
-        height = max(1, height * MAX_PLACEHOLDER_SIDE // longer)
-    return _drawn(width, height)
-
-
 def _reply(
     request: HttpHead,
-    decision: Decision,
-    incident: str,
+    told: Told,
     status: int,
     media_type: str,
     body: bytes,
@@ -114,20 +188,20 @@ def _reply(
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
-        ("X-Safelight", x_safelight(decision.action, decision.policy or "", incident)),
+        (MARK, x_safelight(told.decision.action, told.decision.policy or "", told.incident)),
         *more,
         *_cors(request.header("origin")),
     )
     return Reply(status=status, headers=headers, body=b"" if request.method == "HEAD" else body)
 
 
-def _cors(origin: str) -> Headers:
+def _cors(origin: str, exposed: str = MARK) -> Headers:
     if len(origin) > MAX_ORIGIN or not _ORIGIN.fullmatch(origin):
         return ()
     return (
         ("Access-Control-Allow-Origin", origin),
         ("Access-Control-Allow-Credentials", "true"),
-        ("Access-Control-Expose-Headers", "X-Safelight"),
+        ("Access-Control-Expose-Headers", exposed),
         ("Vary", "Origin"),
     )
 
@@ -149,116 +223,3 @@ def _wants_page(request: HttpHead) -> bool:
         return True
     from_fetch = any(name.startswith("sec-fetch-") for name, _ in request.headers)
     return not from_fetch and "text/html" in request.header("accept").lower()
-
-
-def _deciding(decision: Decision) -> Finding | None:
-    return next((finding for finding in decision.findings if finding.policy == decision.policy), None)
-
-
-def _uninspected_reason(decision: Decision) -> str:
-    """Return the reason where nothing could be judged, else an empty string; its detail is for the SOC alone."""
-    finding = _deciding(decision)
-    return finding.reason.partition(":")[0] if finding is not None and finding.kind == "uninspected" else ""
-
-
-def _sentence(decision: Decision, activity: Activity) -> str:
-    reason = _uninspected_reason(decision)
-    doing = activity.replace("_", " ")
-    if reason:
-        return f"This {doing} could not be inspected ({reason.replace('_', ' ')}), and a policy does not let it pass."
-    return f"A policy of your organisation does not allow this {doing}."
-
-
-def _problem(decision: Decision, incident: str, activity: Activity) -> dict[str, object]:
-    reason = _uninspected_reason(decision)
-    problem: dict[str, object] = {
-        "type": PROBLEM_UNINSPECTED if reason else PROBLEM_BLOCKED,
-        "title": "Blocked: could not be inspected" if reason else "Blocked by policy",
-        "status": _FORBIDDEN,
-        "detail": _sentence(decision, activity),
-        "incident": incident,
-        "policy": decision.policy or "",
-        "activity": activity.value,
-    }
-    return {**problem, "reason": reason} if reason else problem
-
-
-def _page(decision: Decision, incident: str, activity: Activity, at: datetime | None) -> str:
-    shown = f"{at:%Y-%m-%d %H:%M:%S %Z}".strip() if at else ""
-    return _template().substitute(
-        what=_escaped(_sentence(decision, activity)),
-        activity=_escaped(activity.replace("_", " ")),
-        policy=_escaped(decision.policy or ""),
-        incident=_escaped(incident),
-        time=f"<dt>Time</dt><dd>{_escaped(shown)}</dd>" if shown else "",
-    )
-
-
-def _escaped(text: str) -> str:
-    return html.escape(_NOT_VISIBLE.sub(" ", text))
-
-
-@cache
-def _template() -> Template:
-    return Template(files("proxy_addon").joinpath("templates", "blocked.html").read_text(encoding="utf-8"))
-
-
-@lru_cache(maxsize=64)
-def _drawn(width: int, height: int) -> bytes:
-    """Draw in one bit a pixel.  Empty rows are compressed once and repeated: a big picture must not hold the loop."""
-    size = (width + 7) // 8
-    radius = min(width // 4, height // 4, _MAX_RADIUS)
-    above = (height - 2 * radius) // 2
-    mark = b"".join(_row(width, size, radius, dy) for dy in range(-radius, radius))
-    stream = _Deflate()
-    stream.zeros((1 + size) * above)  # a row is its filter type, 0, and its pixels, palette entry 0
-    stream.data(mark)
-    stream.zeros((1 + size) * (height - 2 * radius - above))
-    header = struct.pack(">IIBBBBB", width, height, 1, 3, 0, 0, 0)  # one bit, palette, no interlace
-    palette = bytes((0xE4, 0xE4, 0xE4, 0x8C, 0x8C, 0x8C))
-    chunks = ((b"IHDR", header), (b"PLTE", palette), (b"IDAT", stream.end()), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
-
-
-class _Deflate:
-    """A zlib stream (RFC 1950) in which long runs of zeros cost next to nothing to make."""
-
-    def __init__(self) -> None:
-        self._out = [b"\x78\x01"]
-        self._low, self._high = 1, 0  # Adler-32
-
-    def data(self, data: bytes) -> None:
-        self._out.append(_deflated(data))
-        adler = zlib.adler32(data, self._high << 16 | self._low)
-        self._low, self._high = adler & 0xFFFF, adler >> 16
-
-    def zeros(self, count: int) -> None:
-        self._out.append(_deflated(bytes(_RUN)) * (count // _RUN) + _deflated(bytes(count % _RUN)))
-        self._high = (self._high + self._low * count) % _ADLER_MODULUS
-
-    def end(self) -> bytes:
-        return b"".join([*self._out, zlib.compressobj(1, wbits=-15).flush(), struct.pack(">HH", self._high, self._low)])
-
-
-def _deflated(data: bytes) -> bytes:
-    """Return blocks that neither look back nor end the stream, so that they can be put side by side."""
-    deflate = zlib.compressobj(1, wbits=-15)
-    return deflate.compress(data) + deflate.flush(zlib.Z_FULL_FLUSH)
-
-
-def _row(width: int, size: int, radius: int, dy: int) -> bytes:
-    """Return one row of the sign: a disc with a bar left out."""
-    half = math.isqrt(radius * radius - dy * dy)
-    bits = _run(width, half)
-    if abs(dy) <= radius // 6:
-        bits ^= _run(width, radius * 2 // 3)
-    return b"\0" + (bits << (size * 8 - width)).to_bytes(size, "big")
-
-
-def _run(width: int, half: int) -> int:
-    """Return ``width`` bits with a run of 2 x ``half`` in the middle."""
-    return ((1 << 2 * half) - 1) << (width // 2 - half)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from proxy_addon.enforcement import Case, Enforcement
+from proxy_addon.enforcement import Case
 from proxy_addon.failsafe import Failsafe, as_image_policies
 from proxy_addon.judging import Judged
+from proxy_addon.measures import Measures
 from proxy_addon.operations import Classifier, Operations
-from proxy_addon.responses import Reply
+from proxy_addon.responses import Reply, is_preflight, preflight_reply
+from proxy_addon.rewriting import Rewritten
 from proxy_addon.uploads.inspection import Uploads
 from proxy_addon.uploads.note import Note
 from proxy_addon.uploads.session import Refusal
@@ -77,7 +79,7 @@ class Transfers:
         classifier: Classifier,
         policies: Callable[[], Sequence[Policy]],
         uploads: Uploads,
-        enforcement: Enforcement,
+        measures: Measures,
         failsafe: Failsafe,
         clock: Clock,
         metrics: Metrics,
@@ -87,7 +89,7 @@ class Transfers:
         self._operations = Operations(classifier, metrics)
         self._policies = policies
         self._uploads = uploads
-        self._enforcement = enforcement
+        self._measures = measures
         self._failsafe = failsafe
         self._clock = clock
         self._metrics = metrics
@@ -101,6 +103,8 @@ class Transfers:
 
         async def rule() -> Ruling | None:
             request, actor = read()
+            if is_preflight(request) and self._would_refuse(policies, request, actor):
+                return Ruling(reply=preflight_reply(request))
             inbound = self._case(policies, request, Direction.INBOUND, actor)
             possible = self._operations.possible(policies, request, actor, self._now())
             if possible is not None and request.header("content-length").strip() != "0":
@@ -144,25 +148,38 @@ class Transfers:
 
         return await self._ruled(rule, policies, read, direction)
 
-    async def body(self, case: Case, read: Callable[[], HttpMessage], upload: Note | None = None) -> Reply | None:
-        """Judge a body that was held; return the answer where it is not to pass."""
-        for each in await self._cases(case, read):
+    async def body(
+        self, case: Case, read: Callable[[], HttpMessage], upload: Note | None = None
+    ) -> Reply | Rewritten | None:
+        """Judge a body that was held; return what is to pass in its place, or the answer where nothing is."""
+        cases = await self._cases(case, read)
+        for each in cases:
             judged = await self._judge(each, read, upload)
             if isinstance(judged, Refusal):
-                return await self._enforcement.repeat(each, judged.decision(), judged.incident)
-            reply = await self._enforcement.settle(each, judged.decision, judged.judgements)
-            if reply is not None and upload is not None:
-                await self._remember(upload, judged.decision, reply.incident)
+                return await self._measures.repeat(each, judged.decision(), judged.incident)
+            if len(cases) == 1 and upload is None:
+                return await self._measures.settle_body(each, judged, read)
+            reply = await self._measures.settle(each, judged.decision, judged.judgements)
+            if reply is not None and upload is not None and judged.decision.action is not Action.COACH:
+                await self._remember(upload, replace(judged.decision, action=Action.BLOCK), reply.incident)
             if reply is not None:
                 return reply
         return None
 
+    async def message(self, case: Case, read: Callable[[], HttpMessage]) -> Reply | None:
+        """Judge one message of a connection that stays open; return the answer where it is not to pass."""
+        judged = await self._judge(case, read)
+        if isinstance(judged, Refusal):
+            return await self._measures.repeat(case, judged.decision(), judged.incident)
+        return await self._measures.settle(case, judged.decision, judged.judgements)
+
     async def early(self, case: Case, read: Callable[[], HttpMessage]) -> Reply | None:
         """Judge the beginning of a body that is judged again when it is whole: only what ends it here is recorded."""
         judged = await self._judge(case, read)
-        if isinstance(judged, Refusal) or judged.decision.action is Action.ALLOW:
+        # What is to be redacted is so when it is whole.
+        if isinstance(judged, Refusal) or judged.decision.action in (Action.ALLOW, Action.REDACT):
             return None
-        return await self._enforcement.settle(case, judged.decision, judged.judgements)
+        return await self._measures.settle(case, judged.decision, judged.judgements)
 
     async def _remember(self, upload: Note, decision: Decision, incident: str) -> None:
         async def remember() -> None:
@@ -175,7 +192,7 @@ class Transfers:
         for each in await self._cases(case, lambda: message):
             judged = await self._judge(each, lambda: message, upload)
             if not isinstance(judged, Refusal):  # recorded when it was blocked; since then the policies only watch
-                await self._enforcement.settle(each, judged.decision, judged.judgements, too_late=True)
+                await self._measures.settle(each, judged.decision, judged.judgements, too_late=True)
 
     async def uninspected(
         self, case: Case, reason: UninspectedReason, detail: str, *, too_late: bool = False
@@ -189,7 +206,7 @@ class Transfers:
 
         decision = await self._failsafe.guard("decide", judge, lambda: None)
         decision = decision or await self._failsafe.decision(case.policies, "the decision failed")
-        return await self._enforcement.settle(case, decision, too_late=too_late)
+        return await self._measures.settle(case, decision, too_late=too_late)
 
     async def _judge(self, case: Case, read: Callable[[], HttpMessage], upload: Note | None = None) -> Judged | Refusal:
         async def judge() -> Judged | Refusal | None:
@@ -216,6 +233,16 @@ class Transfers:
         context = self._classifier.classify(request, direction, actor)
         return Case(request=request, context=context, policies=applicable(policies, context, self._now()))
 
+    def _would_refuse(self, policies: Sequence[Policy], preflight: HttpHead, actor: Actor) -> bool:
+        """Tell whether the request that a preflight announces would be refused on its head; nothing is recorded."""
+        announced = replace(preflight, method=preflight.header("access-control-request-method").upper())
+        for direction in Direction:
+            case = self._case(policies, announced, direction, actor)
+            about = [policy for policy in case.policies if policy.images is None]
+            if about and not _sends_nothing(case) and decide(about, ()).action is not Action.ALLOW:
+                return True
+        return False
+
     async def _about_transfer(self, *cases: Case) -> Ruling | None:
         """Decide the policies without image conditions; None: they let the transfer go on."""
         seen: set[str] = set()
@@ -225,7 +252,7 @@ class Transfers:
                 continue
             seen.update(policy.name for policy in policies)
             about = Case(request=case.request, context=case.context, policies=policies)
-            reply = await self._enforcement.settle(about, decide(policies, ()))
+            reply = await self._measures.settle(about, decide(policies, ()))
             if reply is not None:
                 return Ruling(reply=reply)
         return None
@@ -298,7 +325,7 @@ class Transfers:
         context = ActivityContext(activity=activity, direction=direction, host=request.host, actor=actor)
         case = Case(request=request, context=context, policies=as_image_policies(policies))
         decision = await self._failsafe.decision(case.policies, "the head could not be ruled on")
-        return Ruling(reply=await self._enforcement.settle(case, decision))
+        return Ruling(reply=await self._measures.settle(case, decision))
 
 
 def _sends_nothing(case: Case) -> bool:

@@ -129,7 +129,7 @@ class WebSocketGuard:
         if joined.too_large:
             reply = await self._too_large(case, f"a picture of more than {self._max_split} bytes in several messages")
         if reply is None:
-            judge = self._transfers.early if joined.early else self._transfers.body
+            judge = self._transfers.early if joined.early else self._transfers.message
             reply = await judge(case, lambda: _as_message(flow, direction, joined.now))
         if reply is None:
             self._count(direction, "passed")

@@ -17,14 +17,17 @@ from proxy_addon.accounts import Accounts
 from proxy_addon.addon import Safelight
 from proxy_addon.background import Background
 from proxy_addon.certificates import ca_folder, export_ca, system_bundle, trusted_bundle
+from proxy_addon.coaching import Coaching
 from proxy_addon.enforcement import BlockReply, Enforcement
 from proxy_addon.engine import Engine
 from proxy_addon.failsafe import Failsafe
 from proxy_addon.judging import Extract, Judging
 from proxy_addon.ledger import Ledger
+from proxy_addon.measures import Measures
 from proxy_addon.object_learning import ObjectLearning
 from proxy_addon.objects import ObjectMemory
 from proxy_addon.operations import Classifier
+from proxy_addon.redaction import NoObscurer, Obscurer, Redaction
 from proxy_addon.reply_tap import ReplyTap
 from proxy_addon.responses import block_reply
 from proxy_addon.transfer import Transfers
@@ -143,6 +146,8 @@ class Setup:
     extract: Extract = extract_steps
     store: Store | None = None
     reply: BlockReply = block_reply
+    passes: Store = field(default_factory=MemoryStore)
+    obscurer: Obscurer = field(default_factory=NoObscurer)
     max_object: int = 1 << 20
     unruled: str = coverage.STREAMED
     upload_spool: int = 1 << 24
@@ -152,6 +157,9 @@ class Setup:
     @cached_property
     def ledger(self) -> Ledger:
         return Ledger(self.clock, self.metrics)
+
+    def coaching(self) -> Coaching:
+        return Coaching(self.passes, SEALER, self.clock, self.metrics)
 
     def failsafe(self) -> Failsafe:
         return Failsafe(self.metrics)
@@ -182,7 +190,12 @@ class Setup:
             classifier=self.classifier,
             policies=lambda: self.policies,
             uploads=self.parts.uploads,
-            enforcement=Enforcement(self.recorder, self.clock, self.metrics, self.failsafe(), self.reply),
+            measures=Measures(
+                Enforcement(self.recorder, self.clock, self.metrics, self.failsafe(), self.reply),
+                Redaction(self.obscurer, self.clock, self.metrics),
+                self.coaching(),
+                self.failsafe(),
+            ),
             failsafe=self.failsafe(),
             clock=self.clock,
             metrics=self.metrics,

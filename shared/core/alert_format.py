@@ -47,6 +47,9 @@ _OUTCOME: Final[Mapping[Action, tuple[int, str, int, str]]] = MappingProxyType(
 """What happened to the transfer: action_id, action, disposition_id, disposition."""
 
 Json = dict[str, object]
+_SUBJECT: Final[Mapping[str, str]] = MappingProxyType(
+    {"match": "Protected image", "uninspected": "Uninspected transfer", "justified": "Justified transfer"}
+)
 
 
 def to_ocsf(alert: Alert) -> dict[str, object]:
@@ -87,6 +90,8 @@ def to_ocsf(alert: Alert) -> dict[str, object]:
         **_who(alert.context),
         **_file(alert),
     }
+    if finding.justification:
+        event["comment"] = finding.justification
     if finding.score is not None:
         event["confidence_score"] = round(finding.score)  # an integer in the schema; the exact one is under unmapped
     return event
@@ -105,7 +110,7 @@ def strip_url(url: str) -> str:
 def _title(alert: Alert) -> str:
     if alert.finding.kind == "operation":
         return alert.finding.reason.partition(": ")[0]
-    what = "Protected image" if alert.finding.kind == "match" else "Uninspected transfer"
+    what = _SUBJECT[alert.finding.kind]
     context = alert.context
     to = "from" if context.direction is Direction.INBOUND else "to"
     return f"{what}: {context.activity.replace('_', ' ')} {to} {context.app or context.host}"
@@ -178,8 +183,9 @@ def _file(alert: Alert) -> Json:
 
 def _unmapped(alert: Alert) -> Json:
     finding, context = alert.finding, alert.context
-    reason, _, detail = (finding.reason, "", "") if finding.kind == "match" else finding.reason.partition(": ")
-    return {
+    missed = finding.kind == "uninspected"
+    reason, _, detail = finding.reason.partition(": ") if missed else (finding.reason, "", "")
+    values: Json = {
         "kind": finding.kind,
         "mode": finding.mode.value,
         "activity": context.activity.value,
@@ -200,3 +206,4 @@ def _unmapped(alert: Alert) -> Json:
         "encoder": alert.encoder,
         "index_revision": alert.index_revision,
     }
+    return {**values, "note": finding.note} if finding.note else values

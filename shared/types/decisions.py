@@ -24,14 +24,18 @@ class ImageJudgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A policy that applied, and the image and fact that made it."""
+    """A policy that applied, and the image and fact that made it.
+
+    ``justified``: it asks for a reason and was given one, the ``justification``.  ``note``: why something else was done
+    than the action says.
+    """
 
     policy: str
     action: Action
     mode: Mode
     severity: Severity
     notify: tuple[str, ...]
-    kind: Literal["match", "uninspected", "operation"]
+    kind: Literal["match", "uninspected", "operation", "justified"]
     reason: str
     locator: str = ""
     sha256: str = ""
@@ -40,6 +44,8 @@ class Finding:
     set: str = ""
     reference: str = ""
     score: float | None = None
+    justification: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,10 @@
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
 
 import PIL.Image
 import pytest
@@ -12,10 +14,11 @@ import pytest
 from proxy_addon.responses import (
     DEFAULT_PLACEHOLDER,
     MAX_ORIGIN,
-    MAX_PLACEHOLDER_SIDE,
     Reply,
     block_reply,
-    placeholder_png,
+    coach_reply,
+    is_preflight,
+    preflight_reply,
     x_safelight,
 )
 from shared.types import Action, Activity, Decision, Headers, HttpHead
@@ -84,36 +87,6 @@ def test_a_picture_of_unknown_size() -> None:
     reply = block_reply(head, BLOCKED, "incident-1", Activity.DOWNLOAD, None)
     with PIL.Image.open(io.BytesIO(reply.body)) as image:
         assert image.size == DEFAULT_PLACEHOLDER
-
-
-@pytest.mark.parametrize("size", [(1, 1), (7, 3), (8, 9), (3, 500), (500, 3), (640, 480), (4000, 3000), (16_384, 1)])
-def test_placeholders_decode_and_are_small(size: tuple[int, int]) -> None:
-    png = placeholder_png(*size)
-    assert len(png) < 128 + size[0] * size[1] // 100
-    with PIL.Image.open(io.BytesIO(png)) as image:
-        image.load()
-        assert image.size == size
-        grey = image.convert("L")
-        assert grey.getpixel((0, 0)) == grey.getpixel((size[0] - 1, size[1] - 1)) == 0xE4
-        signs = grey.point(lambda value: 255 if value == 0x8C else 0).getbbox()
-        if min(size) >= 8:
-            assert signs is not None
-            left, top, right, bottom = signs
-            assert abs(left + right - size[0]) <= 2
-            assert abs(top + bottom - size[1]) <= 2
-
-
-@pytest.mark.parametrize(
-    ("size", "drawn"),
-    [
-        ((0, -5), (1, 1)),
-        ((MAX_PLACEHOLDER_SIDE * 4, 8), (MAX_PLACEHOLDER_SIDE, 2)),
-        ((1, MAX_PLACEHOLDER_SIDE * 2), (1, MAX_PLACEHOLDER_SIDE)),
-    ],
-)
-def test_placeholders_stay_within_limits(size: tuple[int, int], drawn: tuple[int, int]) -> None:
-    with PIL.Image.open(io.BytesIO(placeholder_png(*size))) as image:
-        assert image.size == drawn
 
 
 def test_problem_details() -> None:
@@ -226,3 +199,136 @@ def test_the_finding_that_decided_gives_the_reason() -> None:
 def test_a_request_head_is_all_that_is_needed() -> None:
     request = HttpHead(method="GET", scheme="https", host="a.example", port=443, path="/")
     assert block_reply(request, Decision(action=Action.BLOCK), "i", Activity.DOWNLOAD, None).status == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "host", "query"),
+    [
+        (
+            (("authorization", "AWS4-HMAC-SHA256 Credential=AK/20270101/eu-west-1/s3/aws4_request, Sig"),),
+            "a.example",
+            "",
+        ),
+        ((("authorization", "AWS AK:signature"),), "a.example", ""),
+        ((), "a.example", "X-Amz-Credential=AK%2F20270101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Signature=0"),
+        ((), "bucket.s3.eu-west-1.amazonaws.com", ""),
+        ((), "s3.amazonaws.com", ""),
+    ],
+)
+def test_s3_clients_get_s3_s_error(headers: Headers, host: str, query: str) -> None:
+    request = make_head(headers=headers, host=host, query=query, path="/bucket/a<b&c.png")
+    reply = block_reply(request, BLOCKED, "incident-1", Activity.UPLOAD, None)
+    assert (reply.status, header(reply, "Content-Type")) == (403, "application/xml")
+    error = ET.fromstring(reply.body)  # noqa: S314 - written a line above
+    found = {child.tag: child.text for child in error}
+    assert (error.tag, found["Code"], found["Resource"]) == ("Error", "AccessDenied", "/bucket/a<b&c.png")
+    assert found["RequestId"] == header(reply, "x-amz-request-id") == "incident-1"
+
+
+def test_other_services_of_the_same_kind_get_problem_details() -> None:
+    other = "AWS4-HMAC-SHA256 Credential=AK/20270101/eu-west-1/bedrock/aws4_request, Sig"
+    assert header(reply_to(("authorization", other)), "Content-Type") == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        ("application/grpc", "application/grpc"),
+        ("application/grpc+proto", "application/grpc"),
+        ("application/grpc-web-text", "application/grpc-web+proto"),
+    ],
+)
+def test_grpc_clients_get_a_status_without_a_body(sent: str, answered: str) -> None:
+    reply = reply_to(("content-type", sent), ("origin", "https://app.example"))
+    assert (reply.status, reply.body, header(reply, "Content-Type")) == (200, b"", answered)
+    assert header(reply, "grpc-status") == "7"
+    assert header(reply, "grpc-message") == "A policy of your organisation does not allow this move outside."
+    assert header(reply, "X-Safelight").startswith("block; ")
+    assert "grpc-status" in header(reply, "Access-Control-Expose-Headers")
+    assert header(reply, "Content-Length") == "", "a client would wait for a message of that length"
+
+
+COACHED = Decision(action=Action.COACH, policy="ask", findings=(make_finding(policy="ask", action=Action.COACH),))
+
+
+def coached(*headers: tuple[str, str], port: int = 443) -> Reply:
+    return coach_reply(make_head(headers=headers, port=port), COACHED, "incident-1", Activity.UPLOAD, (8, 8), "TICKET")
+
+
+def test_programs_are_told_where_a_reason_is_taken() -> None:
+    problem = json.loads(coached().body)
+    assert problem["type"] == "urn:safelight:problem:justification-required"
+    place = "https://files.vendor.example/.well-known/safelight/coach?ticket=TICKET"
+    assert problem["justify"] == place
+    assert json.loads(coached(port=8443).body)["justify"].startswith("https://files.vendor.example:8443/.well-known/")
+    assert header(coached(), "X-Safelight") == 'coach; policy="ask"; incident="incident-1"'
+    assert place in header(coached(("content-type", "application/grpc")), "grpc-message")
+    assert place in coached(("authorization", "AWS a:b")).body.decode()
+
+
+def test_people_get_the_form_at_once() -> None:
+    reply = coached(("sec-fetch-dest", "document"))
+    body = reply.body.decode()
+    assert reply.status == 403
+    page = Page(body)
+    assert {"form", "textarea", "button"} <= set(page.tags)
+    assert "script" not in page.tags
+    assert 'value="TICKET"' in body
+    assert "drawing.png (protected by the set designs)" in page.text
+    assert "form-action 'self'" in header(reply, "Content-Security-Policy")
+    assert coached(("sec-fetch-dest", "image")).status == 200
+
+
+def test_a_block_in_a_redaction_s_place_says_why() -> None:
+    finding = make_finding(note="not redacted: signed_body")
+    decision = Decision(action=Action.BLOCK, policy="no-design-leaves", findings=(finding,))
+    assert json.loads(reply_to(decision=decision).body)["note"] == "not redacted: signed_body"
+
+
+def preflight(**headers: str) -> HttpHead:
+    values = {"origin": "https://app.example", "access-control-request-method": "PUT"}
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return make_head(method="OPTIONS", headers=tuple({**values, **given}.items()))
+
+
+def test_a_preflight_is_admitted() -> None:
+    request = preflight(
+        access_control_request_headers="content-type, x-upload-id", access_control_request_private_network="true"
+    )
+    assert is_preflight(request)
+    reply = preflight_reply(request)
+    assert reply.status == 204
+    assert dict(reply.headers) == {
+        "Access-Control-Allow-Origin": "https://app.example",
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Expose-Headers": "X-Safelight",
+        "Vary": "Origin",
+        "Access-Control-Allow-Methods": "PUT",
+        "Access-Control-Allow-Headers": "content-type, x-upload-id",
+        "Access-Control-Allow-Private-Network": "true",
+        "Access-Control-Max-Age": "0",
+        "Cache-Control": "no-store",
+        "Content-Length": "0",
+    }
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": ""},
+        {"origin": "*"},
+        {"access_control_request_method": ""},
+        {"access_control_request_method": "PUT\r\nX: y"},
+        {"access_control_request_method": "P" * 5000},
+    ],
+)
+def test_what_is_no_preflight(headers: dict[str, str]) -> None:
+    assert not is_preflight(preflight(**headers))
+    assert not is_preflight(replace(preflight(), method="GET"))
+
+
+def test_names_that_are_none_are_not_echoed() -> None:
+    names = {
+        name for name, _ in preflight_reply(preflight(access_control_request_headers="a\r\nSet-Cookie: b")).headers
+    }
+    assert "Access-Control-Allow-Headers" not in names

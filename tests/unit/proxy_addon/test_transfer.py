@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from proxy_addon.responses import Reply
+from proxy_addon.rewriting import Rewritten
 from proxy_addon.transfer import PASS, Ruling, Treatment
 from shared.core.activity import ReadValues
 from shared.core.policy import OnUninspected, Policy, Selectors
@@ -49,7 +50,7 @@ async def rule(setup: Setup, **overrides: Any) -> Ruling:
     return await setup.transfers().request_head(lambda: (head, make_actor()))
 
 
-async def upload(setup: Setup, body: bytes) -> Reply | None:
+async def upload(setup: Setup, body: bytes) -> Reply | Rewritten | None:
     """Take a request through both stages; return the answer in the origin's place."""
     ruling = await rule(setup)
     if ruling.reply is not None or ruling.case is None:
@@ -129,7 +130,7 @@ async def test_a_match_is_answered_and_recorded_first() -> None:
     setup = Setup(policies=[BLOCKS])
     reply = await upload(setup, make_image(protected=True))
     (alert,) = setup.recorder.alerts
-    assert reply is not None
+    assert isinstance(reply, Reply)
     assert f'incident="{alert.incident}"' in dict(reply.headers)["X-Safelight"]
     assert await upload(setup, make_image()) is None
     assert len(setup.recorder.alerts) == 1
@@ -141,6 +142,27 @@ async def test_a_body_that_has_passed_is_recorded_as_such() -> None:
     assert case is not None
     await setup.transfers().afterwards(case, make_message(make_image(protected=True)))
     assert [alert.enforced for alert in setup.recorder.alerts] == [Action.ALLOW]
+
+
+PREFLIGHT = {
+    "method": "OPTIONS",
+    "headers": (("origin", "https://app.example"), ("access-control-request-method", "POST")),
+}
+
+
+async def test_a_preflight_of_what_will_be_refused_is_admitted_and_not_recorded() -> None:
+    """The script's own request is refused then, where the script can read why."""
+    setup = Setup(policies=[ABOUT_UPLOADS])
+    reply = (await rule(setup, **PREFLIGHT)).reply
+    assert reply is not None
+    assert (reply.status, dict(reply.headers)["Access-Control-Allow-Origin"]) == (204, "https://app.example")
+    assert setup.recorder.alerts == []
+
+
+@pytest.mark.parametrize("policy", [BLOCKS, replace(ABOUT_UPLOADS, mode=Mode.MONITOR)])
+async def test_other_preflights_are_the_origin_s(policy: Policy) -> None:
+    ruling = await rule(Setup(policies=[policy, BLOCKS]), **PREFLIGHT)
+    assert (ruling.reply, ruling.treatment) == (None, Treatment.HOLD), "a body in it is inspected as any other"
 
 
 # --- A fault in every stage ------------------------------------------------------------------------------------------
@@ -229,7 +251,7 @@ async def test_a_fault_after_the_decision_does_not_change_it(policy: Policy, pro
         setup = Setup(policies=[policy], **broken)
         reply = await upload(setup, make_image(protected=protected))
         assert (reply is not None) == blocked
-        if reply is not None:
+        if isinstance(reply, Reply):
             assert dict(reply.headers)["X-Safelight"].startswith("block; ")
             assert dict(reply.headers)["Cache-Control"] == "no-store"
 

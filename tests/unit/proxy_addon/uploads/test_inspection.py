@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from proxy_addon.responses import Reply
+from proxy_addon.rewriting import Rewritten
 from shared.core.activity import Catalogue
 from shared.core.policy import OnUninspected
 from shared.types import Action, Direction, Headers, HttpMessage
@@ -81,6 +82,7 @@ class Client:
         assert ruling.case is not None
         message = HttpMessage(head=request, body=body, direction=Direction.OUTBOUND)
         answer = await transfers.body(ruling.case, lambda: message, ruling.upload)
+        assert not isinstance(answer, Rewritten)
         if answer is None and ruling.upload is not None:
             response = make_head(host="drop.example", path=path, headers=(), status=status)
             text = json.dumps(reply).encode()

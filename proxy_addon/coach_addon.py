@@ -1,0 +1,48 @@
+"""mitmproxy's hooks of the page where a reason is given: no request for it ever reaches an origin."""
+
+from __future__ import annotations
+
+from mitmproxy.http import HTTPFlow
+
+from proxy_addon import flows
+from proxy_addon.coach_page import coach_page, is_coach_page, refused_head
+from proxy_addon.coaching import Coaching
+from proxy_addon.failsafe import Failsafe
+from proxy_addon.responses import Reply
+
+_BROKEN = Reply(status=500, headers=(("Content-Length", "0"), ("Cache-Control", "no-store")), body=b"")
+
+
+class CoachPage:
+    """Stands before the addon that inspects, which leaves alone what is claimed here."""
+
+    def __init__(self, coaching: Coaching, failsafe: Failsafe) -> None:
+        self._coaching = coaching
+        self._failsafe = failsafe
+
+    async def requestheaders(self, flow: HTTPFlow) -> None:
+        """Claim a request for the page, and refuse a body that is no form."""
+        if flow.error is not None or flow.response is not None or not await self._is_ours(flow):
+            return
+        flows.claim(flow)
+        head = flows.request_head(flow)
+        refused = refused_head(head)
+        if refused is not None:
+            flows.answer(flow, refused)
+
+    async def request(self, flow: HTTPFlow) -> None:
+        """Answer."""
+        if not flows.is_claimed(flow) or flow.response is not None or flow.error is not None:
+            return
+        head, body = flows.request_head(flow), flow.request.raw_content or b""
+
+        async def answer() -> Reply:
+            return await coach_page(self._coaching, head, body, flows.actor(flow))
+
+        flows.answer(flow, await self._failsafe.guard("coach", answer, lambda: _BROKEN))
+
+    async def _is_ours(self, flow: HTTPFlow) -> bool:
+        async def look() -> bool:
+            return is_coach_page(flows.request_head(flow))
+
+        return await self._failsafe.guard("coach", look, lambda: False)
