@@ -157,7 +157,7 @@ class Transfers:
             judged = await self._judge(each, read, upload)
             if isinstance(judged, Refusal):
                 return await self._measures.repeat(each, judged.decision(), judged.incident)
-            if len(cases) == 1 and upload is None:
+            if len(cases) == 1 and not (upload and upload.steps):
                 return await self._measures.settle_body(each, judged, read)
             reply = await self._measures.settle(each, judged.decision, judged.judgements)
             if reply is not None and upload is not None and judged.decision.action is not Action.COACH:
