@@ -14,6 +14,7 @@ from typing import Final
 
 from proxy_addon.enforcement import Case
 from proxy_addon.judging import Judged, Judging
+from proxy_addon.measures import not_redacted
 from proxy_addon.operations import run_steps
 from proxy_addon.uploads.cancelling import Canceller, cancellation
 from proxy_addon.uploads.note import Note
@@ -22,7 +23,7 @@ from proxy_addon.uploads.session import Refusal
 from proxy_addon.uploads.spool import Spool
 from proxy_addon.uploads.step import Step, most_restrictive
 from shared.core.policy import decide_uninspected
-from shared.errors import StoreError
+from shared.errors import RedactionRefusal, StoreError
 from shared.extract.pipeline import DEFAULT_LIMITS
 from shared.extract.upload_steps import Learned, Taken, read_reply, read_steps
 from shared.telemetry import Metrics
@@ -148,7 +149,7 @@ def _not_redacted(judged: Judged) -> Judged:
     """Block where a picture would be redacted: what has left in earlier parts cannot be changed any more."""
     if judged.decision.action is not Action.REDACT:
         return judged
-    return replace(judged, decision=replace(judged.decision, action=Action.BLOCK))
+    return replace(judged, decision=not_redacted(judged.decision, RedactionRefusal.UPLOAD_SESSION))
 
 
 def _is_whole(taken: Taken, message: HttpMessage, judged: Sequence[Judged]) -> bool:
