@@ -44,7 +44,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_proxy_pending_requests", "gauge", "Inspection requests without an answer yet"),
     Metric("safelight_proxy_verdict_cache_total", "counter", "Images asked about, by what was known", ("outcome",)),
     Metric("safelight_proxy_known_verdicts", "gauge", "Verdicts in the proxy's cache"),
-    Metric("safelight_proxy_redactions_total", "counter", "Messages that were to be redacted", ("outcome",)),
+    Metric("safelight_proxy_redactions_total", "counter", "Redactions that were tried", ("outcome",)),
     Metric("safelight_proxy_coaching_total", "counter", "Reasons asked for, given and passed with", ("outcome",)),
     Metric("safelight_proxy_orphan_replies_total", "counter", "Replies nobody waits for", ("cause",)),
     Metric("safelight_proxy_policy_version", "gauge", "Version of the policy file in force"),

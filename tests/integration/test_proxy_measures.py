@@ -147,7 +147,8 @@ async def test_what_cannot_be_redacted_is_blocked(
     (alert,) = setup.recorder.alerts
     assert (alert.enforced, alert.finding.note) == (Action.BLOCK, f"not redacted: {reason}")
     assert origin.seen == []
-    assert setup.metrics.value("safelight_proxy_redactions_total", outcome=reason) == 1
+    tried = reason != "upload_session"  # known from the request's place in an upload, before anything is tried
+    assert setup.metrics.value("safelight_proxy_redactions_total", outcome=reason) == tried
 
 
 async def post_reason(client: httpx.AsyncClient, place: str, reason: str = "for the tender") -> httpx.Response:
