@@ -14,7 +14,7 @@ from mitmproxy.connection import Client
 from mitmproxy.http import HTTPFlow, Message
 from mitmproxy.proxy.layer import NextLayer
 
-from proxy_addon import flows, http_stream
+from proxy_addon import flows, http_stream, stream_guard
 from proxy_addon.accounts import Accounts
 from proxy_addon.background import Background, BodyCopy
 from proxy_addon.enforcement import Case
@@ -156,6 +156,9 @@ class Safelight:
         elif ruling.treatment is Treatment.COPY:
             exchange.copy = BodyCopy(self._max_object)
             message.stream = exchange.copy.feed
+        elif ruling.treatment is Treatment.UNITS and ruling.case is not None:
+            stream_guard.begin(flow, message, direction, ruling.case, self._max_object)
+            self._count(direction, "streamed")
         elif ruling.treatment is Treatment.STREAM:
             message.stream = True
             self._count(direction, "streamed")
@@ -168,6 +171,8 @@ class Safelight:
             self._accounts.fate(flow, direction).reason = ruling.uninspected
         elif ruling.treatment in (Treatment.HOLD, Treatment.COPY):
             self._accounts.fate(flow, direction).reason = coverage.ABORTED  # until it is judged
+        elif ruling.treatment is Treatment.UNITS:
+            self._accounts.fate(flow, direction).reason = coverage.INSPECTED
 
     async def _complete(self, flow: HTTPFlow, direction: Direction) -> None:
         exchange = _exchange(flow)

@@ -1,4 +1,4 @@
-"""mitmproxy's HTTP stream layer with three holes closed: the only file that leans on its internals (pinned: 12.2.3).
+"""mitmproxy's HTTP stream layer with holes closed: the only file that leans on its internals (pinned: 12.2.3).
 
 1. *Bounded holding.*  mitmproxy buffers a body whole before ``request``/``response``, and a chunked body says no
    length beforehand.  Past ``limit`` bytes the hook ``request_overflow`` or ``response_overflow`` asks what to do:
@@ -8,7 +8,8 @@
    One set in ``responseheaders`` leaves at once too; mitmproxy would fill it with the body it replaces.
 3. *Pieces.*  A held body goes out in pieces with a turn of the event loop between them: as one write, 10 MB of
    TLS records hold every other flow for more than 10 ms.
-4. *Accounts.*  Every body byte passes here: it is counted when it arrives, and the stream's end says how many there
+4. *Units.*  Of a stream of events or messages each is held back until it may pass (``unit_relay``).
+5. *Accounts.*  Every body byte passes here: it is counted when it arrives, and the stream's end says how many there
    were.  A refused request's stream lives on until its body has arrived, which mitmproxy would drop uncounted.
 
 Its own options ``stream_large_bodies`` and ``body_size_limit`` stay unset: the first forwards unseen, the second
@@ -25,7 +26,7 @@ from typing import Any, Final, Protocol, Self, TypeGuard, cast
 from mitmproxy.http import HTTPFlow, Response
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HTTPMode, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HTTPMode, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
@@ -40,6 +41,9 @@ from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 from mitmproxy.proxy.tunnel import TunnelLayer
 from mitmproxy.proxy.utils import ReceiveBuffer
 
+from proxy_addon import flows
+from proxy_addon.stream_refusals import Refusal
+from proxy_addon.unit_relay import UnitRelay
 from proxy_addon.websocket_stream import InspectedWebsocketLayer
 from shared.types import Direction
 
@@ -104,7 +108,7 @@ class HeldBody(ReceiveBuffer):
         self._held, self._len = io.BytesIO(), 0
 
 
-class InspectedStream(HttpStream):
+class InspectedStream(UnitRelay):
     """One request and its response."""
 
     def __init__(self, context: Context, stream_id: int, limit: int, accounts: Accounts) -> None:
@@ -151,6 +155,10 @@ class InspectedStream(HttpStream):
             yield from self._request_overflow(event)
         elif isinstance(event, ResponseData) and self._overflows(event, response=True):
             yield from self._response_overflow(event)
+        elif (cut := self._cut_of(event)) is not None:
+            refusal = yield from self._relay(event, cut)
+            if refusal is not None:
+                yield from self._break_off(refusal)
         else:
             yield from super()._handle_event(event)
             if isinstance(event, RequestHeaders) and not event.end_stream and self._refused():
@@ -212,6 +220,23 @@ class InspectedStream(HttpStream):
         if held:
             yield from self.state_stream_response_body(ResponseData(self.stream_id, held))
         yield from self.state_stream_response_body(event)
+
+    def _break_off(self, refusal: Refusal) -> Commands:
+        """End a stream of which a unit may not pass."""
+        begun = self.server_state == self.state_stream_response_body
+        if not begun and refusal.answer is not None:
+            flows.answer(self.flow, refusal.answer)
+            yield from self._refuse_response(ended=False)
+            return
+        cancelled = RequestProtocolError(self.stream_id, "refused", ErrorCode.CANCEL)
+        yield SendHttp(cancelled, self.context.server)
+        self.client_state = self.server_state = self.state_errored
+        yield HttpResponseHook(self.flow)
+        self.flow.live = False
+        self._refused_early = not self._request_whole
+        if self._request_whole:
+            yield DropStream(self.stream_id)
+        yield from self._finish_answer(refusal)
 
     def _refuse_response(self, *, ended: bool) -> Commands:
         """Answer in the origin's place: mitmproxy would put the body that still arrives into the answer."""

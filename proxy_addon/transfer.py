@@ -52,6 +52,7 @@ class Treatment(StrEnum):
     TEE = "tee"
     COPY = "copy"
     HOLD = "hold"
+    UNITS = "units"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ class Ruling:
 
 
 PASS: Final = Ruling()
+_TREATMENTS: Final = {Handling.TEE: Treatment.TEE, Handling.UNITS: Treatment.UNITS}
 ReadHead = Callable[[], tuple[HttpHead, Actor]]
 _UNREADABLE: Final = HttpHead(method="", scheme="", host="", port=0, path="")
 
@@ -284,7 +286,8 @@ class Transfers:
         upload = self._uploads.note(head) if outbound and how is not Handling.TEE else None
         if how is Handling.HOLD or upload is not None or named:
             return Ruling(treatment=Treatment.HOLD if wait_ms(policies) else Treatment.COPY, case=case, upload=upload)
-        return Ruling(treatment=Treatment.TEE, case=case) if how is Handling.TEE else PASS
+        treatment = _TREATMENTS.get(how)
+        return PASS if treatment is None else Ruling(treatment=treatment, case=case)
 
     def _about_object(self, case: Case, policies: Sequence[Policy]) -> Ruling:
         """Look behind the flow's back into what no policy asks about, where one may ask about the object later."""

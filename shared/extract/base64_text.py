@@ -27,7 +27,7 @@ HEAD_WINDOW: Final = 256
 RUNS_PER_STEP: Final = 32
 MIN_NESTED: Final = 88
 """Characters: the base64 of a run of MIN_RUN, which is 64 bytes."""
-LONG_BINARY: Final = 4096
+LONG_BINARY: Final = HEAD_WINDOW
 """Characters from which on base64 of what is no text is looked into as well: shorter ones are keys and digests."""
 MOST_ESCAPES: Final = HEAD_WINDOW // 16
 """Escapes in a head: 3 of 64 characters have to be escaped in base64, and twice as many happen to be."""
@@ -192,7 +192,7 @@ def _readable(data: bytes, start: int, end: int) -> int | None:
         if _TEXT.match(head) or head.startswith(_COMPRESSED):
             return start + skipped
     # Percent-encoded bytes are a run as well, and no base64.
-    return start if end - start >= LONG_BINARY and window.count(b"%") <= MOST_ESCAPES else None
+    return start if len(window) >= LONG_BINARY and window.count(b"%") <= MOST_ESCAPES else None
 
 
 def _sniff_base64(data: bytes, start: int, end: int) -> str | None:

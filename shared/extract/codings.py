@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Final, cast
@@ -27,6 +28,9 @@ MAX_FRAME_LINE: Final = 4096  # of aws-chunked; signature lines have about 90 ch
 MAX_FRAMES: Final = 65_536
 """Members of a gzip body or frames of an aws-chunked one: 2 KiB each in the largest body, where writers use 64 KiB."""
 
+FEED_MOST: Final = 8 << 20
+"""Bytes that what one read of a connection brings of a stream may inflate to: 64 KiB of text become 1 MiB."""
+
 _HEX: Final = re.compile(rb"[0-9a-fA-F]{1,16}")
 
 type Chunks = Iterator[bytes]
@@ -44,6 +48,52 @@ def codings_of(values: Sequence[str]) -> tuple[str, ...]:
     """Return the codings of Content-Encoding field values, lower case, in the order they were applied."""
     names = (name.strip().lower() for value in values for name in value.split(","))
     return tuple(name for name in names if name not in {"", "identity"})
+
+
+class StreamDecoder:
+    """Undoes codings of a stream as it arrives."""
+
+    def __init__(self, codings: Sequence[str]) -> None:
+        unknown = [coding for coding in codings if coding not in _DECODERS]
+        self._refused = (
+            ExtractionError(ErrorCode.OPAQUE, f"unknown content-encoding {unknown[0][:40]}") if unknown else None
+        )
+        self._waiting: deque[bytes] = deque()
+        self._starved = False
+        stream: Chunks = self._source()
+        for coding in () if unknown else reversed(codings):
+            stream = _DECODERS[coding](stream)
+        self._stream = stream
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what ``data`` inflates to, in chunks of about 64 KiB.  Raises ExtractionError, and then for good."""
+        if self._refused is not None:
+            raise self._refused
+        self._starved, inflated = False, 0
+        self._waiting.extend(data[at : at + INPUT_WINDOW] for at in range(0, len(data), INPUT_WINDOW))
+        try:
+            while not self._starved:
+                chunk = next(self._stream)
+                inflated += len(chunk)
+                if inflated > FEED_MOST:
+                    raise ExtractionError(ErrorCode.OVER_BUDGET, f"inflates to more than {FEED_MOST} bytes at once")
+                if chunk:
+                    yield chunk
+        except (StopIteration, zlib.error, brotli.error, zstandard.ZstdError) as problem:
+            self._refused = ExtractionError(ErrorCode.CORRUPT, f"a coded stream cannot be read on: {problem}")
+            raise self._refused from problem
+        except ExtractionError as problem:
+            self._refused = problem
+            raise
+
+    def _source(self) -> Chunks:
+        while True:
+            if self._waiting:
+                yield self._waiting.popleft()
+            else:
+                # Decoders answer an empty chunk with an empty chunk: the next one asked for comes with the next bytes.
+                self._starved = True
+                yield b""
 
 
 def undo(body: bytes | memoryview, codings: Sequence[str], limits: Limits) -> Steps[Inflated]:

@@ -8,6 +8,7 @@ from typing import Final
 from shared.extract.budget import Limits
 from shared.extract.codings import codings_of, undo
 from shared.extract.sniff import SNIFF_BYTES, sniff
+from shared.extract.units import is_cut, is_stream
 from shared.types import HttpHead
 
 TEE_BYTES: Final = 4 * SNIFF_BYTES
@@ -23,12 +24,14 @@ class Handling(StrEnum):
     """Passed on as it comes: there is no body, or it is a stream that would never end in a buffer."""
     TEE = "tee"
     """Passed on as it comes; the first bytes are sniffed, so that a picture in disguise is at least counted."""
+    UNITS = "units"
+    """Passed on as it comes, but for each event or message of the stream, which is inspected before it passes."""
     TOO_LARGE = "too_large"
     """Passed on as it comes and counted as uninspected."""
 
 
-# Endless streams and request-response streams: buffering them would hang the client for ever.
-_ENDLESS: Final = ("text/event-stream", "application/grpc", "application/connect+", "multipart/x-mixed-replace")
+# Endless streams that nothing cuts into units: buffering them would hang the client for ever.
+_ENDLESS: Final = ("application/grpc-web-text", "multipart/x-mixed-replace")
 _TEED_BOTH_WAYS: Final = ("video/", "audio/")
 _TEED_RESPONSES: Final = ("font/", "application/font-", "application/x-font", "application/vnd.ms-fontobject")
 _TEED_RESPONSE_TYPES: Final = frozenset(
@@ -51,13 +54,23 @@ def handling(head: HttpHead, *, max_object: int) -> Handling:
     """
     length = _content_length(head)
     media_type = head.header("content-type").partition(";")[0].strip().lower()
-    if length == 0 or _has_no_body(head) or media_type.startswith(_ENDLESS):
+    if length == 0 or _has_no_body(head):
+        return Handling.STREAM
+    if _is_cut(head, media_type, length):
+        return Handling.UNITS
+    if media_type.startswith(_ENDLESS) and head.status is not None:
         return Handling.STREAM
     if _is_teed(head, media_type):
         return Handling.TEE
     if length is not None and length > max_object:
         return Handling.TOO_LARGE
     return Handling.HOLD
+
+
+def _is_cut(head: HttpHead, media_type: str, length: int | None) -> bool:
+    # Buffering a stream of requests and responses would hang its client for ever; what says its length is no stream,
+    # and could not be said to end earlier either.
+    return length is None and (is_stream(media_type) or (head.status is not None and is_cut(media_type)))
 
 
 def _content_length(head: HttpHead) -> int | None:

@@ -7,9 +7,12 @@ makes no difference.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
+
+from shared.errors import ExtractionError
+from shared.extract.codings import StreamDecoder
 
 _BLANK_LINE: Final = re.compile(rb"\r\n\r\n|\n\n|\n\r\n|\r\n\n|\r\r")
 _LINE_END: Final = re.compile(rb"\n")
@@ -27,6 +30,15 @@ class Unit:
 
     data: bytes
     whole: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What may pass once its units are judged; ``problem`` where from here on nothing can be read any more."""
+
+    data: bytes
+    units: tuple[Unit, ...] = ()
+    problem: ExtractionError | None = None
 
 
 class Splitter(Protocol):
@@ -53,6 +65,16 @@ def splitter_for(media_type: str, limit: int) -> Splitter | None:
 _LINES: Final = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/stream+json"}
 )
+
+
+def is_stream(media_type: str) -> bool:
+    """Tell whether bodies of this type (lower case) may go on for ever and are cut into units."""
+    return media_type == "text/event-stream" or is_framed(media_type)
+
+
+def is_cut(media_type: str) -> bool:
+    """Tell whether bodies of this type (lower case) can be cut into units."""
+    return is_stream(media_type) or media_type in _LINES
 
 
 def is_framed(media_type: str) -> bool:
@@ -104,7 +126,8 @@ class Delimited:
         return rest
 
     def _unit(self, start: int, end: int) -> Unit:
-        return Unit(data=bytes(memoryview(self._buffer)[start:end]), whole=not self._overflowing)
+        whole = not self._overflowing and end - start <= self._limit
+        return Unit(data=bytes(memoryview(self._buffer)[start:end]), whole=whole)
 
 
 class Frames:
@@ -168,3 +191,37 @@ def frames_of(data: bytes, start: int, end: int) -> Iterator[Frame]:
         if not flags & _NOT_A_MESSAGE:
             yield Frame(start=start + FRAME_HEAD, end=stop, compressed=bool(flags & COMPRESSED))
         start = stop
+
+
+class UnitFeed:
+    """Cuts a stream, coded or not.
+
+    Units of a coded stream do not begin and end with the bytes that carry them: there, what has come passes when all
+    units that it completes are judged, and a unit's beginning may have passed before.
+    """
+
+    def __init__(self, splitter: Splitter, names: Sequence[str]) -> None:
+        self.is_coded = bool(names)
+        self._splitter = splitter
+        self._decoder = StreamDecoder(names) if names else None
+        self._broken = False
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """Take in what came."""
+        if self._broken:
+            return [Piece(data=data)]
+        if self._decoder is None:
+            return [Piece(data=unit.data, units=(unit,)) for unit in self._splitter.feed(data)]
+        units: list[Unit] = []
+        try:
+            for chunk in self._decoder.feed(data):
+                units += self._splitter.feed(chunk)
+        except ExtractionError as problem:
+            self._broken = True
+            return [Piece(data=data, units=tuple(units), problem=problem)]
+        return [Piece(data=data, units=tuple(units))]
+
+    def finish(self) -> list[Piece]:
+        """Return what is left at the end of the stream."""
+        rest = self._splitter.finish()
+        return [Piece(data=b"" if self.is_coded else unit.data, units=(unit,)) for unit in rest]

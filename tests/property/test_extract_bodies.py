@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 from itertools import pairwise
@@ -17,7 +18,18 @@ from shared.types import Direction, HttpHead, HttpMessage
 
 SMALL = Limits(max_images=3, max_inflated_bytes=4096, max_multipart_parts=4, max_header_bytes=64, max_base64_bytes=4096)
 MAGIC = [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a"]
-TYPES = ["", "multipart/form-data; boundary=b", "multipart/mixed", "application/json", "image/png; x", ';;="', "a" * 99]
+TYPES = [
+    "",
+    "application/grpc",
+    "application/x-www-form-urlencoded",
+    "message/rfc822",
+    "multipart/form-data; boundary=b",
+    "multipart/mixed",
+    "application/json",
+    "image/png; x",
+    ';;="',
+    "a" * 99,
+]
 CODINGS = ["", "gzip", "br", "zstd", "deflate, gzip", "aws-chunked", "what", "gzip, gzip, gzip, gzip, gzip"]
 
 # Pieces that the parsers know, in any order: closer to trouble than random bytes.
@@ -43,6 +55,14 @@ pieces = st.one_of(
             b"5\r\nabcde\r\n0\r\n\r\n",
             b"\x1f\x8b\x08\x00",
             b"\x28\xb5\x2f\xfd",
+            b"%89PNG%0D%0A%1A%0A%00",
+            b"Content-Transfer-Encoding: quoted-printable\r\nMIME-Version: 1.0\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n",
+            b"=FF=D8=FF",
+            b"\x12\xff\x01",
+            b"\x00\x00\x00\x00\x40",
+            base64.b64encode(b'{"image": "' + base64.b64encode(MAGIC[1] + bytes(60)) + b'"}'),
+            gzip.compress(b'{"image": "' + base64.b64encode(MAGIC[0] + bytes(60)) + b'"}'),
         ]
     ),
 )

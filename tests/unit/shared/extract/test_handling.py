@@ -42,19 +42,25 @@ def test_no_body_nothing_to_hold() -> None:
 
 @pytest.mark.parametrize(
     "media_type",
-    [
-        "text/event-stream",
-        "Text/Event-Stream; charset=utf-8",
-        "application/grpc",
-        "application/grpc+proto",
-        "application/grpc-web-text",
-        "application/connect+json",
-        "multipart/x-mixed-replace; boundary=x",
-    ],
+    ["text/event-stream", "Text/Event-Stream; charset=utf-8", "application/grpc+proto", "application/connect+json"],
 )
-def test_endless_streams_are_streamed(media_type: str) -> None:
+def test_streams_are_cut_into_units(media_type: str) -> None:
+    assert decide(200, content_type=media_type) is Handling.UNITS
+    assert decide(content_type=media_type) is Handling.UNITS
+    assert decide(200, content_type=media_type, content_length=0) is Handling.STREAM
+    assert decide(200, content_type=media_type, content_length=100) is Handling.HOLD
+
+
+def test_lines_are_cut_where_they_come_as_a_stream() -> None:
+    assert decide(200, content_type="application/x-ndjson") is Handling.UNITS
+    assert decide(200, content_type="application/x-ndjson", content_length=100) is Handling.HOLD
+    assert decide(content_type="application/x-ndjson") is Handling.HOLD
+
+
+@pytest.mark.parametrize("media_type", ["application/grpc-web-text", "multipart/x-mixed-replace; boundary=x"])
+def test_endless_responses_that_nothing_cuts_are_streamed(media_type: str) -> None:
     assert decide(200, content_type=media_type) is Handling.STREAM
-    assert decide(content_type=media_type) is Handling.STREAM
+    assert decide(content_type=media_type) is Handling.HOLD
 
 
 @pytest.mark.parametrize("media_type", ["video/mp4", "AUDIO/ogg"])

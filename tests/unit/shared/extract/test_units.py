@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+import gzip
 import struct
+import zlib
+from collections.abc import Callable
 
+import brotli
 import pytest
+import zstandard
 
-from shared.extract.units import Splitter, Unit, frames_of, is_framed, splitter_for
+from shared.errors import ErrorCode
+from shared.extract.units import Piece, Splitter, Unit, UnitFeed, frames_of, is_cut, is_framed, splitter_for
 
 LIMIT = 100
+CODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.ZstdCompressor().compress,
+}
 
 
 def frame(data: bytes, flags: int = 0) -> bytes:
@@ -89,3 +101,49 @@ def test_framed_types(media_type: str) -> None:
 @pytest.mark.parametrize("media_type", ["", "application/json", "application/grpc-web-text", "image/png"])
 def test_other_types_are_not_cut(media_type: str) -> None:
     assert splitter_for(media_type, LIMIT) is None
+    assert not is_cut(media_type)
+
+
+def test_a_plain_stream_passes_unit_by_unit() -> None:
+    feed = UnitFeed(splitter("text/event-stream"), ())
+    first, second = Unit(data=b"data: 1\n\n"), Unit(data=b"data: 2\n\n")
+    assert feed.feed(b"data: 1\n\ndata: 2\n\nda") == [
+        Piece(data=first.data, units=(first,)),
+        Piece(data=second.data, units=(second,)),
+    ]
+    assert feed.finish() == [Piece(data=b"da", units=(Unit(data=b"da"),))]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_coded_stream_passes_as_it_came(coding: str) -> None:
+    events = [b"data: %d\n\n" % number for number in range(50)]
+    coded = CODERS[coding](b"".join(events))
+    for size in (1, 7, len(coded)):
+        feed = UnitFeed(splitter("text/event-stream"), (coding,))
+        pieces = [piece for at in range(0, len(coded), size) for piece in feed.feed(coded[at : at + size])]
+        assert b"".join(piece.data for piece in pieces) == coded
+        assert [unit.data for piece in pieces for unit in piece.units] == events
+        assert feed.finish() == []
+
+
+def test_a_unit_is_judged_with_the_bytes_that_complete_it() -> None:
+    writer = zlib.compressobj(wbits=31)
+    flushed = [
+        writer.compress(part) + writer.flush(zlib.Z_SYNC_FLUSH) for part in (b"data: 1", b"\n\ndata", b": 2\n\n")
+    ]
+    feed = UnitFeed(splitter("text/event-stream"), ("gzip",))
+    assert [[unit.data for unit in feed.feed(part)[0].units] for part in flushed] == [
+        [],
+        [b"data: 1\n\n"],
+        [b"data: 2\n\n"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("coding", "code"), [("gzip", ErrorCode.CORRUPT), ("br", ErrorCode.CORRUPT), ("secret", ErrorCode.OPAQUE)]
+)
+def test_what_cannot_be_read_passes_with_its_problem(coding: str, code: ErrorCode) -> None:
+    feed = UnitFeed(splitter("text/event-stream"), (coding,))
+    (piece,) = feed.feed(b"data: 1\n\n" * 20)
+    assert (piece.data, piece.problem and piece.problem.code) == (b"data: 1\n\n" * 20, code)
+    assert feed.feed(b"more") == [Piece(data=b"more")]

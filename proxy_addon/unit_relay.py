@@ -1,0 +1,135 @@
+"""Streams judged event by event, message by message: the part of the HTTP layer that holds back each until it may pass.
+
+mitmproxy sends a streamed body through a synchronous callable, where no verdict can be awaited; here the layer yields
+a hook for each unit, so that only its own stream waits.  What the hook decides it writes into its ``Pending``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mitmproxy.http import Headers, HTTPFlow
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layers.http import HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
+
+from proxy_addon.enforcement import Case
+from proxy_addon.stream_refusals import Refusal
+from shared.extract.units import Piece, Unit, UnitFeed
+from shared.types import Direction
+
+SMALLEST: Final = 26
+"""Bytes of a unit that may hold a picture."""
+
+_KEY: Final = "safelight_units"
+
+
+@dataclass(slots=True, kw_only=True)
+class Pending:
+    """What waits to pass; the hook writes down what is done ``instead``."""
+
+    flow: HTTPFlow
+    direction: Direction
+    piece: Piece
+    case: Case
+    is_coded: bool
+    instead: Refusal | None = None
+
+
+@dataclass
+class StreamUnitHook(commands.StartHook):
+    """A unit of a stream is complete."""
+
+    name = "stream_unit"
+    pending: Pending
+
+
+@dataclass(slots=True)
+class _Cut:
+    feed: UnitFeed
+    case: Case
+    reported: bool = False
+
+
+def cut(flow: HTTPFlow, direction: Direction, feed: UnitFeed, case: Case) -> None:
+    """Have a body that is streamed judged unit by unit."""
+    flow.metadata.setdefault(_KEY, {})[direction] = _Cut(feed, case)
+
+
+class UnitRelay(HttpStream):
+    """One request and its response, as far as they are judged in units."""
+
+    def _cut_of(self, event: events.Event) -> _Cut | None:
+        """Return what cuts the body that an event belongs to, where it is streamed and cut."""
+        if isinstance(event, RequestData | RequestEndOfMessage):
+            direction, streams = Direction.OUTBOUND, self.client_state == self.state_stream_request_body
+        elif isinstance(event, ResponseData | ResponseEndOfMessage):
+            direction, streams = Direction.INBOUND, self.server_state == self.state_stream_response_body
+        else:
+            return None
+        cuts: dict[Direction, _Cut] = self.flow.metadata.get(_KEY, {}) if streams else {}
+        return cuts.get(direction)
+
+    def _relay(self, event: events.Event, cut: _Cut) -> Generator[commands.Command, Any, Refusal | None]:
+        """Pass on what may pass; return what ends the stream, if anything does."""
+        outbound = isinstance(event, RequestData | RequestEndOfMessage)
+        made = RequestData if outbound else ResponseData
+        for piece in _pieces(event, cut.feed):
+            refusal = yield from self._ask(piece, cut, Direction.OUTBOUND if outbound else Direction.INBOUND)
+            if refusal is not None and refusal.ends:
+                return refusal
+            data = piece.data if refusal is None else refusal.data
+            if data:
+                yield from HttpStream._handle_event(self, made(self.stream_id, data))  # noqa: SLF001
+        if isinstance(event, RequestEndOfMessage | ResponseEndOfMessage):
+            yield from HttpStream._handle_event(self, event)  # noqa: SLF001
+        return None
+
+    def _ask(self, piece: Piece, cut: _Cut, direction: Direction) -> Generator[commands.Command, Any, Refusal | None]:
+        if not _is_telling(piece, cut):
+            return None
+        pending = Pending(flow=self.flow, direction=direction, piece=piece, case=cut.case, is_coded=cut.feed.is_coded)
+        yield StreamUnitHook(pending)
+        return pending.instead
+
+    def _finish_answer(self, refusal: Refusal) -> Generator[commands.Command, Any, None]:
+        """End an answer that has begun."""
+        client = self.context.client
+        trailers = refusal.trailers if self.flow.request.is_http2 else ()  # HTTP/1 has none here
+        if refusal.data:
+            yield SendHttp(ResponseData(self.stream_id, refusal.data), client)
+        if trailers:
+            fields = Headers([(name.encode(), value.encode()) for name, value in trailers])
+            yield SendHttp(ResponseTrailers(self.stream_id, fields), client)
+        if refusal.data or trailers:
+            yield SendHttp(ResponseEndOfMessage(self.stream_id), client)
+        else:
+            yield SendHttp(ResponseProtocolError(self.stream_id, "refused", ErrorCode.CANCEL), client)
+
+
+def _pieces(event: events.Event, feed: UnitFeed) -> list[Piece]:
+    return feed.feed(event.data) if isinstance(event, RequestData | ResponseData) else feed.finish()
+
+
+def _is_telling(piece: Piece, cut: _Cut) -> bool:
+    """Tell whether somebody has to look at a piece; of what is too large, the first stretch alone."""
+    telling = piece.problem is not None
+    for unit in piece.units:
+        telling |= (unit.whole and len(unit.data) >= SMALLEST) or not (unit.whole or cut.reported)
+        cut.reported = not unit.whole
+    return telling
+
+
+def units_to_judge(piece: Piece) -> tuple[Unit, ...]:
+    """Return the units of a piece that may hold a picture."""
+    return tuple(unit for unit in piece.units if unit.whole and len(unit.data) >= SMALLEST)
