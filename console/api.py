@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as RoutingError
 
+from console.services.endpoints import PAC_TYPE
 from console.services.policies import PolicyBook
 from shared.adapters.alert_log import AlertLog
 from shared.core.alert_format import to_ocsf
@@ -110,10 +111,11 @@ class Services:
     policies: PolicyBook
     alerts: AlertLog
     viewer_token: str
+    pac: Callable[[], str]
 
 
 def create_api(services: Services) -> FastAPI:
-    """Return the application; everything but health and the OpenAPI document needs the viewer's bearer token."""
+    """Return the application; all but health, the OpenAPI document and the PAC file needs the viewer's bearer token."""
     # No interactive documentation: it would load scripts from a content network.
     api = FastAPI(
         title="Safelight",
@@ -125,6 +127,7 @@ def create_api(services: Services) -> FastAPI:
     for error, handler in _HANDLERS.items():
         api.add_exception_handler(error, handler)
     api.include_router(_open_routes())
+    api.include_router(_endpoint_routes(services))
     api.include_router(_viewer_routes(services), dependencies=[Depends(_viewer(services.viewer_token))])
     return api
 
@@ -144,6 +147,18 @@ def _open_routes() -> APIRouter:
     @router.get("/health")
     async def health() -> Health:
         return Health(status="ok", version=version("safelight"))
+
+    return router
+
+
+def _endpoint_routes(services: Services) -> APIRouter:
+    """Return what browsers fetch before they know a proxy, without a password: where DHCP, DNS or a policy points."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/proxy.pac")
+    @router.get("/wpad.dat")
+    def pac() -> Response:
+        return Response(services.pac(), media_type=PAC_TYPE, headers={"Cache-Control": "max-age=300"})
 
     return router
 

@@ -16,6 +16,8 @@ from fastapi import FastAPI
 
 from console.api import ReferenceView, Services, SetDetails, SetView, create_api
 from console.deployment import policy_book
+from console.endpoint_route import endpoint_route
+from console.services.endpoints import pac_file
 from shared.adapters.addresses import join_address, listen_error, split_address
 from shared.adapters.alert_log import AlertLog
 from shared.adapters.opening import open_store
@@ -120,6 +122,7 @@ def _services(store: Store, settings: Settings) -> Services:
         policies=policy_book(store, sealer, settings.proxy.apps_dir),
         alerts=AlertLog(store, sealer),
         viewer_token=viewer_token(settings.data_dir / TOKEN_FILE),
+        pac=lambda: pac_file(endpoint_route(settings)),
     )
 
 

@@ -11,7 +11,19 @@ from typing import Annotated, Final
 
 import typer
 
-from console.cli import apps, bypass, checks, coverage, encoders, evaluation, policies, roles, sets, settings_commands
+from console.cli import (
+    apps,
+    bypass,
+    checks,
+    coverage,
+    encoders,
+    endpoints,
+    evaluation,
+    policies,
+    roles,
+    sets,
+    settings_commands,
+)
 from console.cli.session import Session
 from shared.errors import SafelightError
 
@@ -27,6 +39,7 @@ app = typer.Typer(
 roles.register(app)
 checks.register(app)
 coverage.register(app)
+endpoints.register(app)
 app.add_typer(sets.app, name="set")
 app.add_typer(policies.app, name="policy")
 app.add_typer(bypass.app, name="bypass")

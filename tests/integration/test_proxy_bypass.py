@@ -109,12 +109,12 @@ async def test_it_works_with_the_store_down_and_over_a_restart_and_ends_by_itsel
     async with serve_origin() as origin:
         async with running(down) as role, switch(down) as bypass:
             assert await status(role.addresses["proxy"], origin) == 403
-            change = await bypass.on(4, "the store is down", "root@host")
-            assert change.unreached
+            assert (await bypass.on(60, "the store is down", "root@host")).unreached
             await becomes(role.addresses["proxy"], origin, 200)
-        async with running(down) as role:
+        async with running(down) as role, switch(down) as bypass:
             assert await status(role.addresses["proxy"], origin) == 200
-            async with asyncio.timeout(change.record.until - SystemClock().wall() + 1):
+            change = await bypass.on(1, "for a second more", "root@host")
+            async with asyncio.timeout(change.record.until - SystemClock().wall() + WITHIN_SECONDS):
                 while await status(role.addresses["proxy"], origin) != 403:
                     pass
             assert role.readiness.warnings() == ()

@@ -55,7 +55,10 @@ class Deployment:
         self.store = MemoryStore()
         self.alerts = AlertLog(self.store, Sealer(bytes(32)))
         self.policies = PolicyBook(self.store, SystemClock(), self._known)
-        self.api = create_api(Services(sets=Sets(), policies=self.policies, alerts=self.alerts, viewer_token=TOKEN))
+        services = Services(
+            sets=Sets(), policies=self.policies, alerts=self.alerts, viewer_token=TOKEN, pac=lambda: "a PAC file"
+        )
+        self.api = create_api(services)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=self.api), base_url="http://console/api/v1", headers=AUTHORIZED
         )
@@ -229,3 +232,12 @@ def _references(node: object) -> list[str]:
     if isinstance(node, list):
         return [found for value in node for found in _references(value)]
     return []
+
+
+@pytest.mark.parametrize("path", ["/proxy.pac", "/wpad.dat"])
+async def test_the_pac_file_is_open_and_of_its_type(deployment: Deployment, path: str) -> None:
+    transport = httpx.ASGITransport(app=deployment.api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://console") as nobody:
+        response = await nobody.get(path)
+    assert (response.status_code, response.text) == (200, "a PAC file")
+    assert response.headers["content-type"].partition(";")[0] == "application/x-ns-proxy-autoconfig"
