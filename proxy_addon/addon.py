@@ -24,6 +24,7 @@ from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
 from proxy_addon.transfer import PASS, Ruling, Transfers, Treatment
 from proxy_addon.uploads import replies
+from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.note import Note
 from shared.core import coverage
 from shared.extract.handling import TeeSniffer
@@ -188,9 +189,9 @@ class Safelight:
             self._accounts.fate(flow, direction).reason = UninspectedReason.OPAQUE
             await self._transfers.uninspected(ruling.case, UninspectedReason.OPAQUE, _IN_DISGUISE, too_late=True)
 
-    async def _held(self, flow: HTTPFlow, case: Case, upload: Note | None, direction: Direction) -> None:
+    async def _held(self, flow: HTTPFlow, case: Case, upload: Note | RangeNote | None, direction: Direction) -> None:
         exchange = _exchange(flow)
-        if flows.is_empty(flow, direction) and upload is None and not case.says_without_body:
+        if flows.is_empty(flow, direction) and not isinstance(upload, Note) and not case.says_without_body:
             self._count(direction, "passed")
             return
         outcome = await self._transfers.body(case, lambda: _message(flow, direction), upload)
@@ -225,7 +226,7 @@ class Safelight:
         # A block that cannot even be said ends the connection.
         await self._failsafe.guard("answer", answer, flow.kill)
 
-    def _copied(self, flow: HTTPFlow, case: Case, upload: Note | None, direction: Direction) -> None:
+    def _copied(self, flow: HTTPFlow, case: Case, upload: Note | RangeNote | None, direction: Direction) -> None:
         copy, _exchange(flow).copy = _exchange(flow).copy, None
         if copy is None:
             return
@@ -240,7 +241,7 @@ class Safelight:
             work = self._transfers.uninspected(case, reason, "too much to be judged at once", too_late=True)
             self._background.start(_without_reply(work), 0)
 
-    async def _afterwards(self, case: Case, message: HttpMessage, upload: Note | None, fate: Fate) -> None:
+    async def _afterwards(self, case: Case, message: HttpMessage, upload: Note | RangeNote | None, fate: Fate) -> None:
         try:
             await self._transfers.afterwards(case, message, upload)
         except asyncio.CancelledError:

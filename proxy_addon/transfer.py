@@ -20,6 +20,7 @@ from proxy_addon.measures import Measures
 from proxy_addon.operations import Classifier, Operations
 from proxy_addon.responses import Reply, is_preflight, preflight_reply
 from proxy_addon.rewriting import Rewritten
+from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.inspection import Uploads
 from proxy_addon.uploads.note import Note
 from proxy_addon.uploads.session import Refusal
@@ -63,7 +64,7 @@ class Ruling:
     case: Case | None = None
     reply: Reply | None = None
     uninspected: UninspectedReason | None = None  # why it is not even tried
-    upload: Note | None = None  # where the request may be a step of an upload
+    upload: Note | RangeNote | None = None  # where it may be a step of an upload or a range of a download
 
 
 PASS: Final = Ruling()
@@ -151,7 +152,7 @@ class Transfers:
         return await self._ruled(rule, policies, read, direction)
 
     async def body(
-        self, case: Case, read: Callable[[], HttpMessage], upload: Note | None = None
+        self, case: Case, read: Callable[[], HttpMessage], upload: Note | RangeNote | None = None
     ) -> Reply | Rewritten | None:
         """Judge a body that was held; return what is to pass in its place, or the answer where nothing is."""
         cases = await self._cases(case, read)
@@ -159,11 +160,14 @@ class Transfers:
             judged = await self._judge(each, read, upload)
             if isinstance(judged, Refusal):
                 return await self._measures.repeat(each, judged.decision(), judged.incident)
-            if len(cases) == 1 and not (upload and upload.steps):
-                return await self._measures.settle_body(each, judged, read)
+            if len(cases) == 1 and not (isinstance(upload, Note) and upload.steps):
+                instead = await self._measures.settle_body(each, judged, read)
+                if isinstance(upload, RangeNote) and not isinstance(instead, Rewritten):
+                    await self._remember(upload, judged.decision, "" if instead is None else instead.incident)
+                return instead
             reply = await self._measures.settle(each, judged.decision, judged.judgements)
-            if reply is not None and upload is not None and judged.decision.action is not Action.COACH:
-                await self._remember(upload, replace(judged.decision, action=Action.BLOCK), reply.incident)
+            if reply is not None and upload is not None:
+                await self._remember(upload, judged.decision, reply.incident)
             if reply is not None:
                 return reply
         return None
@@ -183,13 +187,13 @@ class Transfers:
             return None
         return await self._measures.settle(case, judged.decision, judged.judgements)
 
-    async def _remember(self, upload: Note, decision: Decision, incident: str) -> None:
+    async def _remember(self, upload: Note | RangeNote, decision: Decision, incident: str) -> None:
         async def remember() -> None:
-            await self._uploads.blocked(upload, decision, incident)
+            await self._uploads.settled(upload, decision, incident)
 
         await self._failsafe.guard("upload", remember, lambda: None)
 
-    async def afterwards(self, case: Case, message: HttpMessage, upload: Note | None = None) -> None:
+    async def afterwards(self, case: Case, message: HttpMessage, upload: Note | RangeNote | None = None) -> None:
         """Judge a body that has passed: for the record."""
         for each in await self._cases(case, lambda: message):
             judged = await self._judge(each, lambda: message, upload)
@@ -210,7 +214,9 @@ class Transfers:
         decision = decision or await self._failsafe.decision(case.policies, "the decision failed")
         return await self._measures.settle(case, decision, too_late=too_late)
 
-    async def _judge(self, case: Case, read: Callable[[], HttpMessage], upload: Note | None = None) -> Judged | Refusal:
+    async def _judge(
+        self, case: Case, read: Callable[[], HttpMessage], upload: Note | RangeNote | None = None
+    ) -> Judged | Refusal:
         async def judge() -> Judged | Refusal | None:
             return await self._uploads.decide(case, read(), upload)
 
@@ -282,12 +288,16 @@ class Transfers:
             detail = f"the body is larger than {self._max_object} bytes"
             reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
             return Ruling(reply=reply, uninspected=UninspectedReason.TOO_LARGE)
-        outbound = case.context.direction is Direction.OUTBOUND
-        upload = self._uploads.note(head) if outbound and how is not Handling.TEE else None
-        if how is Handling.HOLD or upload is not None or named:
+        upload = self._note(case, head) if how is not Handling.TEE else None
+        if how is Handling.HOLD or isinstance(upload, Note) or named:
             return Ruling(treatment=Treatment.HOLD if wait_ms(policies) else Treatment.COPY, case=case, upload=upload)
         treatment = _TREATMENTS.get(how)
         return PASS if treatment is None else Ruling(treatment=treatment, case=case)
+
+    def _note(self, case: Case, head: HttpHead) -> Note | RangeNote | None:
+        if case.context.direction is Direction.INBOUND:
+            return self._uploads.range_note(case.request, head)
+        return self._uploads.note(head)
 
     def _about_object(self, case: Case, policies: Sequence[Policy]) -> Ruling:
         """Look behind the flow's back into what no policy asks about, where one may ask about the object later."""

@@ -16,13 +16,14 @@ from proxy_addon.enforcement import Case
 from proxy_addon.judging import Judged, Judging
 from proxy_addon.measures import not_redacted
 from proxy_addon.operations import run_steps
+from proxy_addon.uploads.assembly import Assembly, most_restrictive
 from proxy_addon.uploads.cancelling import Canceller, cancellation
+from proxy_addon.uploads.downloads import Downloads, RangeNote
 from proxy_addon.uploads.note import Note
 from proxy_addon.uploads.recognition import Recognition
 from proxy_addon.uploads.session import Refusal
 from proxy_addon.uploads.spool import Spool
-from proxy_addon.uploads.step import Step, most_restrictive
-from shared.core.policy import decide_uninspected
+from proxy_addon.uploads.step import Step
 from shared.errors import RedactionRefusal, StoreError
 from shared.extract.pipeline import DEFAULT_LIMITS
 from shared.extract.upload_steps import Learned, Taken, read_reply, read_steps
@@ -43,6 +44,7 @@ class Uploads:
     def __init__(
         self, recognition: Recognition, spool: Spool, judging: Judging, canceller: Canceller, metrics: Metrics
     ) -> None:
+        self._downloads = Downloads(spool, judging)
         self._recognition = recognition
         self._spool = spool
         self._judging = judging
@@ -54,10 +56,16 @@ class Uploads:
         selection = self._recognition.selection(head)
         return None if selection is None else Note(selection=selection)
 
-    async def decide(self, case: Case, message: HttpMessage, note: Note | None = None) -> Judged | Refusal:
-        """Return the decision over a message; a refusal where it is of an upload that has been blocked before."""
+    def range_note(self, request: HttpHead, response: HttpHead) -> RangeNote | None:
+        """Return what to remember of a response that may be resumed or be a range, None for any other."""
+        return self._downloads.note(request, response)
+
+    async def decide(self, case: Case, message: HttpMessage, note: Note | RangeNote | None = None) -> Judged | Refusal:
+        """Return the decision over a message; a refusal where it is of something that has been blocked before."""
         if note is None:
             return await self._judging.decide(case, message)
+        if isinstance(note, RangeNote):
+            return await self._downloads.decide(case, message, note)
         deadline = self._judging.deadline(case)
         taken: Taken = await run_steps(read_steps(note.selection, message, DEFAULT_LIMITS))
         note.steps = taken.steps
@@ -78,24 +86,30 @@ class Uploads:
         self, case: Case, note: Note, message: HttpMessage, taken: Taken, deadline: float
     ) -> list[Judged] | Refusal:
         judged: list[Judged] = []
+        assembly = Assembly(self._spool, self._judging, case, message, deadline)
         try:
             for step in taken.steps:
                 data = taken.body[slice(*step.span)] if step.span else b""
-                outcome = await Step(self._spool, self._judging, case, note, message, step, deadline).take(data)
+                outcome = await Step(self._spool, assembly, note, step).take(data)
                 if isinstance(outcome, Refusal):
                     return outcome
                 judged += outcome
         except StoreError as error:
             _log.warning("an upload in parts cannot be followed: %s", error)
-            self._judging.missed(case, UninspectedReason.DEFAULT)
-            detail = "the store does not hold its parts"
-            judged.append(Judged(decision=decide_uninspected(case.policies, UninspectedReason.DEFAULT, detail)))
+            judged.append(assembly.uninspected(UninspectedReason.DEFAULT, "the store does not hold them"))
         return judged
 
-    async def blocked(self, note: Note, decision: Decision, incident: str) -> None:
-        """Remember that what a request belongs to has been blocked, and end it at its origin."""
-        if decision.action is not Action.BLOCK:
-            return
+    async def settled(self, note: Note | RangeNote, decision: Decision, incident: str) -> None:
+        """Remember what became of a message; ``incident`` of the reply in its place, empty where it passed.
+
+        An upload that is blocked is ended at its origin.
+        """
+        if isinstance(note, RangeNote):
+            await self._downloads.settled(note, decision, incident)
+        elif incident and decision.action is Action.BLOCK:
+            await self._blocked(note, decision, incident)
+
+    async def _blocked(self, note: Note, decision: Decision, incident: str) -> None:
         self._count("blocked")
         refusal = Refusal.of(decision, incident)
         for session in note.sessions.values():

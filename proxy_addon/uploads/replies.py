@@ -21,9 +21,9 @@ MAX_REPLY: Final = 1 << 20
 _KEY: Final = "safelight_upload"
 
 
-def remember(flow: HTTPFlow, note: Note | None) -> None:
-    """Let the reply to this flow's request be read as one to a step of an upload."""
-    if note is not None:
+def remember(flow: HTTPFlow, note: object) -> None:
+    """Let the reply to this flow's request be read as one to a step of an upload, where ``note`` says that it is."""
+    if isinstance(note, Note):
         flow.metadata[_KEY] = note
 
 

@@ -1,4 +1,4 @@
-"""Content-Range and the addresses of uploads."""
+"""Content-Range, the ranges of a response, and addresses that tell objects apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from shared.types import HttpHead
+from shared.extract import multipart
+from shared.extract.budget import Limits, Steps
+from shared.extract.fields import boundary_of, parse_value
+from shared.types import HttpHead, HttpMessage
 
 MAX_ADDRESS: Final = 8192
 """Characters of an address that tell uploads apart; signed ones have up to 2,000."""
@@ -16,6 +19,33 @@ NUMBERING: Final = frozenset(
     {"partnumber", "blockid", "comp", "offset", "fileoffset", "chunk", "segment_index", "part"}
 )
 """Parameters that differ from part to part of one upload."""
+
+SIGNATURES: Final = frozenset(
+    {
+        "x-amz-algorithm",
+        "x-amz-credential",
+        "x-amz-date",
+        "x-amz-expires",
+        "x-amz-security-token",
+        "x-amz-signature",
+        "x-goog-algorithm",
+        "x-goog-credential",
+        "x-goog-date",
+        "x-goog-expires",
+        "x-goog-signature",
+        "awsaccesskeyid",
+        "expires",
+        "signature",
+        "se",
+        "sig",
+        "ske",
+        "sks",
+        "skt",
+        "st",
+        "tempauth",
+    }
+)
+"""Parameters of signed addresses, new with each of them: S3's and Google's, Azure's, SharePoint's."""
 
 _RANGE: Final = re.compile(r"bytes[ =](?:(\d{1,18})-(\d{1,18})|\*)/(?:(\d{1,18})|\*)", re.IGNORECASE)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -65,6 +95,46 @@ def address_in(text: str, head: HttpHead) -> str | None:
     if port is None or _DEFAULT_PORTS.get(parts.scheme) == port:
         return _address(host, parts.path or "/", parts.query)
     return _address(f"{host}:{port}", parts.path or "/", parts.query)
+
+
+def stable_address(head: HttpHead) -> str:
+    """Return a request's address without what only signs it: the same for every link to one object."""
+    pairs = (pair for pair in head.query.removeprefix("?").split("&") if pair)
+    kept = "&".join(pair for pair in pairs if pair.partition("=")[0].lower() not in SIGNATURES)
+    return f"{head.host.lower()}:{head.port}{head.path}?{kept}"[:MAX_ADDRESS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """``body[begin:end]`` of a response is what the object has at ``offset``; ``total`` in bytes (None: unknown)."""
+
+    begin: int
+    end: int
+    offset: int
+    total: int | None
+
+
+def ranges_of(response: HttpMessage, limits: Limits) -> Steps[tuple[Range, ...]]:
+    """Return the ranges that a 206 brings: one, or several as multipart/byteranges; none that does not fit."""
+    single = content_range(response.head.header("content-range"))
+    if single is not None:
+        return _fitting(single, 0, len(response.body))
+    boundary = boundary_of(parse_value(response.head.header("content-type")))
+    if boundary is None:
+        return ()
+    found = yield from multipart.split(response.body, 0, len(response.body), boundary, limits)
+    return tuple(
+        each
+        for part in found.parts
+        if (part_range := content_range(part.headers.get("content-range", ""))) is not None
+        for each in _fitting(part_range, part.start, part.end)
+    )
+
+
+def _fitting(found: ContentRange, begin: int, end: int) -> tuple[Range, ...]:
+    if found.start is None or found.end is None or found.end - found.start != end - begin:
+        return ()
+    return (Range(begin=begin, end=end, offset=found.start, total=found.total),)
 
 
 def _bracketed(host: str) -> str:

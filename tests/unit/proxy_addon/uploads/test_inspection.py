@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
+from proxy_addon.uploads.note import Note
 from shared.core.activity import Catalogue
 from shared.core.policy import OnUninspected
 from shared.types import Action, Direction, Headers, HttpMessage
@@ -83,7 +84,7 @@ class Client:
         message = HttpMessage(head=request, body=body, direction=Direction.OUTBOUND)
         answer = await transfers.body(ruling.case, lambda: message, ruling.upload)
         assert not isinstance(answer, Rewritten)
-        if answer is None and ruling.upload is not None:
+        if answer is None and isinstance(ruling.upload, Note):
             response = make_head(host="drop.example", path=path, headers=(), status=status)
             text = json.dumps(reply).encode()
             await uploads.replied(ruling.upload, HttpMessage(head=response, body=text, direction=Direction.INBOUND))

@@ -2,8 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from shared.extract.ranges import ContentRange, address_in, address_of, content_range
+from shared.extract.budget import Limits
+from shared.extract.ranges import (
+    ContentRange,
+    Range,
+    address_in,
+    address_of,
+    content_range,
+    ranges_of,
+    stable_address,
+)
+from shared.types import Direction, HttpMessage
 from tests.factories import make_head
+from tests.unit.shared.extract.pictures import run
 
 
 @pytest.mark.parametrize(
@@ -52,3 +63,39 @@ def test_addresses_that_replies_name(text: str, address: str | None) -> None:
 def test_the_address_in_a_reply_is_the_one_of_the_request_that_follows() -> None:
     named = address_in("http://[::1]:9/x?upload_id=7", make_head())
     assert named == address_of(make_head(scheme="http", host="::1", port=9, path="/x", query="upload_id=7"))
+
+
+def test_a_link_signed_anew_leads_to_the_same_object() -> None:
+    links = [
+        "id=7&X-Amz-Date=1&X-Amz-Signature=a",
+        "X-Amz-Signature=b&id=7&X-Amz-Date=2",
+    ]
+    assert len({stable_address(make_head(query=query)) for query in links}) == 1
+    assert stable_address(make_head(query="id=8")) != stable_address(make_head(query="id=7"))
+
+
+def response(body: bytes, *headers: tuple[str, str]) -> HttpMessage:
+    return HttpMessage(head=make_head(status=206, headers=headers), body=body, direction=Direction.INBOUND)
+
+
+def test_one_range() -> None:
+    found = run(ranges_of(response(b"12345", ("content-range", "bytes 10-14/20")), Limits()))
+    assert found == (Range(begin=0, end=5, offset=10, total=20),)
+
+
+def test_several_ranges() -> None:
+    body = (
+        b"--b\r\nContent-Range: bytes 0-1/9\r\n\r\nab\r\n"
+        b"--b\r\nContent-Range: bytes 5-9/9\r\n\r\nno\r\n"
+        b"--b\r\nContent-Range: bytes 4-6/*\r\n\r\nefg\r\n--b--\r\n"
+    )
+    found = run(ranges_of(response(body, ("content-type", "multipart/byteranges; boundary=b")), Limits()))
+    assert [(body[each.begin : each.end], each.offset, each.total) for each in found] == [
+        (b"ab", 0, 9),
+        (b"efg", 4, None),
+    ]
+
+
+@pytest.mark.parametrize("header", ["bytes 10-15/20", "bytes */20", "words 1-2/3", ""])
+def test_what_does_not_fit_is_no_range(header: str) -> None:
+    assert run(ranges_of(response(b"12345", ("content-range", header)), Limits())) == ()
