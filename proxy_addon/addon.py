@@ -23,6 +23,7 @@ from proxy_addon.ledger import Fate
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
 from proxy_addon.transfer import PASS, Ruling, Transfers, Treatment
+from proxy_addon.trickle import INTERVAL_SECONDS
 from proxy_addon.uploads import replies
 from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.note import Note
@@ -38,7 +39,7 @@ _IN_DISGUISE: Final = "an image in a body that was declared as something else an
 class Exchange:
     """What is remembered of a flow between its hooks."""
 
-    __slots__ = ("answered", "copy", "inspected", "mark", "ruling", "sniffer")
+    __slots__ = ("answered", "copy", "inspected", "judging", "mark", "ruling", "sniffer")
 
     def __init__(self) -> None:
         self.ruling = PASS  # of the message that is on its way: first the request, then the response
@@ -46,6 +47,7 @@ class Exchange:
         self.copy: BodyCopy | None = None
         self.inspected = False
         self.answered = False
+        self.judging: asyncio.Task[Reply | Rewritten | None] | None = None  # of a response that trickles
         self.mark = ""  # of a request that passed changed, for its response
 
 
@@ -62,6 +64,7 @@ class Safelight:
         *,
         max_object: int,
         debug_headers: bool = False,
+        trickle_after: float = 0.0,
     ) -> None:
         self._transfers = transfers
         self._background = background
@@ -69,6 +72,7 @@ class Safelight:
         self._metrics = metrics
         self._accounts = accounts
         self._max_object = max_object
+        self._trickle_after = trickle_after
         self._debug_headers = debug_headers
         self._flows: dict[str, HTTPFlow] = {}  # those that have begun and not ended
         self._waiting: dict[str, set[asyncio.Task[object]]] = {}  # id of a client connection -> hooks that wait
@@ -80,7 +84,7 @@ class Safelight:
 
     def next_layer(self, nextlayer: NextLayer) -> None:
         """Bound what mitmproxy's HTTP layer buffers."""
-        http_stream.install(nextlayer, self._max_object, self._accounts)
+        http_stream.install(nextlayer, self._max_object, self._accounts, trickles=self._trickle_after > 0)
 
     async def requestheaders(self, flow: HTTPFlow) -> None:
         """Rule on a request."""
@@ -119,6 +123,24 @@ class Safelight:
             flows.mark(flow, exchange.mark)
         elif exchange.inspected and not exchange.answered:
             self._trace(flow)
+
+    async def response_wait(self, flow: HTTPFlow) -> None:
+        """Return once a held response is judged, or one more byte of it may leave."""
+        exchange = _exchange(flow)
+        ruling, size = exchange.ruling, len(flow.response.raw_content or b"") if flow.response else 0
+        if exchange.answered or ruling.case is None or not ruling.trickles:
+            return
+        patience = min(self._trickle_after, INTERVAL_SECONDS)
+        case, upload = ruling.case, ruling.upload
+        if exchange.judging is None:
+            patience = self._trickle_after
+            judging = self._transfers.body(case, lambda: _message(flow, Direction.INBOUND), upload)
+            exchange.judging = asyncio.get_running_loop().create_task(judging)
+            self._cancel_with(flow, exchange.judging)
+        with self._cancellable(flow):
+            await asyncio.wait({exchange.judging}, timeout=patience)
+        if not exchange.judging.done() and case.trickle.allow(size):
+            flow.metadata[http_stream.LEAVING] = case.trickle.sent
 
     async def response(self, flow: HTTPFlow) -> None:
         """Judge a response; the flow ends here."""
@@ -194,7 +216,8 @@ class Safelight:
         if flows.is_empty(flow, direction) and not isinstance(upload, Note) and not case.says_without_body:
             self._count(direction, "passed")
             return
-        outcome = await self._transfers.body(case, lambda: _message(flow, direction), upload)
+        judging = exchange.judging or self._transfers.body(case, lambda: _message(flow, direction), upload)
+        outcome = await judging
         self._accounts.fate(flow, direction).reason = _reason(case)
         if isinstance(outcome, Rewritten):
             await self._rewrite(flow, outcome, direction)
@@ -276,6 +299,19 @@ class Safelight:
             waiting.discard(task)
             if not waiting:
                 self._waiting.pop(flow.client_conn.id, None)
+
+    def _cancel_with(self, flow: HTTPFlow, task: asyncio.Task[Reply | Rewritten | None]) -> None:
+        """Let the end of the client connection cancel a task."""
+        owner = flow.client_conn.id
+        self._waiting.setdefault(owner, set()).add(task)
+
+        def done(task: asyncio.Task[Reply | Rewritten | None]) -> None:
+            waiting = self._waiting.get(owner, set())
+            waiting.discard(task)
+            if not waiting:
+                self._waiting.pop(owner, None)
+
+        task.add_done_callback(done)
 
     def _end(self, flow: HTTPFlow) -> None:
         self._flows.pop(flow.id, None)

@@ -12,6 +12,7 @@ from uuid import uuid4
 from proxy_addon import incidents
 from proxy_addon.failsafe import Failsafe
 from proxy_addon.responses import Reply, block_reply, coach_reply, x_safelight
+from proxy_addon.trickle import Trickle
 from shared.core.policy import Policy
 from shared.ports import Clock
 from shared.telemetry import Metrics
@@ -67,6 +68,8 @@ class Case:
     told_by_body: bool = False
     operations: tuple[Operation, ...] = ()
     names_object: bool = False
+    trickle: Trickle = field(default_factory=Trickle, compare=False)
+    """What of its body has left before the verdict."""
     uninspected: list[UninspectedReason] = field(default_factory=list, compare=False)
     """Filled while it is judged: why something in it could not be."""
 
@@ -108,6 +111,9 @@ class Enforcement:
         what a coached user hands back, of the incident.
         """
         enforced = Action.ALLOW if too_late else decision.action
+        left = case.trickle.close()
+        if left and enforced is not Action.ALLOW:
+            decision = with_note(decision, f"cut off after {left} bytes")
         incident = await self.record(case, decision, judgements, enforced)
         if enforced is Action.ALLOW:
             return None
@@ -187,6 +193,13 @@ class Enforcement:
         for finding in decision.findings:
             if finding.mode is Mode.MONITOR:
                 self._metrics.count("safelight_proxy_decisions_total", action=finding.action, mode=Mode.MONITOR)
+
+
+def with_note(decision: Decision, note: str) -> Decision:
+    """Return the decision with a note on the finding that decided."""
+    first, *others = decision.findings
+    noted = replace(first, note="; ".join(filter(None, (first.note, note))))
+    return replace(decision, findings=(noted, *others))
 
 
 def bare_reply(decision: Decision, incident: str) -> Reply:

@@ -11,6 +11,8 @@
 4. *Units.*  Of a stream of events or messages each is held back until it may pass (``unit_relay``).
 5. *Accounts.*  Every body byte passes here: it is counted when it arrives, and the stream's end says how many there
    were.  A refused request's stream lives on until its body has arrived, which mitmproxy would drop uncounted.
+6. *Trickling*, where it is switched on.  While ``response_wait`` waits for a verdict, single bytes of a held response
+   leave; a block that comes later cuts the client off.
 
 Its own options ``stream_large_bodies`` and ``body_size_limit`` stay unset: the first forwards unseen, the second
 aborts the transfer.
@@ -36,6 +38,8 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 from mitmproxy.proxy.tunnel import TunnelLayer
@@ -47,6 +51,8 @@ from proxy_addon.unit_relay import UnitRelay
 from proxy_addon.websocket_stream import InspectedWebsocketLayer
 from shared.types import Direction
 
+LEAVING: Final = "safelight.leaving"
+"""Metadata of a flow: how many bytes of its held response may have left by now."""
 PIECE_BYTES: Final = 256 << 10
 """A piece is encrypted and written in well under 1 ms."""
 
@@ -89,6 +95,14 @@ class Accounts(Protocol):
         ...
 
 
+@dataclass
+class ResponseWaitHook(commands.StartHook):
+    """A held response is whole.  Returns once it is decided, or a byte of it may leave (``flows.let_leave``)."""
+
+    name = "response_wait"
+    flow: HTTPFlow
+
+
 class HeldBody(ReceiveBuffer):
     """Grows in place and is handed over without a copy: joining 100 MB of chunks holds the event loop for 0.3 s."""
 
@@ -111,8 +125,11 @@ class HeldBody(ReceiveBuffer):
 class InspectedStream(UnitRelay):
     """One request and its response."""
 
-    def __init__(self, context: Context, stream_id: int, limit: int, accounts: Accounts) -> None:
+    def __init__(
+        self, context: Context, stream_id: int, limit: int, accounts: Accounts, *, trickles: bool = False
+    ) -> None:
         super().__init__(context, stream_id)
+        self._trickles = trickles
         self.request_body_buf = HeldBody()
         self.response_body_buf = HeldBody()
         self._limit = limit
@@ -159,6 +176,8 @@ class InspectedStream(UnitRelay):
             refusal = yield from self._relay(event, cut)
             if refusal is not None:
                 yield from self._break_off(refusal)
+        elif self._trickles and isinstance(event, ResponseEndOfMessage) and self._holds_response():
+            yield from self._trickle(event)
         else:
             yield from super()._handle_event(event)
             if isinstance(event, RequestHeaders) and not event.end_stream and self._refused():
@@ -182,6 +201,50 @@ class InspectedStream(UnitRelay):
         else:
             held, holding = self.request_body_buf, self.client_state == self.state_consume_request_body
         return holding and len(held) + len(event.data) > self._limit
+
+    def _holds_response(self) -> bool:
+        return self.server_state == self.state_consume_response_body and len(self.response_body_buf) > 0
+
+    def _trickle(self, event: ResponseEndOfMessage) -> Commands:
+        """Let a few bytes leave while the hook waits, then the rest, or cut the client off."""
+        origin = cast(Response, self.flow.response)
+        content, sent = bytes(self.response_body_buf), 0
+        origin.data.content = content
+        while True:
+            yield ResponseWaitHook(self.flow)
+            if (yield from self.check_killed(True)):
+                return
+            until = may_leave(self.flow)
+            if until <= sent:
+                break
+            if not sent:
+                yield SendHttp(ResponseHeaders(self.stream_id, origin, False), self.context.client)
+            yield SendHttp(ResponseData(self.stream_id, content[sent:until]), self.context.client)
+            sent = until
+        if not sent:
+            yield from super()._handle_event(event)
+            return
+        self.response_body_buf.clear()
+        yield HttpResponseHook(self.flow)
+        self.server_state = self.state_done
+        if (yield from self.check_killed(False)):
+            return
+        if self.flow.response is not origin:
+            yield from self._cut_off()
+            return
+        yield SendHttp(ResponseData(self.stream_id, content[sent:]), self.context.client)
+        if origin.trailers:
+            yield SendHttp(ResponseTrailers(self.stream_id, origin.trailers), self.context.client)
+        if self.client_state == self.state_done:
+            yield from self.flow_done()
+
+    def _cut_off(self) -> Commands:
+        """End a response that has begun: HTTP/1 closes the connection, HTTP/2 resets the stream."""
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+        cut = ResponseProtocolError(self.stream_id, "blocked", ErrorCode.CANCEL)
+        yield SendHttp(cut, self.context.client)
 
     def _refused(self) -> bool:
         return self.client_state == self.state_consume_request_body and self.flow.response is not None
@@ -261,6 +324,11 @@ class InspectedStream(UnitRelay):
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
 
+def may_leave(flow: HTTPFlow) -> int:
+    """Return how many bytes of a held response may have left by now."""
+    return int(flow.metadata.get(LEAVING, 0))
+
+
 def _in_pieces(command: SendHttp) -> Commands:
     event = cast(RequestData | ResponseData, command.event)
     for start in range(0, len(event.data), PIECE_BYTES):
@@ -276,7 +344,7 @@ def _is_large(command: commands.Command) -> TypeGuard[SendHttp]:
     return len(command.event.data) > PIECE_BYTES
 
 
-def install(next_layer: layer.NextLayer, limit: int, accounts: Accounts) -> None:
+def install(next_layer: layer.NextLayer, limit: int, accounts: Accounts, *, trickles: bool = False) -> None:
     """Put a bounded HTTP layer where mitmproxy has just chosen its own; any other layer is left alone."""
     chosen = next_layer.layer
     if chosen is None:
@@ -287,7 +355,7 @@ def install(next_layer: layer.NextLayer, limit: int, accounts: Accounts) -> None
         return
     # A layer enters itself into context.layers when it is made: the plain one has to leave first.
     context.layers.pop()
-    bounded = InspectedHttpLayer(context, plain.mode, limit, accounts)
+    bounded = InspectedHttpLayer(context, plain.mode, limit, accounts, trickles=trickles)
     if chosen is plain:
         next_layer.layer = bounded
     else:
@@ -298,13 +366,17 @@ def install(next_layer: layer.NextLayer, limit: int, accounts: Accounts) -> None
 class InspectedHttpLayer(HttpLayer):
     """Makes bounded streams; otherwise mitmproxy's own."""
 
-    def __init__(self, context: Context, mode: HTTPMode, limit: int, accounts: Accounts) -> None:
+    def __init__(
+        self, context: Context, mode: HTTPMode, limit: int, accounts: Accounts, *, trickles: bool = False
+    ) -> None:
         super().__init__(context, mode)
+        self._trickles = trickles
         self._limit = limit
         self._accounts = accounts
 
     def make_stream(self, stream_id: int) -> Commands:
         """Start one stream."""
-        stream = InspectedStream(self.context.fork(), stream_id, self._limit, self._accounts)
+        context, accounts = self.context.fork(), self._accounts
+        stream = InspectedStream(context, stream_id, self._limit, accounts, trickles=self._trickles)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())

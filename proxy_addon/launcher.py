@@ -173,6 +173,7 @@ class _Proxy:
             accounts,
             max_object=max_object,
             debug_headers=settings.proxy.debug_headers,
+            trickle_after=settings.proxy.trickle_after_ms / 1000,
         )
         sockets = WebSocketGuard(transfers, self._background, failsafe, metrics, accounts, max_object=max_object)
         tunnels = Tunnels(self._ledger, metrics)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from proxy_addon.coaching import Coaching
-from proxy_addon.enforcement import Case, Enforcement
+from proxy_addon.enforcement import Case, Enforcement, with_note
 from proxy_addon.failsafe import Failsafe
 from proxy_addon.judging import Judged
 from proxy_addon.redaction import Redaction
@@ -80,6 +80,4 @@ class Measures:
 
 def not_redacted(decision: Decision, reason: RedactionRefusal) -> Decision:
     """Return the block that a redaction comes down to, with the reason why."""
-    first, *others = decision.findings
-    noted = replace(first, note=f"not redacted: {reason}")
-    return replace(decision, action=Action.BLOCK, findings=(noted, *others))
+    return with_note(replace(decision, action=Action.BLOCK), f"not redacted: {reason}")

@@ -66,6 +66,13 @@ class Ruling:
     uninspected: UninspectedReason | None = None  # why it is not even tried
     upload: Note | RangeNote | None = None  # where it may be a step of an upload or a range of a download
 
+    @property
+    def trickles(self) -> bool:
+        """Whether a few bytes may leave before the verdict: not where what leaves may have to be another body."""
+        policies = () if self.case is None else self.case.policies
+        redacts = any(policy.acts and policy.action is Action.REDACT for policy in policies)
+        return self.treatment is Treatment.HOLD and not redacts
+
 
 PASS: Final = Ruling()
 _TREATMENTS: Final = {Handling.TEE: Treatment.TEE, Handling.UNITS: Treatment.UNITS}

@@ -68,6 +68,12 @@ class ProxySettings(_Section):
     max_object: Size = Field(default=128 << 20, description="largest body held for inspection; more is streamed")
     instance: int = Field(default=0, ge=0, lt=1024, description="reply partition, held by a lease; one proxy each")
     upstream_ca: Path | None = Field(default=None, description="PEM file trusted for origins (default: the system's)")
+    trickle_after_ms: int = Field(
+        default=0,
+        ge=0,
+        le=300_000,
+        description="a download that waits longer for its verdict gets a byte a second meanwhile (0: never)",
+    )
     resolve: Annotated[dict[str, str], BeforeValidator(_parse_json)] = Field(
         default_factory=dict, description='connect elsewhere: {"host:port": "host:port"}'
     )

@@ -237,6 +237,7 @@ async def serve_proxy(
     resolve: Mapping[str, str] | None = None,
     upstream_ca: Path | None = None,
     debug_headers: bool = False,
+    trickle_after: float = 0.0,
     before: Sequence[object] = (),
     tunnels: Tunnels | None = None,
 ) -> AsyncIterator[RunningProxy]:
@@ -261,6 +262,7 @@ async def serve_proxy(
         accounts,
         max_object=setup.max_object,
         debug_headers=debug_headers,
+        trickle_after=trickle_after,
     )
     engine = Engine(
         "127.0.0.1:0",
