@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from console.processes import process_name
 from shared.adapters.role import RoleContext, SystemClock
 from shared.adapters.run_files import RunFile
 from shared.adapters.status_server import StatusServer, StatusSource
@@ -85,7 +86,7 @@ class _RoleProcess:
         """Run ``main`` between status endpoint and run file."""
         clock, metrics, stopping = SystemClock(), Metrics(), asyncio.Event()
         heart = _Heart(clock.monotonic, self._notice)
-        run_file = RunFile(self._settings.run_dir, self._role)
+        run_file = RunFile(self._settings.run_dir, process_name(self._role, self._settings))
         # Not ready until the role has stated its own conditions: it replaces this one, of its own name, last.
         self._readiness.add(self._role, lambda: False)
         source = StatusSource(

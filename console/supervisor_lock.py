@@ -1,4 +1,4 @@
-"""One ``safelight up`` on a data folder at a time.
+"""One ``safelight up``, or one group of proxies, on a data folder at a time.
 
 Two advisory locks (flock): one of the supervisor alone, and one that the roles inherit.  Where a supervisor was
 killed, the next one waits until the roles of the first have ended: until then they hold its ports.
@@ -22,8 +22,9 @@ _POLL_SECONDS: Final = 0.1
 class SupervisorLock:
     """Held from ``acquire`` to ``release``; its files lie in ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "up") -> None:
         self._folder = folder
+        self._name = name
         self._own = -1
         self.descriptor = -1
         """To be inherited by the roles, which hold it until they end."""
@@ -33,7 +34,10 @@ class SupervisorLock:
         data_dir = self._folder.parent
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._own, self.descriptor = _open(self._folder / "up.lock"), _open(self._folder / "roles.lock")
+            self._own, self.descriptor = (
+                _open(self._folder / f"{self._name}.lock"),
+                _open(self._folder / f"{self._name}-roles.lock"),
+            )
         except OSError as error:
             raise ConfigError(f"cannot write to data_dir {data_dir}: {error.strerror}") from error
         if not _locked(self._own):

@@ -129,6 +129,7 @@ class _Proxy:
             ca_folder(settings.data_dir),
             trusted,
             [Resolve(settings.proxy.resolve), self._senders.addon, *inspecting],
+            shared_port=settings.proxy.shared_port,
         )
         context.readiness.add("bus", self._link.up)
         context.readiness.add("policies", self._watch.loaded)

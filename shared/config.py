@@ -67,6 +67,10 @@ class ProxySettings(_Section):
     listen: Address = Field(default="127.0.0.1:8080", description="address that endpoints use as their proxy")
     max_object: Size = Field(default=128 << 20, description="largest body held for inspection; more is streamed")
     instance: int = Field(default=0, ge=0, lt=1024, description="reply partition, held by a lease; one proxy each")
+    processes: int = Field(
+        default=1, ge=1, le=64, description="processes on one port, of instances numbered from `instance` on"
+    )
+    shared_port: bool = Field(default=False, description="listen beside other proxies of this machine on one port")
     upstream_ca: Path | None = Field(default=None, description="PEM file trusted for origins (default: the system's)")
     trickle_after_ms: int = Field(
         default=0,

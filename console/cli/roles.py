@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -29,11 +29,24 @@ def up(context: typer.Context) -> None:
     run_supervisor(session.settings(), session.config_path)
 
 
-def proxy(context: typer.Context) -> None:
+def proxy(
+    context: typer.Context,
+    processes: Annotated[
+        int | None,
+        typer.Option(help="Processes on one port (default: proxy.processes).", min=1, max=64),
+    ] = None,
+) -> None:
     """Run the enforcement point."""
+    session = session_of(context)
+    settings = session.settings()
+    if processes is not None:
+        settings = settings.model_copy(update={"proxy": settings.proxy.model_copy(update={"processes": processes})})
+    if settings.proxy.processes > 1:
+        run_supervisor(settings, session.config_path, proxies_only=True)
+        return
     from proxy_addon.launcher import run_proxy
 
-    run_role("proxy", run_proxy, session_of(context).settings())
+    run_role("proxy", run_proxy, settings)
 
 
 def worker(context: typer.Context) -> None:

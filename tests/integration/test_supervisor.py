@@ -187,3 +187,28 @@ def test_a_port_in_use_exits_2_with_a_sentence(safelight: CommandLine, key: str)
     assert f"{key.lower()}.listen" in log
     assert "Traceback" not in log
     assert list((safelight.data_dir / "run").glob("*.json")) == []
+
+
+def test_several_proxies_share_a_port(tmp_path: Path) -> None:
+    """The kernel deals connections out; what each has seen is told apart in the metrics."""
+    with running(CommandLine(tmp_path, proxy={"listen": "127.0.0.1:0", "processes": 2})) as up:
+        names = ("proxy-0", "proxy-1")
+        assert [up.role(name)["proxy"] for name in names] == [up.proxy] * 2
+        assert len({up.role(name)["pid"] for name in names}) == 2
+        for _ in range(40):
+            # A connection each; what answers is the proxy itself, which does not connect to its own listener.
+            with httpx.Client(proxy=f"http://{up.proxy}", trust_env=False, timeout=20) as client:
+                assert client.get(f"http://{up.proxy}/").status_code in {400, 502}
+
+        def seen(name: str) -> float:
+            with urllib.request.urlopen(f"http://{up.metrics}/metrics", timeout=5) as answer:
+                text = answer.read().decode()
+            found = re.findall(rf'safelight_proxy_messages_total{{[^}}]*role="{name}"[^}}]*}} ([0-9.]+)', text)
+            return sum(map(float, found))
+
+        assert all(seen(name) > 0 for name in names)
+        killed = int(up.role("proxy-1")["pid"])
+        os.kill(killed, signal.SIGKILL)
+        assert eventually(
+            lambda: int(up.role("proxy-1").get("pid", 0)) != killed and up.ready()[0] == 200, BACK_SECONDS
+        )
