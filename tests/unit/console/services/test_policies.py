@@ -101,7 +101,7 @@ async def test_every_application_is_a_new_version_and_replaces_the_whole_list(st
 
 
 async def test_what_is_enforced_otherwise_than_written_is_said(store: MemoryStore) -> None:
-    applied = await book(store).apply("policies: [{name: soft, then: {action: coach}}]")
+    applied = await book(store).apply("policies: [{name: soft, then: {action: redact}}]")
     assert any("soft" in note for note in applied.notes)
 
 
