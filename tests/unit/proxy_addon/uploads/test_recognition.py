@@ -196,3 +196,18 @@ activity = "share"
     assert by_app is not None
     assert by_protocol is not None
     assert (by_app.app, by_protocol.app) == ("drive", "content-range")
+
+
+def test_sessions_are_ended_only_where_that_deletes_no_file() -> None:
+    ranged: Headers = (("content-range", "bytes 0-4/9"),)
+    ends = {
+        line: (selection := RECOGNITION.selection(Request(line, ranged).message().head)) and selection.cancel
+        for line in (
+            "PUT www.googleapis.com/upload/drive/v3/files?upload_id=7",
+            "PUT corp.sharepoint.com/sites/x/_api/v2.0/drives/d/items/i/uploadSession?guid=g",
+            "PUT abc.up.1drv.com/up/fe6987",
+            "PUT any.example/upload/picture.png",
+            "PUT www.googleapis.com/other",
+        )
+    }
+    assert [cancel.method if cancel else None for cancel in ends.values()] == ["DELETE"] * 3 + [None] * 2
