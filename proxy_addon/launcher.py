@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -83,7 +84,8 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _catalogue(context: RoleContext) -> Catalogue:
-    catalogue = load_catalogue(context.settings.proxy.apps_dir)
+    proxy = context.settings.proxy
+    catalogue = replace(load_catalogue(proxy.apps_dir), company_accounts=tuple(proxy.company_accounts))
     old = stale(catalogue, datetime.fromtimestamp(context.clock.wall(), UTC).date())
     if old:
         _log.warning("rules written more than %d days ago may have missed changes of: %s", STALE_DAYS, ", ".join(old))

@@ -14,14 +14,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 from urllib.parse import unquote_plus
 
+from shared.core.accounts import account, names_pattern
 from shared.core.catalogue_file import AppEntry, Rule, parse_app
 from shared.core.objects import NAMING
 from shared.core.selectors import reads_body
 from shared.errors import ConfigError
-from shared.types import Activity, ActivityContext, Actor, Direction, HttpHead, Role, Selection, Selector
+from shared.types import Account, Activity, ActivityContext, Actor, Direction, HttpHead, Role, Selection, Selector
 
 type ReadValues = Callable[[Selector], Sequence[str]]
 """Gives the values that a selector finds in the request."""
@@ -40,11 +42,12 @@ class Possible:
     selection: Selection | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Catalogue:
     """The known applications, in the order of their files' names."""
 
     entries: tuple[AppEntry, ...] = ()
+    company_accounts: tuple[str, ...] = ()
     _by_host: dict[str, tuple[AppEntry, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -72,12 +75,12 @@ class Catalogue:
         self, head: HttpHead, direction: Direction, actor: Actor, values: ReadValues | None = None
     ) -> ActivityContext:
         """Say what a message is about; ``head`` is the request's, also for its response (``direction`` inbound)."""
-        asked = _Asked(head)
+        asked = self._asked(head)
         return _context(asked, direction, actor, *self._find(asked, direction, values))
 
     def told_by_body(self, head: HttpHead, actor: Actor) -> tuple[Possible, ...]:
         """Return what a request may be about; empty where its head tells and its body names no object."""
-        asked = _Asked(head)
+        asked = self._asked(head)
         found = tuple(self._possible(asked))
         if not any(rule is not None and _asks_for_body(rule) for _, rule in found):
             return ()
@@ -91,7 +94,7 @@ class Catalogue:
 
     def of_host(self, head: HttpHead, actor: Actor) -> tuple[Possible, ...]:
         """Return all that a request to a known application's host may be about, whatever its address; else empty."""
-        asked = _Asked(head)
+        asked = self._asked(head)
         found = tuple(
             _context(asked, Direction.OUTBOUND, actor, entry, rule)
             for entry in self._with(asked.host)
@@ -103,8 +106,19 @@ class Catalogue:
 
     def selection(self, head: HttpHead, direction: Direction, values: ReadValues | None = None) -> Selection | None:
         """Return what the rule for a message says about its details, None where no rule fits; ``head`` as above."""
-        asked = _Asked(head)
+        asked = self._asked(head)
         return _selection(asked, *self._find(asked, direction, values))
+
+    def _asked(self, head: HttpHead) -> _Asked:
+        asked = _Asked(head)
+        rules = tuple(rule for entry in self._with(asked.host) for rule in entry.accounts)
+        if rules:
+            asked.account = account(rules, head, self._company)
+        return asked
+
+    @cached_property
+    def _company(self) -> re.Pattern[str] | None:
+        return names_pattern(self.company_accounts)
 
     def _find(
         self, asked: _Asked, direction: Direction, values: ReadValues | None
@@ -150,6 +164,7 @@ def _context(
         host=asked.host,
         app=entry.name if entry else "",
         tags=entry.tags if entry else (),
+        account=asked.account,
         actor=actor,
     )
 
@@ -188,6 +203,7 @@ class _Asked:
         self.method = head.method.upper()
         self.host = head.host.lower().rstrip(".")[:255]
         self.path = head.path[:MAX_PATH]
+        self.account = Account.UNKNOWN
         self._query: dict[str, str] | None = None
 
     def query(self) -> Mapping[str, str]:

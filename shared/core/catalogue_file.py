@@ -43,6 +43,8 @@ first that finds something counts (of ``learn``, ``object`` and ``becomes``: all
     becomes   the id of what a copy or a move makes of them; also for rules without a step
     name      the object's file name; also for rules without a step
 
+``[[account]]`` tables say whose account a request goes to; ``accounts`` has their format.
+
 Names and patterns are compared without regard to case.
 """
 
@@ -56,6 +58,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Any, Final
 
+from shared.core.accounts import AccountRule, parse_account
 from shared.core.selectors import check_roles, parse_condition, parse_selector
 from shared.errors import ConfigError
 from shared.types import Activity, Cancel, Direction, IdScope, Role, Selector, StepKind
@@ -101,6 +104,7 @@ class AppEntry:
     hosts: re.Pattern[str]
     all_hosts: re.Pattern[str]
     rules: tuple[Rule, ...]
+    accounts: tuple[AccountRule, ...] = ()
 
 
 class _Table:
@@ -152,7 +156,7 @@ def parse_app(file: str, text: str) -> AppEntry:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: not TOML: {error}") from error
-    document = _Table(file, values, {"app", "rule"})
+    document = _Table(file, values, {"app", "rule", "account"})
     app = _Table(f"{file}: app", document.value("app", dict), _APP_KEYS)
     name = app.value("name", str)
     if not APP_NAME.fullmatch(name):
@@ -160,6 +164,8 @@ def parse_app(file: str, text: str) -> AppEntry:
     tables = document.value("rule", list, [])
     rules = tuple(_rule(_Table(f"{file}: rule[{at}]", table, _RULE_KEYS), app) for at, table in enumerate(tables))
     hosts = _any_of([_glob(host) for host in app.strings("hosts")])
+    tables = document.value("account", list, [])
+    accounts = tuple(parse_account(f"{file}: account[{at}]", table, hosts) for at, table in enumerate(tables))
     tags = app.strings("tags")
     if any(not APP_NAME.fullmatch(tag) for tag in tags):
         raise app.error("tags", "must be lower-case letters, digits, dots and dashes")
@@ -171,8 +177,11 @@ def parse_app(file: str, text: str) -> AppEntry:
         source=app.value("source", str),
         ids=_choice(app, "ids", IdScope, IdScope.APP),
         hosts=hosts,
-        all_hosts=_any_of([hosts.pattern, *(rule.host.pattern for rule in rules)]),
+        all_hosts=_any_of(
+            [hosts.pattern, *(each.host.pattern for each in rules), *(a.hosts.pattern for a in accounts)]
+        ),
         rules=rules,
+        accounts=accounts,
     )
 
 

@@ -59,7 +59,7 @@ def test_a_rule_says_where_a_step_has_its_details() -> None:
         ("[app", "a.toml: not TOML"),
         ("", r"a.toml.app: is missing"),
         ("app = 1", r"a.toml.app: must be a dict"),
-        (APP + "[other]", r"a.toml.other: unknown key; known are app, rule"),
+        (APP + "[other]", r"a.toml.other: unknown key; known are account, app, rule"),
         (APP.replace("written", "seen"), r"a.toml: app.seen: unknown key"),
         (APP.replace('name = "drive"', ""), r"a.toml: app.name: is missing"),
         (APP.replace('"drive"', '"My Drive"'), r"a.toml: app.name: must be lower-case"),
