@@ -89,6 +89,10 @@ class Judging:
         self._extract = extract
         self._objects = objects or NoObjects()
 
+    async def names_what_was_judged(self, case: Case, message: HttpMessage) -> None:
+        """Let the reply to ``message`` name an object that was judged with an earlier request of its upload."""
+        await self._objects.begin(case, message)
+
     def deadline(self, case: Case) -> float:
         """Return until when (monotonic seconds) a transfer that waits from now on may wait."""
         return self._clock.monotonic() + patience_ms(case.policies) / 1000

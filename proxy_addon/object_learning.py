@@ -18,7 +18,7 @@ from proxy_addon.objects import ObjectMemory
 from proxy_addon.operations import Classifier, run_steps
 from shared.core.objects import MAKING, NAMING, unknown
 from shared.extract.budget import Limits
-from shared.extract.object_names import address_name, object_names
+from shared.extract.object_names import address_name, object_names, session_names
 from shared.extract.selecting import Message, open_message
 from shared.telemetry import Metrics
 from shared.types import (
@@ -41,7 +41,7 @@ MAX_REPLY: Final = 256 << 10
 
 OK: Final = range(200, 300)
 _LIMITS: Final = Limits(max_inflated_bytes=MAX_REPLY)
-_ROLES: Final = frozenset({Role.OBJECT, Role.BECOMES})
+_ROLES: Final = frozenset({Role.OBJECT, Role.BECOMES, Role.SESSION})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,11 +123,15 @@ class ObjectLearning:
         elif opened.activity in MAKING:
             self._learn_copies(opened, answer)
         elif opened.activity is Activity.UPLOAD:
-            opened.names = object_names(opened.selection, Role.OBJECT, opened.request, answer, opened.actor)
-            if opened.judgements is None:
-                self._memory.expect(opened.names)
-            else:
+            sessions = session_names(opened.selection, opened.request)
+            objects = object_names(opened.selection, Role.OBJECT, opened.request, answer, opened.actor)
+            opened.names = objects + sessions
+            if opened.judgements is not None:
                 self._memory.learn(opened.names, opened.judgements)
+            elif len(sessions) == 1:  # judged with an earlier request of the same upload
+                self._memory.learn_alias(objects, sessions[0])
+            else:
+                self._memory.expect(opened.names)
 
     def _judged(self, opened: _Open, judgements: Sequence[ImageJudgement]) -> None:
         opened.judgements = tuple(judgements)

@@ -274,7 +274,7 @@ class Transfers:
 
     async def _until_body(self, case: Case, head: HttpHead, policies: Sequence[Policy]) -> Ruling:
         if not case.policies:
-            return self._about_object(case, policies)
+            return self._about_object(case, policies, Handling.HOLD)
         if handling(head, max_object=self._max_object) is Handling.TOO_LARGE:
             detail = f"the body is larger than {self._max_object} bytes"
             reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
@@ -286,8 +286,8 @@ class Transfers:
     async def _about_body(self, case: Case, head: HttpHead, all_policies: Sequence[Policy]) -> Ruling:
         policies = tuple(policy for policy in case.policies if policy.images is not None)
         if not policies:
-            held = handling(head, max_object=self._max_object) is Handling.HOLD
-            return self._about_object(case, all_policies) if held or case.context.activity in MAKING else PASS
+            how = handling(head, max_object=self._max_object)
+            return self._about_object(case, all_policies, how)
         named = self._names_object(case)
         case = Case(request=case.request, context=case.context, policies=policies, names_object=named)
         how = handling(head, max_object=self._max_object)
@@ -306,11 +306,24 @@ class Transfers:
             return self._uploads.range_note(case.request, head)
         return self._uploads.note(head)
 
-    def _about_object(self, case: Case, policies: Sequence[Policy]) -> Ruling:
-        """Look behind the flow's back into what no policy asks about, where one may ask about the object later."""
-        if case.context.activity in _TELLING and self._has_object(case) and self._asks_later(policies, case.context):
-            return Ruling(treatment=Treatment.COPY, case=replace(case, policies=()))
-        return PASS
+    def _about_object(self, case: Case, policies: Sequence[Policy], how: Handling) -> Ruling:
+        """Look behind the flow's back into what no policy asks about, where one may ask about the object later.
+
+        That is a policy which names the activity: one for all activities would have every download looked into.
+        """
+        asking = tuple(policy for policy in policies if policy.when.activities & NAMING)
+        if case.context.activity not in _TELLING or not self._asks_later(asking, case.context):
+            return PASS
+        outbound = case.context.direction is Direction.OUTBOUND
+        upload = self._uploads.note(case.request) if outbound else None
+        without_body = upload is not None or case.context.activity in MAKING
+        if how is not Handling.HOLD and not (how is Handling.STREAM and without_body):
+            return PASS
+        if upload is None and not self._has_object(case):
+            return PASS
+        # The reply to the last part tells the id: by then the parts have to be put together.
+        treatment = Treatment.COPY if upload is None else Treatment.HOLD
+        return Ruling(treatment=treatment, case=replace(case, policies=()), upload=upload)
 
     def _names_object(self, case: Case) -> bool:
         outbound = case.context.direction is Direction.OUTBOUND

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import uuid4
 
-from proxy_addon.judging import Judged
+from proxy_addon.judging import NOTHING_FOUND, Judged
 from proxy_addon.uploads.assembly import Assembly, most_restrictive
 from proxy_addon.uploads.note import Note
 from proxy_addon.uploads.session import Refusal, Session
@@ -106,7 +106,10 @@ class Step:
             return [self.assembly.uninspected(UninspectedReason.UNKNOWN_OBJECT, "they were not seen")]
         fingerprint = self._fingerprint(sessions)
         if all(session.judged == fingerprint for session in sessions):
-            return []
+            if Role.OBJECT in self.note.selection.select:
+                # Judged at its last part: only now the reply tells what the object is called.
+                await self.assembly.judging.names_what_was_judged(self.assembly.case, self.assembly.asked)
+            return [NOTHING_FOUND]
         judged = await self.assembly.whole([session.parts for session in sessions], fresh, self.step.order)
         if most_restrictive(judged).decision.action is Action.ALLOW:
             for session in sessions:

@@ -12,6 +12,9 @@ MAX_OBJECTS: Final = 1000
 """Objects that one message names at most; the largest batch calls have as many (Dropbox, S3)."""
 
 
+SESSION_SCOPE: Final = "session"
+"""Stands for what an upload's session id belongs to, so that it is never taken for an object's."""
+
 ANY_APP: Final = "url"
 """Stands for the application of an object that is known by its address: that may be another one's storage."""
 
@@ -27,6 +30,17 @@ def object_names(
         if (source := reply if selector.reply else request) is not None
         for value in source.values(selector)[:MAX_OBJECTS]
         if value.strip("/")
+    )
+    return tuple(dict.fromkeys(names))[:MAX_OBJECTS]
+
+
+def session_names(selection: Selection, request: Message) -> tuple[ObjectName, ...]:
+    """Return what an object is known by while it is uploaded in several requests: its session."""
+    names = (
+        ObjectName(app=selection.app, id=value, scope=SESSION_SCOPE)
+        for selector in selection.select.get(Role.SESSION, ())
+        for value in request.values(selector)[:MAX_OBJECTS]
+        if value
     )
     return tuple(dict.fromkeys(names))[:MAX_OBJECTS]
 

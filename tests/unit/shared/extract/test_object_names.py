@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from shared.core.selectors import parse_selector
 from shared.extract.budget import Limits
-from shared.extract.object_names import ANY_APP, MAX_OBJECTS, address_name, object_names
+from shared.extract.object_names import ANY_APP, MAX_OBJECTS, address_name, object_names, session_names
 from shared.extract.selecting import Message, open_message
 from shared.types import Direction, Headers, HttpMessage, IdScope, ObjectName, Role, Selection
 from tests.factories import make_actor, make_head
@@ -68,3 +68,12 @@ def test_an_address_is_known_whatever_the_application() -> None:
 def test_objects_are_bounded() -> None:
     many = b'{"ids": [' + b",".join(b"%d" % number for number in range(MAX_OBJECTS + 5)) + b"]}"
     assert len(names("json:$.ids[*]", request=opened(many))) == MAX_OBJECTS
+
+
+def test_a_session_is_no_object() -> None:
+    selector = parse_selector("path:id", Role.SESSION)
+    selection = Selection(app="drive", select={Role.SESSION: (selector,)})
+    (session,) = session_names(selection, opened(id="7"))
+    (named,) = names("path:id", request=opened(id="7"))
+    assert (session.app, session.id) == (named.app, named.id)
+    assert session != named
