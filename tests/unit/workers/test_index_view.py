@@ -158,3 +158,19 @@ def test_a_picture_with_the_same_hash_is_a_copy_unless_it_is_a_page(shade: int, 
     (found,) = view.search([view.probe(NO_SHA256, make_vector(0), (make_pdq(0),) * 8, sight=sight)])
     assert [match.relation for match in found] == [relation]
     assert found[0].evidence is not None
+
+
+def test_a_picture_made_white_with_the_reference_s_hash_is_a_copy_of_it() -> None:
+    """Clipped highlights are no page's paper: the reference shows something everywhere."""
+    shown = np.full((384, 512), 255, np.uint8)
+    shown[40:340, 40:260] = plane("dashboard", 1)[40:340, 40:260]
+    coarse = np.random.default_rng(1).integers(60, 200, (96, 128)).astype(np.uint8)
+    whole = coarse.repeat(4, axis=0).repeat(4, axis=1)
+    whole[40:340, 40:260] = plane("street_map", 2)[40:340, 40:260] // 2 + whole[40:340, 40:260] // 4
+    features = pack(extract(shown, limit=REFERENCE_FEATURES), shipped_codebook())
+    reference = make_reference(0, local=features, sketch=make_sketch(whole))
+    view = make_view([reference], sets=[make_set(threshold=0.0)])
+    sight = Sight(shown, (512, 384), lambda: 0.0)
+    assert sight.paper
+    (found,) = view.search([view.probe(NO_SHA256, make_vector(0), (make_pdq(0),) * 8, sight=sight)])
+    assert [match.relation for match in found] == [Relation.COPY]
