@@ -14,7 +14,7 @@ from mitmproxy.connection import Client
 from mitmproxy.http import HTTPFlow, Message
 from mitmproxy.proxy.layer import NextLayer
 
-from proxy_addon import flows, http_stream, stream_guard
+from proxy_addon import flows, http_stream
 from proxy_addon.accounts import Accounts
 from proxy_addon.background import Background, BodyCopy
 from proxy_addon.enforcement import Case
@@ -22,8 +22,10 @@ from proxy_addon.failsafe import Failsafe
 from proxy_addon.ledger import Fate
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
+from proxy_addon.stream_guard import StreamGuard, begin
 from proxy_addon.transfer import PASS, Ruling, Transfers, Treatment
 from proxy_addon.trickle import INTERVAL_SECONDS
+from proxy_addon.unit_relay import Pending
 from proxy_addon.uploads import replies
 from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.note import Note
@@ -74,6 +76,7 @@ class Safelight:
         self._max_object = max_object
         self._trickle_after = trickle_after
         self._debug_headers = debug_headers
+        self._streams = StreamGuard(transfers, background, failsafe, metrics, accounts)
         self._flows: dict[str, HTTPFlow] = {}  # those that have begun and not ended
         self._waiting: dict[str, set[asyncio.Task[object]]] = {}  # id of a client connection -> hooks that wait
 
@@ -154,6 +157,11 @@ class Safelight:
         """Decide over a response that grew too large to be held."""
         await self._overflow(flow, Direction.INBOUND)
 
+    async def stream_unit(self, pending: Pending) -> None:
+        """Judge an event or message of a stream."""
+        with self._cancellable(pending.flow):
+            await self._streams.stream_unit(pending)
+
     def error(self, flow: HTTPFlow) -> None:
         """Forget a flow that broke off."""
         self._end(flow)
@@ -180,7 +188,7 @@ class Safelight:
             exchange.copy = BodyCopy(self._max_object)
             message.stream = exchange.copy.feed
         elif ruling.treatment is Treatment.UNITS and ruling.case is not None:
-            stream_guard.begin(flow, message, direction, ruling.case, self._max_object)
+            begin(flow, message, direction, ruling.case, self._max_object)
             self._count(direction, "streamed")
         elif ruling.treatment is Treatment.STREAM:
             message.stream = True

@@ -1,4 +1,4 @@
-"""The addon that judges the units of streams: server-sent events, lines of JSON, gRPC messages."""
+"""Judges the units of streams: server-sent events, lines of JSON, gRPC messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def begin(flow: HTTPFlow, message: Message, direction: Direction, case: Case, li
 
 
 class StreamGuard:
-    """The addon."""
+    """What the addon does with streams."""
 
     def __init__(
         self, transfers: Transfers, background: Background, failsafe: Failsafe, metrics: Metrics, accounts: Accounts

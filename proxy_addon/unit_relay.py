@@ -55,7 +55,9 @@ class StreamUnitHook(commands.StartHook):
 
 
 @dataclass(slots=True)
-class _Cut:
+class Cut:
+    """How a body is cut, and what its units are judged by."""
+
     feed: UnitFeed
     case: Case
     reported: bool = False
@@ -63,13 +65,19 @@ class _Cut:
 
 def cut(flow: HTTPFlow, direction: Direction, feed: UnitFeed, case: Case) -> None:
     """Have a body that is streamed judged unit by unit."""
-    flow.metadata.setdefault(_KEY, {})[direction] = _Cut(feed, case)
+    flow.metadata.setdefault(_KEY, {})[direction] = Cut(feed, case)
+
+
+def cut_of(flow: HTTPFlow, direction: Direction) -> Cut | None:
+    """Return how a body is cut, if it is."""
+    cuts: dict[Direction, Cut] = flow.metadata.get(_KEY, {})
+    return cuts.get(direction)
 
 
 class UnitRelay(HttpStream):
     """One request and its response, as far as they are judged in units."""
 
-    def _cut_of(self, event: events.Event) -> _Cut | None:
+    def _cut_of(self, event: events.Event) -> Cut | None:
         """Return what cuts the body that an event belongs to, where it is streamed and cut."""
         if isinstance(event, RequestData | RequestEndOfMessage):
             direction, streams = Direction.OUTBOUND, self.client_state == self.state_stream_request_body
@@ -77,10 +85,9 @@ class UnitRelay(HttpStream):
             direction, streams = Direction.INBOUND, self.server_state == self.state_stream_response_body
         else:
             return None
-        cuts: dict[Direction, _Cut] = self.flow.metadata.get(_KEY, {}) if streams else {}
-        return cuts.get(direction)
+        return cut_of(self.flow, direction) if streams else None
 
-    def _relay(self, event: events.Event, cut: _Cut) -> Generator[commands.Command, Any, Refusal | None]:
+    def _relay(self, event: events.Event, cut: Cut) -> Generator[commands.Command, Any, Refusal | None]:
         """Pass on what may pass; return what ends the stream, if anything does."""
         outbound = isinstance(event, RequestData | RequestEndOfMessage)
         made = RequestData if outbound else ResponseData
@@ -95,7 +102,7 @@ class UnitRelay(HttpStream):
             yield from HttpStream._handle_event(self, event)  # noqa: SLF001
         return None
 
-    def _ask(self, piece: Piece, cut: _Cut, direction: Direction) -> Generator[commands.Command, Any, Refusal | None]:
+    def _ask(self, piece: Piece, cut: Cut, direction: Direction) -> Generator[commands.Command, Any, Refusal | None]:
         if not _is_telling(piece, cut):
             return None
         pending = Pending(flow=self.flow, direction=direction, piece=piece, case=cut.case, is_coded=cut.feed.is_coded)
@@ -121,7 +128,7 @@ def _pieces(event: events.Event, feed: UnitFeed) -> list[Piece]:
     return feed.feed(event.data) if isinstance(event, RequestData | ResponseData) else feed.finish()
 
 
-def _is_telling(piece: Piece, cut: _Cut) -> bool:
+def _is_telling(piece: Piece, cut: Cut) -> bool:
     """Tell whether somebody has to look at a piece; of what is too large, the first stretch alone."""
     telling = piece.problem is not None
     for unit in piece.units:

@@ -30,7 +30,6 @@ from proxy_addon.operations import Classifier
 from proxy_addon.redaction import NoObscurer, Obscurer, Redaction
 from proxy_addon.reply_tap import ReplyTap
 from proxy_addon.responses import block_reply
-from proxy_addon.stream_guard import StreamGuard
 from proxy_addon.transfer import Transfers
 from proxy_addon.tunnels import Tunnels
 from proxy_addon.uploads.cancelling import Canceller
@@ -274,7 +273,6 @@ async def serve_proxy(
             tunnels or Tunnels(setup.ledger, setup.metrics),
             addon,
             guard,
-            StreamGuard(transfers, setup.background, setup.failsafe(), setup.metrics, accounts),
             setup.parts.replies(setup.failsafe()),
             *setup.reply_taps(),
         ],

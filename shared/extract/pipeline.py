@@ -25,7 +25,7 @@ from shared.types import HttpMessage
 __all__ = ["Extraction", "Limits", "Problem", "Steps", "extract", "extract_steps"]
 
 DEFAULT_LIMITS = Limits()
-_KNOWN_TRANSFER_ENCODINGS = frozenset({"", "7bit", "8bit", "binary", "quoted-printable", "base64"})
+_KNOWN_TRANSFER_ENCODINGS = frozenset({"", "7bit", "7-bit", "8bit", "8-bit", "binary", "quoted-printable", "base64"})
 
 
 def extract(message: HttpMessage, limits: Limits = DEFAULT_LIMITS) -> Extraction:
