@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -24,12 +24,12 @@ from proxy_addon.uploads.session import Session
 from shared.errors import ErrorCode, ExtractionError, IntegrityError, StoreError, WireError
 from shared.extract.reassembly import Piece, SpoolLimits
 from shared.ports import Clock, Store
-from shared.sealing import OVERHEAD_BYTES, Sealer
+from shared.sealing import Sealer
 from shared.telemetry import Metrics
 
 PREFIX: Final = "upload/"
-FRAME_BYTES: Final = 128 << 10
-"""Bytes hashed and sealed in one step: some 0.3 ms.  A thread would not help, AES-GCM holds the GIL."""
+OFF_LOOP_BYTES: Final = 128 << 10
+"""Hashing and sealing do about 500 MB/s together: smaller parts are sealed where they are, others in a thread."""
 MAX_TRIES: Final = 64
 """Proxies that write to one session at once are few; a try takes a millisecond."""
 
@@ -154,7 +154,7 @@ class Spool:
 
     async def _keep(self, session: Session, data: bytes, offset: int | None, number: str) -> Piece:
         key = f"{PREFIX}{session.id}/{secrets.token_hex(8)}"
-        digest, sealed = await self._seal(data, key)
+        digest, sealed = await _off_loop(len(data), lambda: _sealed(self._sealer, data, key))
         piece = Piece(key=key, size=len(data), sha256=digest, offset=offset, number=number)
         if piece not in session.parts.with_piece(piece, self.limits).pieces:
             return piece  # it came before, and is kept under another key
@@ -164,37 +164,15 @@ class Spool:
         self._resize(len(data))
         return piece
 
-    async def _seal(self, data: bytes, key: str) -> tuple[str, bytes]:
-        """Return the digest and the sealed frames, each bound to its number and to how many there are."""
-        starts = range(0, len(data), FRAME_BYTES)
-        digest, view = hashlib.sha256(), memoryview(data)
-        # Into a buffer of the right size from the start: one that grows moves megabytes at once.
-        buffer = io.BytesIO(bytes(len(data) + OVERHEAD_BYTES * len(starts)))
-        for number, start in enumerate(starts):
-            frame = bytes(view[start : start + FRAME_BYTES])
-            digest.update(frame)
-            buffer.write(self._sealer.seal(frame, f"{key}#{number}/{len(starts)}"))
-            await asyncio.sleep(0)
-        return digest.hexdigest(), buffer.getvalue()
-
-    async def _unseal(self, sealed: bytes, key: str) -> bytes:
-        starts = range(0, len(sealed), FRAME_BYTES + OVERHEAD_BYTES)
-        view, buffer = memoryview(sealed), io.BytesIO(bytes(max(0, len(sealed) - OVERHEAD_BYTES * len(starts))))
-        for number, start in enumerate(starts):
-            frame = bytes(view[start : start + FRAME_BYTES + OVERHEAD_BYTES])
-            try:
-                buffer.write(self._sealer.open(frame, f"{key}#{number}/{len(starts)}"))
-            except IntegrityError as error:
-                raise StoreError(f"a part of an upload cannot be opened: {error}") from error
-            await asyncio.sleep(0)
-        return buffer.getvalue()
-
     async def _load(self, pieces: Sequence[Piece]) -> dict[str, bytes]:
         loaded = {}
         for piece in pieces:
             sealed = await self._store.get_blob(piece.key)
             if sealed is not None:
-                loaded[piece.key] = await self._unseal(sealed, piece.key)
+                try:
+                    loaded[piece.key] = await _off_loop(len(sealed), partial(self._sealer.open, sealed, piece.key))
+                except IntegrityError as error:
+                    raise StoreError(f"a part of an upload cannot be opened: {error}") from error
         return loaded
 
     async def _drop(self, session: Session) -> None:
@@ -233,6 +211,14 @@ class Spool:
 
 def _id(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def _sealed(sealer: Sealer, data: bytes, key: str) -> tuple[str, bytes]:
+    return hashlib.sha256(data).hexdigest(), sealer.seal(data, key)
+
+
+async def _off_loop[T](size: int, work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work) if size > OFF_LOOP_BYTES else work()
 
 
 def _alias_of(plain: bytes) -> str | None:

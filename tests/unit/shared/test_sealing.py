@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigError, IntegrityError
-from shared.sealing import OVERHEAD_BYTES, Sealer, load_or_create_key, secret_in_file
+from shared.sealing import OVERHEAD_BYTES, WINDOW_BYTES, Sealer, load_or_create_key, secret_in_file
 
 SEALER = Sealer(bytes(32))
 
@@ -16,6 +16,20 @@ def test_what_is_sealed_opens_again() -> None:
     assert b"picture" not in sealed
     assert len(sealed) == len(b"picture") + OVERHEAD_BYTES
     assert SEALER.open(sealed, "request-1") == b"picture"
+
+
+@pytest.mark.parametrize("size", [0, 1, WINDOW_BYTES, WINDOW_BYTES + 1, 3 * WINDOW_BYTES])
+def test_values_of_any_size_are_sealed_as_one(size: int) -> None:
+    plain = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    sealed = SEALER.seal(plain, "p")
+    assert len(sealed) == size + OVERHEAD_BYTES
+    assert SEALER.open(sealed, "p") == plain
+    at = len(sealed) // 2
+    for changed in (sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :], sealed[:-1], sealed[1:] + b"0"):
+        with pytest.raises(IntegrityError):
+            SEALER.open(changed, "p")
+    with pytest.raises(IntegrityError):
+        SEALER.open(sealed, "q")
 
 
 def test_a_sealed_value_cannot_be_moved_changed_or_opened_with_another_key() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from proxy_addon.uploads.session import Session
-from proxy_addon.uploads.spool import FRAME_BYTES, Spool
+from proxy_addon.uploads.spool import OFF_LOOP_BYTES, Spool
 from shared.errors import ErrorCode, ExtractionError, StoreError
 from shared.extract.reassembly import Piece, SpoolLimits
 from shared.sealing import Sealer
@@ -62,10 +62,10 @@ class Proxy:
 
 async def test_another_proxy_reads_what_one_has_written() -> None:
     store = MemoryStore()
-    await Proxy(store).put(KEY, b"abc", bytes(FRAME_BYTES + 1))
+    await Proxy(store).put(KEY, b"abc", bytes(OFF_LOOP_BYTES + 1))
     other = Proxy(store)
     session = await other.spool.open(KEY)
-    assert await other.read(session.parts.pieces) == [b"abc", bytes(FRAME_BYTES + 1)]
+    assert await other.read(session.parts.pieces) == [b"abc", bytes(OFF_LOOP_BYTES + 1)]
     assert session.parts.pieces[0].sha256 == hashlib.sha256(b"abc").hexdigest()
     assert await other.spool.find("//up.example/2") is None
 
@@ -83,7 +83,7 @@ async def test_neither_bytes_nor_addresses_can_be_read_in_the_store() -> None:
 async def test_a_part_that_was_changed_in_the_store_is_not_read() -> None:
     store = MemoryStore()
     proxy = Proxy(store)
-    session = await proxy.put(KEY, bytes(2 * FRAME_BYTES))
+    session = await proxy.put(KEY, bytes(2 * OFF_LOOP_BYTES))
     ((name, sealed),) = store.blobs.items()
     half = len(sealed) // 2
     for changed in (sealed[half:] + sealed[:half], sealed[:half], sealed + sealed[:half], sealed[:5]):
