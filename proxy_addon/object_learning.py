@@ -154,7 +154,7 @@ class ObjectLearning:
         copies = object_names(opened.selection, Role.BECOMES, opened.request, answer, opened.actor)
         if len(sources) == len(copies):
             for source, copy in zip(sources, copies, strict=True):
-                self._memory.soon(self._memory.inherit(source, [copy]))
+                self._memory.inherit(source, copy)
 
 
 def _forget(_: Sequence[ImageJudgement]) -> None:

@@ -83,16 +83,10 @@ class ObjectMemory:
             found.append((unknown(names[-1]),))
         return tuple(judgement for each in found for judgement in each)
 
-    async def inherit(self, source: ObjectName, names: Iterable[ObjectName]) -> None:
-        """Remember a copy as what it was copied from, where that is known.  Raises StoreError."""
-        known = await self._find(source)
-        if known is not None:
-            for name in names:
-                self._keep(name, known)
-
-    def soon(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run ``work`` behind the flow's back; its errors are counted."""
-        _ = self._run(self._guarded(work))
+    def inherit(self, source: ObjectName, copy: ObjectName) -> None:
+        """Remember a copy as what it was copied from, where that is known; whoever asks for it meanwhile waits."""
+        self.expect([copy])
+        self._soon(self._inherit(source, copy, self._at_hand[copy]))
 
     async def close(self) -> None:
         """Wait for what is being read or written; each is bounded by its adapter."""
@@ -137,13 +131,24 @@ class ObjectMemory:
         if len(self._running) >= MAX_WRITES:
             self._metrics.count("safelight_proxy_limit_hits_total", limit="object_writes")
             return
-        self.soon(self._write(name, known, at_hand))
+        self._soon(self._write(name, known, at_hand))
 
     def _put_at_hand(self, name: ObjectName, known: _Known) -> None:
         self._at_hand[name] = known
         self._at_hand.move_to_end(name)
         while len(self._at_hand) > AT_HAND:
             _give_up(self._at_hand.popitem(last=False)[1])
+
+    async def _inherit(self, source: ObjectName, copy: ObjectName, coming: _Known) -> None:
+        try:
+            known = await self._find(source)
+            if known is not None:
+                self._keep(copy, known)
+        finally:
+            _give_up(coming)
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        _ = self._run(self._guarded(work))
 
     async def _write(self, name: ObjectName, known: RememberedObject, at_hand: _Known) -> None:
         key = store_key(name)

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -32,6 +33,12 @@ MAX_PATH: Final = 4096
 """Characters of a path or a query that rules see."""
 KNOWN_HOSTS: Final = 4096
 """Hosts whose applications are remembered; a client that asks for one new name after the other only costs time."""
+
+
+_BY_METHOD: Final[Mapping[str, Activity]] = MappingProxyType(
+    {"DELETE": Activity.DELETE, "COPY": Activity.COPY, "MOVE": Activity.MOVE_WITHIN}
+)
+"""What a method says where no rule does; COPY and MOVE are WebDAV's (RFC 4918, sections 9.8 and 9.9)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +199,7 @@ def _holds(rule: Rule, values: ReadValues) -> bool:
 def _generic(method: str, direction: Direction) -> Activity:
     if direction is Direction.INBOUND:
         return Activity.DOWNLOAD
-    return Activity.DELETE if method == "DELETE" else Activity.UPLOAD
+    return _BY_METHOD.get(method, Activity.UPLOAD)
 
 
 class _Asked:

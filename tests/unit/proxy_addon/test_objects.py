@@ -103,10 +103,11 @@ async def test_names_that_go_round_in_a_circle_end() -> None:
 async def test_a_copy_inherits() -> None:
     store = MemoryStore()
     proxy = Proxy(store)
-    await proxy.memory.inherit(PLAN, [COPY])
+    proxy.memory.inherit(PLAN, COPY)
     assert await proxy.reasons(COPY) == [UninspectedReason.UNKNOWN_OBJECT]
     proxy.memory.learn([PLAN], [MATCHED])
-    await proxy.memory.inherit(PLAN, [COPY])
+    proxy.memory.inherit(PLAN, COPY)
+    assert [each.sha256 for each in await proxy.recall(COPY)] == [MATCHED.sha256]  # waited for
     await proxy.memory.close()
     assert [each.sha256 for each in await Proxy(store).recall(COPY)] == [MATCHED.sha256]
 
@@ -143,7 +144,9 @@ async def test_a_store_that_is_down(caplog: pytest.LogCaptureFixture) -> None:
         proxy.memory.learn([PLAN], [MATCHED])
         assert await proxy.reasons(COPY) == [UninspectedReason.UNKNOWN_OBJECT]
         assert [each.sha256 for each in await proxy.recall(PLAN)] == [MATCHED.sha256]  # not written, still at hand
-    assert proxy.metrics.value("safelight_store_errors_total", operation="objects") == 2
+        proxy.memory.inherit(ObjectName(app="drive", id="gone"), COPY)
+        assert await proxy.reasons(COPY) == [UninspectedReason.UNKNOWN_OBJECT]
+    assert proxy.metrics.value("safelight_store_errors_total", operation="objects") == 4
 
 
 async def test_another_object_s_record_is_not_taken() -> None:

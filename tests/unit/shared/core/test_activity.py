@@ -90,8 +90,11 @@ def test_requests_to_unknown_hosts_are_uploads(method: str) -> None:
     assert told(method=method, host="unknown.example") == ("", Activity.UPLOAD)
 
 
-def test_deletions_at_unknown_hosts() -> None:
-    assert told(method="delete", host="unknown.example") == ("", Activity.DELETE)
+@pytest.mark.parametrize(
+    ("method", "activity"), [("delete", Activity.DELETE), ("COPY", Activity.COPY), ("MOVE", Activity.MOVE_WITHIN)]
+)
+def test_methods_that_say_what_they_do_at_unknown_hosts(method: str, activity: Activity) -> None:
+    assert told(method=method, host="unknown.example") == ("", activity)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
