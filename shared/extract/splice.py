@@ -24,7 +24,7 @@ MAX_NESTED: Final = 3
 FIND_WINDOW: Final = 256 * 1024
 PATTERN_WINDOW: Final = 16 * 1024  # the patterns are tried at every character: 0.5 ms
 COMPARE_WINDOW: Final = 1 << 20
-ENCODE_WINDOW: Final = 48 * 1024
+ENCODE_WINDOW: Final = 24 * 1024  # a multiple of three
 DECODE_WINDOW: Final = 16 * 1024
 TOKENS_PER_STEP: Final = 512
 PREFIX_BYTES: Final = 45
@@ -138,12 +138,13 @@ class _Splicer:
                 if (end - start) * 3 // 4 < smallest:
                     continue
                 walk = _Walk(start, end)
-                sink = io.BytesIO()
+                sink = _sink((end - start) * 3 // 4)
                 for raw in walk.decode(data):
                     sink.write(raw)
                     yield
                 if not self._spend(sink.tell()):
                     return changes
+                sink.truncate()
                 inner = sink.getvalue()
                 new = yield from self.rewrite(inner, replacements, depth + 1)
                 if new != inner:
@@ -288,19 +289,26 @@ def _write(raw: bytes, style: _Style) -> Steps[bytes]:
     slash = style.slash or (b"_" if url_safe else _like(style.plus, b"/"))
     plus = style.plus or (b"-" if url_safe else _like(style.slash, b"+"))
     pad = style.pad if style.pad is not None else b"" if url_safe else _like(style.plus or style.slash, b"=")
-    pieces: list[bytes] = []
+    sink, rest = _sink(len(raw) * 3 // 2), b""
     for at in range(0, len(raw), ENCODE_WINDOW):
-        pieces.append(base64.b64encode(raw[at : at + ENCODE_WINDOW]))
+        text = rest + base64.b64encode(raw[at : at + ENCODE_WINDOW])
+        length = style.line_length if style.line_end else len(text)
+        is_last = at + ENCODE_WINDOW >= len(raw)
+        end = len(text) if is_last else len(text) // length * length
+        for start in range(0, end, length):
+            line = text[start : min(start + length, end)]
+            sink.write(line.replace(b"=", pad).replace(b"/", slash).replace(b"+", plus))
+            if style.line_end and not (is_last and start + length >= end):
+                sink.write(style.line_end)
+        rest = text[end:]
         yield
-    text = b"".join(pieces)
-    length = style.line_length if style.line_end else len(text) or 1
-    lines: list[bytes] = []
-    for at in range(0, len(text), length):
-        line = text[at : at + length].replace(b"=", pad).replace(b"/", slash).replace(b"+", plus)
-        lines.append(line)
-        if len(lines) % TOKENS_PER_STEP == 0:
-            yield
-    return style.line_end.join(lines)
+    sink.truncate()
+    return sink.getvalue()
+
+
+def _sink(size: int) -> io.BytesIO:
+    """Return a buffer of about the size that will be needed: one that grows moves megabytes at once."""
+    return io.BytesIO(bytes(size))
 
 
 def _like(other: bytes | None, char: bytes) -> bytes:
@@ -312,7 +320,8 @@ def _like(other: bytes | None, char: bytes) -> bytes:
 
 
 def _apply(data: bytes, changes: list[_Change]) -> Steps[bytes]:
-    view, sink, at = memoryview(data), io.BytesIO(), 0
+    size = len(data) + sum(len(change.new) for change in changes)
+    view, sink, at = memoryview(data), _sink(size), 0
     for change in [*sorted(changes, key=lambda each: each.start), _Change(start=len(data), end=len(data), new=b"")]:
         if change.start < at:  # of two that overlap the first counts
             continue
@@ -321,4 +330,5 @@ def _apply(data: bytes, changes: list[_Change]) -> Steps[bytes]:
                 sink.write(piece[start : start + COMPARE_WINDOW])
                 yield
         at = change.end
+    sink.truncate()
     return sink.getvalue()
