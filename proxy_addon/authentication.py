@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hmac
 import secrets
 from collections import OrderedDict
@@ -106,7 +105,7 @@ def parse_basic(header: str) -> tuple[str, str] | None:
         return None
     try:
         text = base64.b64decode(credentials.strip(), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, or what it holds is not UTF-8
         return None
     user, colon, password = text.partition(":")
     return (user, password) if user and colon and "\0" not in text else None

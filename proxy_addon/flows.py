@@ -57,6 +57,11 @@ def host(flow: HTTPFlow) -> str:
     return _text(name or flow.request.host).lower()
 
 
+def has_field(headers: Headers, name: bytes) -> bool:
+    """Tell whether a field (its name in lower case) is there, in a fraction of mitmproxy's own look-up's time."""
+    return any(len(each) == len(name) and each.lower() == name for each, _ in headers.fields)
+
+
 def client_ip(client: Client) -> str:
     """Return the address that a client connection comes from."""
     return str(client.peername[0])

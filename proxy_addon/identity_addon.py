@@ -26,6 +26,7 @@ from shared.types import Actor
 HEADER_SECONDS: Final = 5.0
 """A load balancer sends its header at once."""
 _CREDENTIALS: Final = "proxy-authorization"
+_CREDENTIALS_FIELD: Final = _CREDENTIALS.encode()
 _FORWARDED: Final = "x-forwarded-for"
 _log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Identification:
         actor = self._tunnels.get(flow.client_conn.id)
         if actor is None:
             actor = await self._identify(flow)
-        elif _CREDENTIALS in flow.request.headers:
+        elif flows.has_field(flow.request.headers, _CREDENTIALS_FIELD):
             del flow.request.headers[_CREDENTIALS]
         if actor is not None:
             flows.set_actor(flow, actor)

@@ -137,5 +137,5 @@ class StayOnHttp:
 
     def responseheaders(self, flow: HTTPFlow) -> None:
         """Remove Alt-Svc (RFC 7838), by which an origin invites to HTTP/3."""
-        if flow.response is not None and "alt-svc" in flow.response.headers:
+        if flow.response is not None and flows.has_field(flow.response.headers, b"alt-svc"):
             del flow.response.headers["alt-svc"]

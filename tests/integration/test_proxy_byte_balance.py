@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -23,9 +25,18 @@ from tests.origins import Answer, Origin, Seen, TestAuthority, serve_origin
 from tests.proxies import KnowingJudge, RunningProxy, Setup, make_image, serve_proxy
 
 LIMIT = 64 << 10
+KEY = base64.b64encode(bytes(16))
+MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 PICTURE = make_image(30_000)
 PROTECTED = make_image(30_000, protected=True)
 LARGE = make_image(LIMIT)
+UPGRADE = (
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+ACCEPT = base64.b64encode(hashlib.sha1(KEY + MAGIC, usedforsecurity=False).digest())
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+SWITCHING += b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\n"
 OUT, IN = Direction.OUTBOUND, Direction.INBOUND
 Bytes = dict[tuple[Direction, str], int]
 
@@ -285,6 +296,23 @@ async def test_a_tunnel_that_speaks_no_http(tmp_path: Path) -> None:
         writer.close()
         assert await until(lambda: it.raw_got >= 200_000, 5)
         assert await it.settled() == {(OUT, "opaque"): 200_008, (IN, "opaque"): 9}
+
+
+@pytest.mark.parametrize(("policies", "reason"), [((), "streamed"), ((make_policy(),), "inspected")])
+async def test_messages_of_a_web_socket(tmp_path: Path, policies: tuple[Policy, ...], reason: str) -> None:
+    text, reply = b"h" * 100, b"r" * 40
+    sent = b"\x82" + bytes([0x80 | len(text)]) + bytes(4) + text  # a client masks, here with zeros (RFC 6455, 5.3)
+    async with site(tmp_path, *policies) as it:
+        port = await it.raw_origin(SWITCHING + b"\x82" + bytes([len(reply)]) + reply, counted=len(reply))
+        reader, writer = await it.connect()
+        writer.write(b"GET http://127.0.0.1:%d/ HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % (port, port) + UPGRADE)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        assert await reader.readexactly(2 + len(reply)) == b"\x82" + bytes([len(reply)]) + reply
+        writer.write(sent)
+        assert await until(lambda: it.raw_got >= len(sent), 5)
+        assert await it.settled() == {(OUT, reason): len(text), (IN, reason): len(reply)}
+        assert (it.raw_got, it.raw_sent) == (len(sent), len(reply))
+        writer.close()
 
 
 async def test_tls_that_is_not_decrypted(tmp_path: Path) -> None:

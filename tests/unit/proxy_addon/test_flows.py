@@ -9,7 +9,7 @@ from mitmproxy.test import tflow
 
 from proxy_addon import flows
 from proxy_addon.responses import Reply
-from shared.types import Direction
+from shared.types import Actor, Direction
 
 
 def make_flow(url: str = "https://files.vendor.example/up/load?a=1&b=2", **headers: str) -> HTTPFlow:
@@ -93,3 +93,17 @@ def test_a_trace_is_left_on_the_response() -> None:
     flows.trace(flow)
     assert flow.response is not None
     assert flow.response.headers["x-safelight"] == "allow"
+
+
+def test_a_field_is_found_whatever_its_case() -> None:
+    headers = Headers([(b"Alt-Svc", b"x"), (b"b", b"")])
+    assert flows.has_field(headers, b"alt-svc")
+    assert not flows.has_field(headers, b"alt-svd")
+    assert not flows.has_field(Headers(), b"alt-svc")
+
+
+def test_who_is_behind_a_flow_is_at_least_an_address() -> None:
+    flow = make_flow()
+    assert flows.actor(flow) == Actor(ip="192.0.2.7")
+    flows.set_actor(flow, Actor(ip="192.0.2.9", user="alice"))
+    assert flows.actor(flow).user == "alice"
