@@ -130,7 +130,9 @@ class WebSocketGuard:
             reply = await self._too_large(case, f"a picture of more than {self._max_split} bytes in several messages")
         if reply is None:
             judge = self._transfers.early if joined.early else self._transfers.message
-            reply = await judge(case, lambda: _as_message(flow, direction, joined.now))
+            # What a beginning lacks is no failure: it is booked as what it will be judged with.
+            judged = replace(case, uninspected=[]) if joined.early else case
+            reply = await judge(judged, lambda: _as_message(flow, direction, joined.now))
         if reply is None:
             self._count(direction, "passed")
         return reply

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -81,7 +82,7 @@ def refuse(flow: HTTPFlow, reason: str) -> None:
 class _Held:
     """What has arrived of one end's current message."""
 
-    frames: list[bytearray] = field(default_factory=lambda: [bytearray()])
+    frames: list[io.BytesIO] = field(default_factory=lambda: [io.BytesIO()])  # handed on without a copy
     size: int = 0
     passing: bool = False
 
@@ -114,7 +115,7 @@ class InspectedWebsocketLayer(WebsocketLayer):
     def _take(self, part: Message[Any], target: WebsocketConnection, *, from_client: bool) -> Commands:
         held, is_text = self._held[from_client], isinstance(part.data, str)
         data = part.data.encode() if isinstance(part.data, str) else bytes(part.data)
-        held.frames[-1] += data
+        held.frames[-1].write(data)
         held.size += len(data)
         if held.passing:
             yield from _send(target, held, is_text=is_text, finished=part.message_finished)
@@ -126,7 +127,7 @@ class InspectedWebsocketLayer(WebsocketLayer):
             if (yield from self._ask(WebsocketMessageHook(self.flow), held, is_text=is_text, from_client=from_client)):
                 yield from _send(target, held, is_text=is_text, finished=True)
         elif part.frame_finished:
-            held.frames.append(bytearray())
+            held.frames.append(io.BytesIO())
         if part.message_finished:
             self._held[from_client] = _Held()
             if held.passing:
@@ -136,7 +137,8 @@ class InspectedWebsocketLayer(WebsocketLayer):
         self, hook: commands.StartHook, held: _Held, *, is_text: bool, from_client: bool
     ) -> Generator[commands.Command, Any, bool]:
         """Run a hook over what is held; return whether it may pass."""
-        content = bytes(held.frames[0]) if len(held.frames) == 1 else b"".join(held.frames)
+        contents = [frame.getvalue() for frame in held.frames]
+        content = contents[0] if len(contents) == 1 else b"".join(contents)
         message = WebSocketMessage(Opcode.TEXT if is_text else Opcode.BINARY, from_client, content)
         data = self._data()
         data.messages.append(message)
@@ -195,9 +197,9 @@ class InspectedWebsocketLayer(WebsocketLayer):
 
 def _send(target: WebsocketConnection, held: _Held, *, is_text: bool, finished: bool) -> Commands:
     """Send what is held, frame by frame; the last one ends the message if it is ``finished``."""
-    frames, held.frames = held.frames, [bytearray()]
+    frames, held.frames = held.frames, [io.BytesIO()]
     for number, frame in enumerate(frames, start=1):
-        content = frame.decode() if is_text else frame
+        content = frame.getvalue().decode() if is_text else frame.getvalue()
         for start in range(0, max(len(content), 1), PIECE_BYTES):
             if start:
                 yield BetweenFramesHook()
@@ -206,7 +208,7 @@ def _send(target: WebsocketConnection, held: _Held, *, is_text: bool, finished: 
             yield target.send2(_event(piece, last=last))
 
 
-def _event(piece: str | bytearray, *, last: bool) -> TextMessage | BytesMessage:
+def _event(piece: str | bytes, *, last: bool) -> TextMessage | BytesMessage:
     if isinstance(piece, str):
         return TextMessage(piece, message_finished=last)
-    return BytesMessage(bytes(piece), message_finished=last)
+    return BytesMessage(piece, message_finished=last)

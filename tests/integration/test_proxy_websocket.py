@@ -211,6 +211,7 @@ async def test_a_picture_in_several_messages_waits_with_the_last(deflate: bool, 
         ends.client.send(pieces[-1])
         assert (await ends.server.close_code())[0] == 1008
     assert [part.data for part in setup.judge.asked] == [pieces[0], PROTECTED]
+    assert booked(setup, "failed") == 0
     assert len(setup.recorder.alerts) == 1
 
 
