@@ -74,13 +74,13 @@ async def download(proxy: Proxy, size: int, media_type: str) -> None:
 
 async def watched(proxy: Proxy, work: Callable[[], Awaitable[object]]) -> dict[str, Any]:
     """Do the work; return resident memory before, at its highest and after, in MB."""
-    before = highest = resident_mb(proxy.pid)
+    before = highest = resident_mb(proxy.pids[0])
     task = asyncio.ensure_future(work())
     while not task.done():
         await asyncio.wait({task}, timeout=SAMPLE_SECONDS)
-        highest = max(highest, resident_mb(proxy.pid))
+        highest = max(highest, resident_mb(proxy.pids[0]))
     await task
-    after = resident_mb(proxy.pid)
+    after = resident_mb(proxy.pids[0])
     grown = highest - before
     return {
         "before_mb": round(before, 1),

@@ -34,6 +34,8 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = get_args(Protocol)
 TARGETS: Final[dict[Protocol, float]] = {"http/1.1": 1.8, "TLS, http/1.1": 1.6, "TLS, h2": 1.3}
 STOCK: Final = "mitmdump"
 CONNECTIONS: Final = 16
+MANY: Final = 200
+"""Connections that are dealt out to processes: of a few, one process may get nearly all."""
 START_SECONDS: Final = 60.0
 POLICY: Final = """\
 policies:
@@ -45,10 +47,11 @@ policies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Of one turn: requests a second, and the proxy's processor time for one."""
+    """Of one turn: requests a second, and processor time for one, of all the proxy's processes and of the busiest."""
 
     per_second: float
     cpu_ms: float
+    busiest_ms: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class Proxy:
     """One that is measured."""
 
     name: str
-    pid: int
+    pids: tuple[int, ...]
     address: tuple[str, int]
     authority: Path
 
@@ -85,13 +88,15 @@ def safelight(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def safelight_proxy(name: str, folder: Path, origin_authority: Path, *, policy: bool) -> Iterator[Proxy]:
+def safelight_proxy(
+    name: str, folder: Path, origin_authority: Path, *, policy: bool, processes: int = 1
+) -> Iterator[Proxy]:
     """A whole deployment on this machine: an image set, and with ``policy`` one that asks for it everywhere."""
     folder.mkdir()
     config = folder / "safelight.json"
     settings = {
         "data_dir": str(folder / "data"),
-        "proxy": {"listen": "127.0.0.1:0", "upstream_ca": str(origin_authority)},
+        "proxy": {"listen": "127.0.0.1:0", "upstream_ca": str(origin_authority), "processes": processes},
         "console": {"listen": "127.0.0.1:0"},
         "metrics": {"listen": "127.0.0.1:0"},
     }
@@ -111,12 +116,14 @@ def safelight_proxy(name: str, folder: Path, origin_authority: Path, *, policy: 
         for arguments in steps if policy else ():
             subprocess.run(safelight("--config", str(config), *arguments), check=True, capture_output=True)
         time.sleep(2)  # within this time every proxy has the policy
-        run_file = json.loads((folder / "data" / "run" / "proxy.json").read_text())
-        host, _, port = str(run_file["proxy"]).rpartition(":")
+        files = sorted((folder / "data" / "run").glob("proxy*.json"))
+        run_files = [json.loads(file.read_text()) for file in files]
+        host, _, port = str(run_files[0]["proxy"]).rpartition(":")
+        pids = tuple(int(run_file["pid"]) for run_file in run_files)
         authority = folder / "proxy-ca.pem"
         exported = subprocess.run(safelight("--config", str(config), "ca", "export"), check=True, capture_output=True)
         authority.write_bytes(exported.stdout)
-        yield Proxy(name=name, pid=int(run_file["pid"]), address=(host, int(port)), authority=authority)
+        yield Proxy(name=name, pids=pids, address=(host, int(port)), authority=authority)
 
 
 @contextmanager
@@ -133,7 +140,7 @@ def stock_proxy(folder: Path, origin_authority: Path) -> Iterator[Proxy]:
     with started(command, folder / "stock.log", stdout=subprocess.DEVNULL) as process:
         wait_for_port(port)
         authority = conf / "mitmproxy-ca-cert.pem"
-        yield Proxy(name="mitmdump", pid=process.pid, address=("127.0.0.1", port), authority=authority)
+        yield Proxy(name="mitmdump", pids=(process.pid,), address=("127.0.0.1", port), authority=authority)
 
 
 def free_port() -> int:
@@ -153,15 +160,24 @@ def wait_for_port(port: int) -> None:
     raise TimeoutError(f"nobody listens on port {port}")
 
 
-async def measure(proxy: Proxy, protocol: Protocol, ports: tuple[int, int], options: argparse.Namespace) -> Figures:
+async def measure(
+    proxy: Proxy,
+    protocol: Protocol,
+    ports: tuple[int, int],
+    requests: int,
+    body: bytes = b"",
+    connections: int = CONNECTIONS,
+) -> Figures:
     """One turn of one proxy; the first requests, which fill caches, do not count."""
     port = ports[0] if protocol == "http/1.1" else ports[1]
-    target = Target(proxy=proxy.address, port=port, path="/api/items", authority=str(proxy.authority))
-    await run(target, protocol, connections=CONNECTIONS, requests=CONNECTIONS * 4)
-    before = cpu_seconds(proxy.pid)
-    seconds = await run(target, protocol, connections=CONNECTIONS, requests=options.requests)
-    spent = cpu_seconds(proxy.pid) - before
-    return Figures(per_second=options.requests / seconds, cpu_ms=spent / options.requests * 1000)
+    target = Target(proxy=proxy.address, port=port, path="/api/items", authority=str(proxy.authority), body=body)
+    await run(target, protocol, connections=connections, requests=connections * 4)
+    before = [cpu_seconds(pid) for pid in proxy.pids]
+    seconds = await run(target, protocol, connections=connections, requests=requests)
+    spent = [cpu_seconds(pid) - earlier for pid, earlier in zip(proxy.pids, before, strict=True)]
+    return Figures(
+        per_second=requests / seconds, cpu_ms=sum(spent) / requests * 1000, busiest_ms=max(spent) / requests * 1000
+    )
 
 
 def compare(proxies: Sequence[Proxy], ports: tuple[int, int], options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -171,7 +187,7 @@ def compare(proxies: Sequence[Proxy], ports: tuple[int, int], options: argparse.
         turns: dict[str, list[Figures]] = {proxy.name: [] for proxy in proxies}
         for repeat in range(options.repeats):
             for proxy in proxies if repeat % 2 == 0 else tuple(reversed(proxies)):
-                turns[proxy.name].append(asyncio.run(measure(proxy, protocol, ports, options)))
+                turns[proxy.name].append(asyncio.run(measure(proxy, protocol, ports, options.requests)))
                 say(f"{protocol}: {proxy.name}, turn {repeat + 1} of {options.repeats}")
         cpu = {name: statistics.median(each.cpu_ms for each in of) for name, of in turns.items()}
         speed = {name: statistics.median(each.per_second for each in of) for name, of in turns.items()}
@@ -189,6 +205,43 @@ def compare(proxies: Sequence[Proxy], ports: tuple[int, int], options: argparse.
             for name in turns
         ]
     return rows
+
+
+def picture(folder: Path) -> bytes:
+    """A JPEG of about 60 KB that nobody protects."""
+    file = folder / "again.jpg"
+    draw(FAMILIES[1], 3).convert("RGB").resize((1024, 768)).save(file, quality=85)
+    return file.read_bytes()
+
+
+def again(
+    bare: Proxy, inspecting: Proxy, ports: tuple[int, int], options: argparse.Namespace, body: bytes
+) -> dict[str, Any]:
+    """Uploads of a picture that has been judged, against the same proxy without a policy."""
+    turns = [
+        (
+            asyncio.run(measure(bare, "http/1.1", ports, options.requests, body)).cpu_ms,
+            asyncio.run(measure(inspecting, "http/1.1", ports, options.requests, body)).cpu_ms,
+        )
+        for _ in range(options.repeats)
+    ]
+    without, judged = (statistics.median(turn[place] for turn in turns) for place in (0, 1))
+    note = f"{len(body):,} bytes, {judged:.2f} and {without:.2f} ms of CPU"
+    return {"case": "a picture judged before", "ratio": judged / without, "target": "at most 1.10", "note": note}
+
+
+def scaling(one: Proxy, two: Proxy, ports: tuple[int, int], options: argparse.Namespace) -> dict[str, Any]:
+    """How much more two processes can do: by the processor time of the busier one, so that uneven dealing counts."""
+    turns = [
+        (
+            asyncio.run(measure(one, "http/1.1", ports, options.requests, connections=MANY)).busiest_ms,
+            asyncio.run(measure(two, "http/1.1", ports, options.requests, connections=MANY)).busiest_ms,
+        )
+        for _ in range(options.repeats)
+    ]
+    single, busiest = (statistics.median(turn[place] for turn in turns) for place in (0, 1))
+    note = f"{MANY} connections, {single:.2f} ms of CPU a request, {busiest:.2f} of the busier one's"
+    return {"case": "two processes on one port", "ratio": single / busiest, "target": "at least 1.80", "note": note}
 
 
 def say(text: str) -> None:
@@ -233,8 +286,17 @@ def main() -> int:
             stack.enter_context(safelight_proxy("safelight", folder / "full", authority, policy=True)),
         ]
         rows = compare(proxies, (plain, tls), options)
-    report = {"what": "proxy_cost", "machine": machine(), "requests": options.requests, "rows": rows}
+        several = stack.enter_context(
+            safelight_proxy("safelight, two processes", folder / "two", authority, policy=True, processes=2)
+        )
+        more = [
+            again(proxies[1], proxies[2], (plain, tls), options, picture(folder)),
+            scaling(proxies[2], several, (plain, tls), options),
+        ]
+    report = {"what": "proxy_cost", "machine": machine(), "requests": options.requests, "rows": rows, "more": more}
     sys.stdout.write(table(rows) + "\n")
+    for row in more:
+        sys.stdout.write(f"{row['case']}: {row['ratio']:.2f} ({row['target']}; {row['note']})\n")
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "proxy_cost.json").write_text(json.dumps(report, indent=1) + "\n")
