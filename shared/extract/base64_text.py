@@ -58,8 +58,9 @@ _LONGEST_ESCAPE: Final = 16
 # What ends the base64 of something inside a run: also escapes of characters that are not in the alphabet.
 _ESCAPED_OTHER: Final = rb"(?:%|\\u00)(?:2[0-9ACEace]|3[A-Fa-f]|40|5[B-Eb-e]|60|7[B-Fb-f])"
 _BREAK: Final = re.compile(rb"=|\n\n|\r\n\r\n|\n--|" + _ESCAPED_OTHER)
-_PLAIN_START: Final = 16
-_AFTER_BREAK: Final = re.compile(rb"(?:=|\n|" + _ESCAPED_OTHER + rb")(?=[A-Za-z0-9+/_-]{%d})" % _PLAIN_START)
+_BEGINNING: Final = rb"(?:[A-Za-z0-9+/_-]|%2[BbFf]|\\{1,4}(?:/|u002[bBfF])){16}"
+_LONGEST_BEGINNING: Final = 16 * 9
+_AFTER_BREAK: Final = re.compile(rb"(?:=|\n|" + _ESCAPED_OTHER + rb")(?=" + _BEGINNING + rb")")
 
 _UNICODE: Final = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 _PERCENT: Final = re.compile(rb"%([2-7][0-9a-fA-F])")
@@ -173,7 +174,7 @@ def _find(pattern: re.Pattern[bytes], data: bytes, start: int, end: int) -> Step
         match = pattern.search(data, start, min(start + SCAN_WINDOW // 4, end))
         if match:
             return match.end()
-        start += max(SCAN_WINDOW // 4 - _LONGEST_ESCAPE - _PLAIN_START, 1)
+        start += max(SCAN_WINDOW // 4 - _LONGEST_ESCAPE - _LONGEST_BEGINNING, 1)
         yield
     return end
 
