@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 from ruamel.yaml import YAML
 
-from console.demo.origin import HOST, Origin
+from console.demo.origin import CHAT, HOST, Origin
 from console.demo.report import print_report, read_alerts
 from console.demo.traffic import Browser, BrowserTrust, Item, Outcome, Picture, items, judge, pictures
 
@@ -31,11 +31,18 @@ POLICY: Final = {
     "policies": [
         {
             "name": "no-design-leaves",
-            "when": {"activities": ["upload", "download"], "any": [{"set": SET}]},
+            "when": {"activities": ["upload", "download"], "hosts": [HOST], "any": [{"set": SET}]},
             "then": {"action": "block", "notify": ["admin", "user"], "severity": "high"},
             "on_uninspected": "block",
             "deadline_ms": 15000,
-        }
+        },
+        {
+            "name": "no-design-in-the-chat",
+            "when": {"activities": ["upload"], "hosts": [CHAT], "any": [{"set": SET}]},
+            "then": {"action": "redact"},
+            "on_uninspected": "block",
+            "deadline_ms": 15000,
+        },
     ]
 }
 
@@ -69,7 +76,7 @@ def _configure(folder: Path, origin: Origin) -> Path:
         "proxy": {
             "listen": "127.0.0.1:0",
             "upstream_ca": str(origin.ca_file),
-            "resolve": {f"{HOST}:443": origin.address},
+            "resolve": {f"{host}:443": origin.address for host in (HOST, CHAT)},
         },
         "console": {"listen": "127.0.0.1:0"},
         "metrics": {"listen": "127.0.0.1:0"},
@@ -89,9 +96,9 @@ def _demonstrate(folder: Path, config: Path, ready: str, origin: Origin, seed: i
     address = dict(field.split("=", 1) for field in ready.split()[1:])["proxy"]
     outcomes = _send(Browser(f"http://{address}", trust), origin, list(items(protected, unrelated, seed)), console)
     alerts_file = folder / "data" / "alerts.jsonl"
-    blocked = {outcome.incident for outcome in outcomes if outcome.blocked}
+    stopped = {outcome.incident for outcome in outcomes if outcome.blocked or outcome.redacted}
     until = time.monotonic() + ALERT_SECONDS
-    while not blocked <= read_alerts(alerts_file).keys() and time.monotonic() < until:
+    while not stopped <= read_alerts(alerts_file).keys() and time.monotonic() < until:
         time.sleep(0.1)
     return print_report(outcomes, read_alerts(alerts_file), console)
 

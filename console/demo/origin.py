@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 HOST: Final = "files.example.com"
+CHAT: Final = "chat.example.com"
+"""Where pictures may go, but not what is protected in them."""
 _VALID: Final = dt.timedelta(days=2)
 # Python 3.13 verifies strictly (RFC 5280): an authority says what its key is for, and which key signed.
 _CA_USAGE: Final = x509.KeyUsage(
@@ -32,7 +34,7 @@ _CA_USAGE: Final = x509.KeyUsage(
 
 
 class Origin:
-    """Serves ``HOST`` on a loopback port with a certificate of its own authority."""
+    """Serves ``HOST`` and ``CHAT`` on a loopback port with a certificate of its own authority."""
 
     def __init__(self, folder: Path) -> None:
         self.ca_file = folder / "origin-ca.pem"
@@ -99,7 +101,7 @@ def _make_certificates(ca_file: Path, chain: Path) -> None:
     )
     certificate = (
         _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)]), ca_name, key.public_key())
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName(CHAT)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())

@@ -14,7 +14,7 @@ from typing import Final, Literal, Self
 
 import httpx
 
-from console.demo.origin import HOST
+from console.demo.origin import CHAT, HOST
 from workers.training.drawing import FAMILIES, draw
 from workers.training.edits import EDITS, edited, encode
 
@@ -22,6 +22,7 @@ PROTECTED: Final = 26
 UNRELATED: Final = 65
 TEXTS: Final = 6
 DOWNLOADS: Final = 6
+REDACTED: Final = 6
 FORMS: Final = ("raw", "multipart", "json")
 TIMEOUT: Final = 30.0
 
@@ -47,21 +48,31 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One transfer: what it is, and whether it must be stopped."""
+    """One transfer: what it is, and whether it must be stopped, or pass with what is protected obscured."""
 
     kind: str
     name: str
     data: bytes
     must_block: bool
+    must_redact: bool = False
     way: Way = "upload"
+
+    @property
+    def host(self) -> str:
+        """Where it goes."""
+        return CHAT if self.must_redact else HOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What happened to an item; ``intact`` is False where a passed body did not arrive byte for byte."""
+    """What happened to an item.
+
+    ``intact`` is False where a passed body did not arrive byte for byte, or a redacted one arrived as it was sent.
+    """
 
     item: Item
     blocked: bool
+    redacted: bool
     status: int
     incident: str
     milliseconds: float
@@ -91,6 +102,8 @@ def items(protected: Sequence[Picture], unrelated: Sequence[Picture], seed: int)
         yield Item(kind="text", name=f"minutes-{number}.txt", data=text.encode(), must_block=False)
     for picture in protected[:DOWNLOADS]:
         yield Item(kind="protected", name=picture.name, data=picture.encoded(), must_block=True, way="download")
+    for picture in protected[:REDACTED]:
+        yield Item(kind="to the chat", name=picture.name, data=picture.encoded(), must_block=False, must_redact=True)
     for picture in unrelated[:DOWNLOADS]:
         yield Item(kind="unrelated", name=picture.name, data=picture.encoded(), must_block=False, way="download")
 
@@ -141,7 +154,7 @@ class Browser:
 
 
 def _upload(client: httpx.Client, item: Item, form: str) -> httpx.Request:
-    url = f"https://{HOST}/upload"
+    url = f"https://{item.host}/upload"
     content_type = "text/plain" if item.name.endswith(".txt") else "image/jpeg"
     if form == "multipart":
         return client.build_request("POST", url, files={"file": (item.name, item.data, content_type)})
@@ -155,15 +168,17 @@ def _upload(client: httpx.Client, item: Item, form: str) -> httpx.Request:
 def judge(item: Item, response: httpx.Response, sent: bytes, milliseconds: float) -> Outcome:
     """Turn a response into an outcome."""
     header = response.headers.get("x-safelight", "")
-    blocked = header.startswith("block")
+    blocked, redacted = header.startswith("block"), header.startswith("redact")
     if item.way == "upload":
-        intact = blocked or response.text == sha256(sent).hexdigest()
+        as_sent = response.text == sha256(sent).hexdigest()
+        intact = blocked or as_sent is not redacted
     else:
         intact = blocked or response.content == item.data
-    incident = header.rpartition('incident="')[2].rstrip('"') if blocked else ""
+    incident = header.rpartition('incident="')[2].rstrip('"') if blocked or redacted else ""
     return Outcome(
         item=item,
         blocked=blocked,
+        redacted=redacted,
         status=response.status_code,
         incident=incident,
         milliseconds=milliseconds,

@@ -1,5 +1,7 @@
 """The demonstration draws what it promises."""
 
+from hashlib import sha256
+
 import httpx
 
 from console.demo.traffic import PROTECTED, UNRELATED, Item, judge, pictures
@@ -19,6 +21,15 @@ def test_a_changed_body_is_not_intact() -> None:
     item = Item(kind="text", name="a.txt", data=b"hello", must_block=False, way="download")
     assert judge(item, httpx.Response(200, content=b"hello"), b"", 1.0).intact
     assert not judge(item, httpx.Response(200, content=b"hullo"), b"", 1.0).intact
+
+
+def test_a_redacted_upload_is_intact_where_it_arrived_as_another() -> None:
+    item = Item(kind="to the chat", name="a.jpg", data=b"x", must_block=False, must_redact=True)
+    headers = {"X-Safelight": 'redact; policy="p"; incident="abc"'}
+    changed = judge(item, httpx.Response(201, headers=headers, text="another"), b"x", 1.0)
+    assert (changed.redacted, changed.blocked, changed.incident, changed.intact) == (True, False, "abc", True)
+    as_sent = sha256(b"x").hexdigest()
+    assert not judge(item, httpx.Response(201, headers=headers, text=as_sent), b"x", 1.0).intact
 
 
 def test_a_block_is_read_from_its_header() -> None:
