@@ -21,6 +21,7 @@ from typing import Any, Final, TypedDict
 from uuid import uuid4
 
 from proxy_addon.breaker import Breaker
+from proxy_addon.judging import judgement_of
 from shared import codec
 from shared.errors import (
     BusError,
@@ -46,8 +47,6 @@ from shared.types import (
     RedactionOrder,
     RedactionReply,
     RedactionRequest,
-    UninspectedReason,
-    Verdict,
 )
 
 OFF_LOOP_BYTES: Final = 128 << 10
@@ -123,7 +122,7 @@ class Gateway:
             sha256: answer.verdict if isinstance(answer, InspectionReply) else None
             for sha256, answer in zip(distinct, answers, strict=True)
         }
-        return [_judgement(part, verdict_of[part.sha256]) for part in parts]
+        return [judgement_of(part, verdict_of[part.sha256]) for part in parts]
 
     async def redact(self, part: Part, order: RedactionOrder, deadline: float) -> bytes:
         """Return the image file with ``order`` carried out by ``deadline``; raises RedactionError."""
@@ -276,14 +275,3 @@ class Gateway:
 def _answers(reply: Answer, question_id: str, sha256: str) -> bool:
     about = reply.verdict.sha256 if isinstance(reply, InspectionReply) else sha256
     return reply.id == question_id and reply.sha256 == sha256 == about
-
-
-def _judgement(part: Part, verdict: Verdict | None) -> ImageJudgement:
-    return ImageJudgement(
-        locator=part.locator,
-        sha256=part.sha256,
-        size=len(part.data),
-        name=part.name,
-        verdict=verdict,
-        uninspected=UninspectedReason.TIMEOUT if verdict is None else None,
-    )

@@ -12,7 +12,7 @@ from shared.core.policy import DEFAULT_DEADLINE_MS, REASON_OF_ERROR, Policy, dec
 from shared.extract.pipeline import DEFAULT_LIMITS, Extraction, Limits, Problem, Steps, extract_steps
 from shared.ports import Clock
 from shared.telemetry import Metrics
-from shared.types import Action, Decision, HttpMessage, ImageJudgement, Part, UninspectedReason
+from shared.types import Action, Decision, HttpMessage, ImageJudgement, Part, UninspectedReason, Verdict
 
 STRAIGHT_THROUGH_BYTES: Final = 64 << 10
 """Bodies up to here are taken apart in one go: less than the time of one step."""
@@ -26,6 +26,18 @@ class Judge(Protocol):
     async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
         """Return one judgement per part by ``deadline`` (monotonic seconds)."""
         ...
+
+
+def judgement_of(part: Part, verdict: Verdict | None) -> ImageJudgement:
+    """Return what is known of an image; without a verdict it came too late."""
+    return ImageJudgement(
+        locator=part.locator,
+        sha256=part.sha256,
+        size=len(part.data),
+        name=part.name,
+        verdict=verdict,
+        uninspected=UninspectedReason.TIMEOUT if verdict is None else None,
+    )
 
 
 Learn = Callable[[Sequence[ImageJudgement]], None]

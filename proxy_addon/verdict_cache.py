@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from proxy_addon.judging import Judge
+from proxy_addon.judging import Judge, judgement_of
 from shared.errors import ErrorCode, StoreError
 from shared.ports import Clock, Store
 from shared.telemetry import Metrics
-from shared.types import INDEX_LOG, ImageJudgement, Part, UninspectedReason, Verdict
+from shared.types import INDEX_LOG, ImageJudgement, Part, Verdict
 
 CAPACITY: Final = 10_000
 """Verdicts that are kept, 3 KB each; the one not asked for the longest goes first."""
@@ -80,7 +80,7 @@ class VerdictCache:
         if missing:
             found = await asyncio.gather(*(self._ask(part, deadline) for part in missing))
             known.update((part.sha256, verdict) for part, verdict in zip(missing, found, strict=True))
-        return [_judgement(part, known[part.sha256]) for part in parts]
+        return [judgement_of(part, known[part.sha256]) for part in parts]
 
     def _recall(self, digest: str) -> Verdict | None:
         found = self._known.get(digest)
@@ -142,17 +142,6 @@ def position_of(revision: str) -> int | None:
     """Return the log position that an index revision (``encoder:position``) stands at; None where it names none."""
     digits = revision.rpartition(":")[2]
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
-
-
-def _judgement(part: Part, verdict: Verdict | None) -> ImageJudgement:
-    return ImageJudgement(
-        locator=part.locator,
-        sha256=part.sha256,
-        size=len(part.data),
-        name=part.name,
-        verdict=verdict,
-        uninspected=UninspectedReason.TIMEOUT if verdict is None else None,
-    )
 
 
 class IndexWatch:

@@ -30,24 +30,12 @@ from shared.types import (
     UninspectedReason,
     VerdictError,
 )
+from tests.clocks import ManualClock
 from tests.factories import make_verdict
 from tests.memory_store import MemoryStore
 
 SEALER = Sealer(bytes(32))
 FAR = 1e9
-
-
-class ManualClock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return 1_800_000_000.0
 
 
 @dataclass(frozen=True)

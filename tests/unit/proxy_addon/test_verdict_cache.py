@@ -12,24 +12,12 @@ from proxy_addon.verdict_cache import BLIND_SECONDS, FRESH_SECONDS, IndexWatch, 
 from shared.errors import ErrorCode, StoreError
 from shared.telemetry import Metrics
 from shared.types import INDEX_LOG, ImageJudgement, Part, UninspectedReason, Verdict, VerdictError
+from tests.clocks import ManualClock
 from tests.factories import make_verdict
 from tests.index_factories import make_sha256
 from tests.memory_store import MemoryStore
 
 FAR = 1e9
-
-
-class ManualClock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return 1_800_000_000.0
 
 
 @dataclass
