@@ -17,6 +17,7 @@ from shared.types import Reference, ReferenceMatch, Relation, SetCreated
 from workers.enrolment import DEFAULT_THRESHOLD
 from workers.evaluation import recall
 from workers.evaluation.bench import Bench, Options, SectionPlan
+from workers.evaluation.codes import one_of_each_code
 from workers.evaluation.figures import alarmed, area_under_roc, at_precision, interval
 from workers.evaluation.local_method import LocalFeaturesAlone
 from workers.evaluation.measuring import Measured, ask, enrol, recall_queries, recall_query_count
@@ -65,7 +66,8 @@ def run(bench: Bench) -> Section:
     text = flow(
         f"""Receipts, contracts, charts, diagrams, spreadsheets, screenshots, codes, cards: {len(split.references)} are
         protected among {len(split.distractors):,} like them, {len(split.negatives):,} others are asked for.
-        Near-duplicates are removed; objects photographed twice and forms of one template are not."""
+        Near-duplicates are removed, and second photographs of a code that can be read; other objects photographed
+        twice and forms of one template are not."""
         + trained
     )
     return Section(name="documents", title="Documents", text=text, tables=tuple(tables))
@@ -82,7 +84,7 @@ def split_of(options: Options) -> Split:
         unseen = list(read_archives(options.archives, ("classes",)))
         random.Random(7).shuffle(unseen)
         seen = list(read_trained(options.archives, ("classes",)))[:: round(1 / options.share)]
-        kept = without_near_duplicates(chain(unseen, seen))
+        kept = one_of_each_code(without_near_duplicates(chain(unseen, seen)))
         fresh = {id(picture) for picture in unseen}
         asked = min(protected + negatives, sum(id(picture) in fresh for picture in kept))
     references, others = kept[:protected], kept[protected:asked]
