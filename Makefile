@@ -39,6 +39,7 @@ demo: setup
 
 servers: deploy/kafka/libs/.installed
 	@sh deploy/redis/install.sh
+	@sh deploy/browser/install.sh
 
 deploy/kafka/libs/.installed: deploy/kafka/pom.xml deploy/kafka/install.sh
 	@sh deploy/kafka/install.sh

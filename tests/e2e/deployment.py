@@ -199,8 +199,8 @@ class Deployment(ABC):
 class Embedded(Deployment):
     """``safelight up``."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, {})
+    def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(folder, settings or {})
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
