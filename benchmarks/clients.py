@@ -25,6 +25,7 @@ class Target:
     path: str
     authority: str
     body: bytes = b""
+    media_type: str = "application/json"
 
 
 Ask = Callable[[], Awaitable[None]]
@@ -74,7 +75,7 @@ async def _through_tunnel(target: Target, alpn: str) -> Streams:
 
 def _http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target, address: str) -> Ask:
     method = "POST" if target.body else "GET"
-    length = f"Content-Length: {len(target.body)}\r\nContent-Type: application/json\r\n" if target.body else ""
+    length = f"Content-Length: {len(target.body)}\r\nContent-Type: {target.media_type}\r\n" if target.body else ""
     request = f"{method} {address} HTTP/1.1\r\nHost: localhost:{target.port}\r\n{length}\r\n".encode() + target.body
 
     async def ask() -> None:
@@ -98,7 +99,7 @@ def _http2(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: T
         (":path", target.path),
     ]
     if target.body:
-        fields += [("content-type", "application/json"), ("content-length", str(len(target.body)))]
+        fields += [("content-type", target.media_type), ("content-length", str(len(target.body)))]
 
     async def ask() -> None:
         stream = connection.get_next_available_stream_id()

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +89,25 @@ def safelight(*arguments: str) -> list[str]:
 
 @contextmanager
 def safelight_proxy(
-    name: str, folder: Path, origin_authority: Path, *, policy: bool, processes: int = 1
+    name: str,
+    folder: Path,
+    origin_authority: Path,
+    *,
+    policy: bool,
+    processes: int = 1,
+    resolve: Mapping[str, str] | None = None,
 ) -> Iterator[Proxy]:
     """A whole deployment on this machine: an image set, and with ``policy`` one that asks for it everywhere."""
     folder.mkdir()
     config = folder / "safelight.json"
     settings = {
         "data_dir": str(folder / "data"),
-        "proxy": {"listen": "127.0.0.1:0", "upstream_ca": str(origin_authority), "processes": processes},
+        "proxy": {
+            "listen": "127.0.0.1:0",
+            "upstream_ca": str(origin_authority),
+            "processes": processes,
+            "resolve": resolve or {},
+        },
         "console": {"listen": "127.0.0.1:0"},
         "metrics": {"listen": "127.0.0.1:0"},
     }
