@@ -55,8 +55,8 @@ class Chromium:
         self._folder = folder
         folder.mkdir(parents=True)
         self._trust(authorities)
-        profile = f"--user-data-dir={folder / 'profile'}"
-        self._command = [program("chromium"), *_QUIET, profile, *arguments, address]
+        self.profile = folder / "profile"
+        self._command = [program("chromium"), *_QUIET, f"--user-data-dir={self.profile}", *arguments, address]
 
     def __enter__(self) -> Self:
         with self.log.open("wb") as log:

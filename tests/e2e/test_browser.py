@@ -22,7 +22,8 @@ import pytest
 from PIL import Image
 
 from tests.browsers import Chromium, InThread
-from tests.e2e.deployment import Embedded
+from tests.devtools import DevTools
+from tests.e2e.deployment import Embedded, eventually
 from tests.origins import Answer, Seen, TestAuthority, serve_origin
 from tests.servers import ROOT
 from tests.websocket_origins import serve_websocket
@@ -41,9 +42,11 @@ POLICIES: Final = tuple(
     for name, action in (("protected", "block"), ("asked", "coach"))
 )
 STOPPED: Final = {"protected": ("block", "Blocked by policy"), "asked": ("coach", "A reason is asked for")}
+REASON: Final = "The customer has asked for it"
 MASK: Final = 0x5A
 REPORT_SECONDS: Final = 60.0
 POLICY_SECONDS: Final = 2.0
+"""Within this time a policy is in force and an alert delivered."""
 
 pytestmark = pytest.mark.e2e
 
@@ -64,6 +67,7 @@ class Site:
 
     def __init__(self, authority: TestAuthority) -> None:
         self.reports: queue.Queue[dict[str, Any]] = queue.Queue()
+        """The page's report; before it an empty one, where the page waits for its user."""
         self.arrived: dict[str, bytes] = {}
         self.methods: list[tuple[str, str]] = []
         self.messages: list[bytes] = []
@@ -83,6 +87,9 @@ class Site:
         folder, _, name = seen.target.removeprefix("/").partition("/")
         if seen.target == "/report":
             self.reports.put(json.loads(seen.body))
+            return Answer(body=b"")
+        if seen.target == "/user":
+            self.reports.put({})
             return Answer(body=b"")
         if seen.method == "GET":
             return _page(folder, name.removesuffix(".jpg"))
@@ -105,6 +112,22 @@ def _page(folder: str, name: str) -> Answer:
     return Answer(body=PAGE, media_type="text/html") if folder == "" else Answer(status=404)
 
 
+def reported(site: Site, chromium: Chromium) -> dict[str, Any]:
+    try:
+        return site.reports.get(timeout=REPORT_SECONDS)
+    except queue.Empty:
+        pytest.fail(f"no report; requests: {site.methods}; {chromium.log.read_text()[-2000:]}")
+
+
+def give_reason(chromium: Chromium) -> None:
+    """What a user does with the page: the cursor stands in the field, the button comes after it."""
+    with DevTools(chromium.profile) as devtools:
+        page = devtools.page("A reason is asked for")
+        devtools.write(page, REASON)
+        devtools.press(page, "Tab")
+        devtools.press(page, "Enter")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """The page has done all it does, once."""
@@ -116,16 +139,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         deployment = Embedded(folder / "safelight", {"proxy": proxy})
         deployment.start()
         for name in STOPPED:
-            assert [row["status"] for row in deployment.protect(name, {f"{name}.jpg": PICTURES[name]})] == ["added"]
+            deployment.safelight("set", "create", name)
+            assert [row["status"] for row in deployment.add(name, {f"{name}.jpg": PICTURES[name]})] == ["added"]
         deployment.apply(*POLICIES)
         time.sleep(POLICY_SECONDS)
-        server = f"--proxy-server={deployment.proxy}"
+        arguments = (f"--proxy-server={deployment.proxy}", "--remote-debugging-port=0")
         trusted = [deployment.safelight("ca", "export")]
-        with Chromium(folder / "chromium", trusted, f"https://{SITE}/", server) as chromium:
-            try:
-                report = site.reports.get(timeout=REPORT_SECONDS)
-            except queue.Empty:
-                pytest.fail(f"no report; requests: {site.methods}; {chromium.log.read_text()[-2000:]}")
+        with Chromium(folder / "chromium", trusted, f"https://{SITE}/", *arguments) as chromium:
+            report = reported(site, chromium)
+            if not report:
+                give_reason(chromium)
+                report = reported(site, chromium)
         assert "error" not in report, report
         yield Run(report, site.arrived, site.methods, site.messages, deployment)
         deployment.stop()
@@ -198,6 +222,19 @@ def test_a_script_cannot_give_the_reason_in_its_user_s_place(run: Run) -> None:
         "Please say why you need this upload",
     ]
     assert not {"/window/asked", "/window/asked-again"} & set(run.arrived)
+
+
+def test_a_reason_that_the_user_gives_lets_the_form_pass(run: Run) -> None:
+    seen = run.report["asked"]["window"]
+    assert seen["user"]["heading"] == "Thank you, your reason is recorded"
+    body = run.arrived["/window/asked-passed"]
+    assert PICTURES["asked"] in body
+    assert seen["passed"]["text"] == sha256(body).hexdigest()
+
+    def reasons() -> list[str]:
+        return [alert["comment"] for alert in run.deployment.alerts() if alert.get("comment")]
+
+    assert eventually(reasons, seconds=POLICY_SECONDS, what="the alert with the reason") == [REASON]
 
 
 @pytest.mark.parametrize("way", ["binary", "json"])
