@@ -292,7 +292,8 @@ def test_the_life_of_policies(enrolled: CommandLine) -> None:
     (deleted,) = enrolled("policy", "delete", "last", "--json").rows
     assert (deleted["deleted"], deleted["version"]) == ("last", row["version"] + 1)
     assert "# kept as written" in enrolled("policy", "show").text
-    enrolled("policy", "delete", "no-design-leaves")
+    for name in ("no-design-leaves", "blank"):
+        enrolled("policy", "delete", name)
     assert enrolled("policy", "list", "--json").rows == []
 
 
