@@ -59,6 +59,11 @@ class DevTools:
         self.command("Emulation.setFocusEmulationEnabled", session, enabled=True)
         return session
 
+    def focused(self, session: str) -> str:
+        """Return the name of the field that has the cursor, or an empty string."""
+        result = self.command("Runtime.evaluate", session, expression="document.activeElement?.name ?? ''")
+        return str(result["result"]["value"])
+
     def write(self, session: str, text: str) -> None:
         """Put text where the cursor is."""
         self.command("Input.insertText", session, text=text)

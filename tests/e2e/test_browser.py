@@ -45,10 +45,12 @@ STOPPED: Final = {"protected": ("block", "Blocked by policy"), "asked": ("coach"
 REASON: Final = "The customer has asked for it"
 MASK: Final = 0x5A
 REPORT_SECONDS: Final = 60.0
+PAGE_SECONDS: Final = 10.0
 POLICY_SECONDS: Final = 2.0
 """Within this time a policy is in force and an alert delivered."""
 
-pytestmark = pytest.mark.e2e
+# The first test waits for the whole run: eight commands, a deployment, a browser.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 @dataclass
@@ -123,6 +125,7 @@ def give_reason(chromium: Chromium) -> None:
     """What a user does with the page: the cursor stands in the field, the button comes after it."""
     with DevTools(chromium.profile) as devtools:
         page = devtools.page("A reason is asked for")
+        eventually(lambda: devtools.focused(page) == "reason", seconds=PAGE_SECONDS, what="the cursor is in the field")
         devtools.write(page, REASON)
         devtools.press(page, "Tab")
         devtools.press(page, "Enter")
