@@ -87,6 +87,25 @@ class KnowingJudge:
         return [_known(part) for part in parts]
 
 
+class GatedJudge(KnowingJudge):
+    """Judges once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_asked = asyncio.Event()
+        self.was_left = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+        self.was_asked.set()
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.was_left.set()
+            raise
+        return await super().verdicts(parts, deadline)
+
+
 def _known(part: Part) -> ImageJudgement:
     matches = (make_match(),) if MARK in part.data else ()
     verdict = make_verdict(sha256=part.sha256, matches=matches)
@@ -283,7 +302,7 @@ async def serve_proxy(
     finally:
         await engine.stop_listening()
         await engine.close()
-        await setup.background.finish(1.0)
+        await setup.background.finish(10.0)
         if setup.memory is not None:
             await setup.memory.close()
         await setup.parts.close()

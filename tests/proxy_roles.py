@@ -87,7 +87,7 @@ async def running(settings: Settings) -> AsyncIterator[Role]:
             yield role
         finally:
             role.stopping.set()
-            await asyncio.wait_for(task, 8)
+            await asyncio.wait_for(task, 20)
 
 
 @asynccontextmanager

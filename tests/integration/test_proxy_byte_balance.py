@@ -102,7 +102,7 @@ class Site:
 
     async def settled(self) -> Bytes:
         """Return bytes by direction and reason, once none is on its way."""
-        assert await until(lambda: self.received(OUT) + self.received(IN) > 0 == self.on_their_way(), 5)
+        assert await until(lambda: self.received(OUT) + self.received(IN) > 0 == self.on_their_way(), 20)
         total: Bytes = {}
         for table in self.proxy.setup.ledger.hours().values():
             for row, count in table.rows.items():
@@ -252,7 +252,7 @@ async def test_a_refused_upload_on_a_plain_connection_that_stays_open(tmp_path: 
             await reader.readexactly(length)
             writer.write(LARGE)
         writer.close()
-        assert await until(lambda: it.received(OUT) >= 2 * len(LARGE), 5)
+        assert await until(lambda: it.received(OUT) >= 2 * len(LARGE), 20)
         assert await it.settled() == {(OUT, "refused"): 2 * len(LARGE)}
 
 
@@ -263,11 +263,11 @@ async def test_a_client_that_breaks_off(tmp_path: Path, policies: tuple[Policy, 
         _, writer = await it.connect()
         head = f"POST http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n"
         writer.write(head.encode() + PICTURE[:20_000])
-        assert await until(lambda: it.received(OUT) >= 20_000, 5)
+        assert await until(lambda: it.received(OUT) >= 20_000, 20)
         writer.close()
         assert await it.settled() == {(OUT, reason): 20_000}
         if reason == "streamed":
-            assert await until(lambda: it.raw_got >= 20_000, 5)
+            assert await until(lambda: it.raw_got >= 20_000, 20)
         assert it.raw_got == (20_000 if reason == "streamed" else 0)
 
 
@@ -294,7 +294,7 @@ async def test_a_tunnel_that_speaks_no_http(tmp_path: Path) -> None:
             writer.write(bytes(10_000))
             await writer.drain()
         writer.close()
-        assert await until(lambda: it.raw_got >= 200_000, 5)
+        assert await until(lambda: it.raw_got >= 200_000, 20)
         assert await it.settled() == {(OUT, "opaque"): 200_008, (IN, "opaque"): 9}
 
 
@@ -309,7 +309,7 @@ async def test_messages_of_a_web_socket(tmp_path: Path, policies: tuple[Policy, 
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
         assert await reader.readexactly(2 + len(reply)) == b"\x82" + bytes([len(reply)]) + reply
         writer.write(sent)
-        assert await until(lambda: it.raw_got >= len(sent), 5)
+        assert await until(lambda: it.raw_got >= len(sent), 20)
         assert await it.settled() == {(OUT, reason): len(text), (IN, reason): len(reply)}
         assert (it.raw_got, it.raw_sent) == (len(sent), len(reply))
         writer.close()

