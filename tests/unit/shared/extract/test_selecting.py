@@ -7,7 +7,17 @@ import pytest
 
 from shared.core.selectors import parse_selector
 from shared.extract.budget import Limits
-from shared.extract.selecting import MAX_JSON_BYTES, MAX_TELLING_BYTES, MAX_XML_BYTES, Message, open_message, select
+from shared.extract.selecting import (
+    MAX_DIGITS,
+    MAX_JSON_BYTES,
+    MAX_JSON_MARKS,
+    MAX_TELLING_BYTES,
+    MAX_TELLING_MARKS,
+    MAX_XML_BYTES,
+    Message,
+    open_message,
+    select,
+)
 from shared.types import Direction, Headers, HttpMessage, Role, Selection
 from tests.factories import make_head
 from tests.unit.shared.extract.pictures import run
@@ -55,6 +65,26 @@ def test_what_is_no_json_gives_nothing(body: bytes) -> None:
     assert found(opened(body), "json:$.a") == []
 
 
+@pytest.mark.parametrize(("marks", "values"), [(MAX_JSON_MARKS, ["7"]), (MAX_JSON_MARKS + 1, [])])
+def test_json_is_parsed_up_to_so_many_marks(marks: int, values: list[str]) -> None:
+    """Not its bytes but its values take time: an opening bracket, a comma, a colon for each."""
+    body = b'{"a":7,"b":"' + b"," * (marks - 4) + b'"}'
+    assert found(opened(body), "json:$.a") == values
+    form = b"--b\r\nContent-Disposition: form-data; name=list\r\n\r\n" + body + b"\r\n--b--"
+    assert found(opened(form, (("content-type", "multipart/form-data; boundary=b"),)), "form-json:list:$.a") == values
+
+
+def test_text_in_json_may_be_long() -> None:
+    body = json.dumps({"picture": "A" * 200_000, "id": "7"}).encode()
+    assert found(opened(body), "json:$.id") == ["7"]
+
+
+def test_numbers_of_many_digits_are_not_read() -> None:
+    body = b'{"a": [%b, -%b, 5]}' % (b"9" * 4000, b"9" * 4000)
+    assert found(opened(body), "json:$.a[*]") == ["5"]
+    assert found(opened(b'{"a": -%b}' % (b"9" * MAX_DIGITS)), "json:$.a") == ["-" + "9" * MAX_DIGITS]
+
+
 def test_values_in_xml() -> None:
     assert found(opened(XML), "xml:Part") == ["3", "a<&b"]
     assert found(opened(XML), "xml:Part|Parts") == ["3", "a<&b", "no"]
@@ -100,6 +130,7 @@ FORM_TYPE = (("content-type", "application/x-www-form-urlencoded"),)
         (b'{"trashed": true,}', JSON_TYPE),
         (b'{"a": "' + b"x" * MAX_TELLING_BYTES + b'"}', JSON_TYPE),
         (b"[" * 20_000, JSON_TYPE),
+        (b"[1" + b",1" * MAX_TELLING_MARKS + b"]", JSON_TYPE),
         (b"a=" + b"x" * MAX_TELLING_BYTES, FORM_TYPE),
         (b"no gzip", (("content-encoding", "gzip"),)),
         (b'{"a": 1}', (("content-encoding", "unheard-of"),)),
@@ -117,6 +148,7 @@ def test_what_a_server_may_read_in_another_way(body: bytes, headers: Headers) ->
         (b' {"trashed": true, "labels": {"trashed": false}}', JSON_TYPE),
         (gzip.compress(b'{"a": 1}'), (("content-encoding", "gzip"),)),
         (b"a=1&a=2", FORM_TYPE),
+        (b"[1" + b",1" * (MAX_TELLING_MARKS - 1) + b"]", JSON_TYPE),
         (b"\x89PNG" + bytes(MAX_TELLING_BYTES), ()),
     ],
 )
