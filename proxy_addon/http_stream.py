@@ -232,7 +232,7 @@ class InspectedStream(UnitRelay):
         if self.flow.response is not origin:
             yield from self._cut_off()
             return
-        yield SendHttp(ResponseData(self.stream_id, content[sent:]), self.context.client)
+        yield from _in_pieces(SendHttp(ResponseData(self.stream_id, content), self.context.client), sent)
         if origin.trailers:
             yield SendHttp(ResponseTrailers(self.stream_id, origin.trailers), self.context.client)
         if self.client_state == self.state_done:
@@ -329,10 +329,11 @@ def may_leave(flow: HTTPFlow) -> int:
     return int(flow.metadata.get(LEAVING, 0))
 
 
-def _in_pieces(command: SendHttp) -> Commands:
+def _in_pieces(command: SendHttp, begin: int = 0) -> Commands:
+    """Send what ``command`` holds from byte ``begin`` on."""
     event = cast(RequestData | ResponseData, command.event)
-    for start in range(0, len(event.data), PIECE_BYTES):
-        if start:
+    for start in range(begin, len(event.data), PIECE_BYTES):
+        if start > begin:
             yield BetweenPiecesHook()
         piece = type(event)(event.stream_id, event.data[start : start + PIECE_BYTES])
         yield SendHttp(piece, command.connection)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from proxy_addon.accounts import Accounts
 from proxy_addon.addon import Safelight
+from proxy_addon.allocator import keep_large_blocks_apart
 from proxy_addon.background import Background
 from proxy_addon.bypass_watch import BypassWatch
 from proxy_addon.catalogue import STALE_DAYS, load_catalogue, stale
@@ -69,6 +70,7 @@ _log = logging.getLogger(__name__)
 
 async def run_proxy(context: RoleContext) -> None:
     """Run until ``context.stopping`` is set and the flows have ended, 8 seconds at most.  Raises ConfigError."""
+    keep_large_blocks_apart()
     try:
         await _Proxy(context).run()
     except BaseExceptionGroup as group:

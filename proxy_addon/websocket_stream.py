@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -137,8 +138,7 @@ class InspectedWebsocketLayer(WebsocketLayer):
         self, hook: commands.StartHook, held: _Held, *, is_text: bool, from_client: bool
     ) -> Generator[commands.Command, Any, bool]:
         """Run a hook over what is held; return whether it may pass."""
-        contents = [frame.getvalue() for frame in held.frames]
-        content = contents[0] if len(contents) == 1 else b"".join(contents)
+        content = yield from _joined(held)
         message = WebSocketMessage(Opcode.TEXT if is_text else Opcode.BINARY, from_client, content)
         data = self._data()
         data.messages.append(message)
@@ -195,15 +195,32 @@ class InspectedWebsocketLayer(WebsocketLayer):
         self.flow.live = False
 
 
+def _joined(held: _Held) -> Generator[commands.Command, Any, bytes]:
+    """Return the message so far; one in several frames is copied piece by piece."""
+    if len(held.frames) == 1:
+        return held.frames[0].getvalue()
+    whole = io.BytesIO()
+    for frame in held.frames:
+        content = memoryview(frame.getvalue())
+        for start in range(0, len(content), PIECE_BYTES):
+            if start:
+                yield BetweenFramesHook()
+            whole.write(content[start : start + PIECE_BYTES])
+    return whole.getvalue()
+
+
 def _send(target: WebsocketConnection, held: _Held, *, is_text: bool, finished: bool) -> Commands:
     """Send what is held, frame by frame; the last one ends the message if it is ``finished``."""
     frames, held.frames = held.frames, [io.BytesIO()]
     for number, frame in enumerate(frames, start=1):
-        content = frame.getvalue().decode() if is_text else frame.getvalue()
+        content = frame.getvalue()
+        # A piece may end within a character; a frame does not, as wsproto hands it on.
+        decoder = codecs.getincrementaldecoder("utf-8")()
         for start in range(0, max(len(content), 1), PIECE_BYTES):
             if start:
                 yield BetweenFramesHook()
-            piece = content[start : start + PIECE_BYTES]
+            raw = content[start : start + PIECE_BYTES]
+            piece = decoder.decode(raw) if is_text else raw
             last = finished and number == len(frames) and start + PIECE_BYTES >= len(content)
             yield target.send2(_event(piece, last=last))
 

@@ -10,11 +10,12 @@ Sans I/O, one object a direction of a connection.
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass
 from typing import Final
 
-from shared.extract.budget import Steps
+from shared.extract.budget import WINDOW, Steps
 from shared.extract.sniff import SNIFF_BYTES, sniff
 
 SCAN_WINDOW: Final = 128 * 1024
@@ -58,27 +59,29 @@ class SplitPictures:
         walk = self._walk
         if walk is None:
             return Joined(now=data)
-        if len(walk.data) + len(data) > self._limit:
+        if walk.size + len(data) > self._limit:
             self._walk = None
             return Joined(now=data, later=later, too_large=True)
         yield from walk.feed(data)
         if walk.is_whole:
             self._walk = None
-            return Joined(now=bytes(walk.data), later=later)
+            return Joined(now=walk.collected(), later=later)
         # What is no beginning is looked into as well: more than the rest of a picture may be hidden in it.
         return Joined(now=data, early=media_type is not None, later=later)
 
     def finish(self) -> bytes | None:
         """Return what was collected of a picture that will not become whole any more."""
         begun, self._walk = self._walk, None
-        return bytes(begun.data) if begun else None
+        return begun.collected() if begun else None
 
 
 class _Walk:
     """Goes along a picture as it arrives, as far as its structure tells."""
 
     def __init__(self, media_type: str) -> None:
-        self.data = bytearray()
+        self._held = io.BytesIO()
+        self.data = memoryview(b"")  # of what is held, while it is looked at
+        self.size = 0
         self.is_whole = False
         self._at = 0
         self._in_scan = False
@@ -92,12 +95,20 @@ class _Walk:
 
     def feed(self, data: bytes) -> Steps[None]:
         """Take in the next stretch."""
-        self.data += data
-        done = 0
-        while not self.is_whole and self._steps():
-            done += 1
-            if done % BLOCKS_PER_STEP == 0 or self._in_scan:
+        for start in range(0, len(data), WINDOW):
+            if start:
                 yield
+            self.size += self._held.write(memoryview(data)[start : start + WINDOW])
+        done = 0
+        with self._held.getbuffer() as self.data:
+            while not self.is_whole and self._steps():
+                done += 1
+                if done % BLOCKS_PER_STEP == 0 or self._in_scan:
+                    yield
+
+    def collected(self) -> bytes:
+        """Return what has arrived; nothing is copied."""
+        return self._held.getvalue()
 
     def _end(self, at: int) -> bool:
         self.is_whole = at <= len(self.data)
@@ -117,7 +128,7 @@ class _Walk:
         if len(self.data) < at + 8:
             return False
         after = at + 12 + int.from_bytes(self.data[at : at + 4])
-        if self.data[at + 4 : at + 8] == b"IEND":
+        if bytes(self.data[at + 4 : at + 8]) == b"IEND":
             return self._end(after)
         self._at = after
         return True
@@ -127,7 +138,7 @@ class _Walk:
         if self._in_scan:
             return self._jpeg_scan(at)
         if len(self.data) < at + 4:
-            return self._end(at + 2) if self.data[at : at + 2] == b"\xff\xd9" else False
+            return self._end(at + 2) if bytes(self.data[at : at + 2]) == b"\xff\xd9" else False
         kind = self.data[at + 1]
         if self.data[at] != 0xFF or kind == _END_OF_IMAGE:
             return self._end(at + 2)

@@ -18,7 +18,7 @@ from tests.origins import Answer, TestAuthority, serve_origin
 from tests.proxies import MARK, GatedJudge, Setup, make_image, serve_proxy
 
 HOST = "files.vendor.example"
-SECRET, PLAIN = make_image(50_000, protected=True), make_image(50_000)
+SECRET, PLAIN = make_image(50_000, protected=True), make_image(700_000)
 PATIENT = make_policy(deadline_ms=60_000)
 
 

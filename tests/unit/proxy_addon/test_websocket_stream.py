@@ -38,6 +38,7 @@ class Relay:
     """A layer between two ends, and what it sends to each."""
 
     def __init__(self, make: MakeLayer, *, deflate: bool = False, blocked: bytes | None = None) -> None:
+        self.seen: list[bytes] = []
         client = Client(peername=("192.0.2.7", 5000), sockname=("192.0.2.1", 8080), timestamp_start=0.0)
         server = Server(address=("origin.example", 80))
         client.state = server.state = ConnectionState.OPEN
@@ -77,6 +78,8 @@ class Relay:
                 elif isinstance(command, commands.StartHook):
                     self.hooks.append(command.name)
                     data = self.flow.websocket
+                    if command.name == "websocket_message" and data:
+                        self.seen.append(data.messages[-1].content)
                     if data and data.messages and data.messages[-1].content == self.blocked:
                         refuse(self.flow, "no" * 100)
                     waiting.append(events.HookCompleted(command))
@@ -152,6 +155,25 @@ def test_a_large_frame_goes_on_in_pieces() -> None:
     frames = [(len(each.data), each.message_finished) for each in wire.events() if isinstance(each, BytesMessage)]
     assert frames == [(PIECE_BYTES, False), (PIECE_BYTES, False), (1, True)]
     assert relay.hooks[2:] == ["safelight_between_frames"] * 2
+
+
+def test_a_large_text_goes_on_in_pieces_although_they_end_within_characters() -> None:
+    relay = Relay(inspected)
+    text = "x" + "é" * PIECE_BYTES
+    relay.receive(relay.client, written([TextMessage(data=text)], deflate=False))
+    sent = read(relay.sent[relay.server], ConnectionType.SERVER, deflate=False)
+    assert "".join(str(frame[1]) for frame in sent) == text
+    assert [frame[2:] for frame in sent] == [(True, False)] * 2 + [(True, True)]
+    assert relay.largest <= PIECE_BYTES + 16
+
+
+def test_frames_of_a_large_message_are_joined_in_pieces() -> None:
+    relay = Relay(inspected)
+    frames = [bytes(PIECE_BYTES), bytes(PIECE_BYTES + 1), b"end"]
+    parts: list[Event] = [BytesMessage(data=data, message_finished=data == b"end") for data in frames]
+    relay.receive(relay.client, written(parts, deflate=False))
+    assert relay.seen == [b"".join(frames)]
+    assert relay.hooks[: relay.hooks.index("websocket_message")] == ["websocket_start", "safelight_between_frames"]
 
 
 def test_a_refused_message_closes_both_ends_and_drains_the_client() -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
-from shared.extract.budget import Steps
+from shared.extract.budget import WINDOW, Steps
 from shared.extract.split_pictures import Joined, SplitPictures
 from tests.unit.shared.extract.pictures import TIFF
 
@@ -111,3 +111,14 @@ def test_what_is_collected_is_bounded() -> None:
         Joined(now=b"more"),
     ]
     assert feed(split, endless * 2) == [Joined(now=endless * 2, too_large=True)]
+
+
+def test_no_step_takes_in_more_than_a_window() -> None:
+    """A message may have as many bytes as are held of one."""
+    head = b"BM" + (LIMIT // 2 + 300).to_bytes(4, "little") + bytes(8) + b"\x28\0\0\0" + b"\x01\0\0\0" * 2
+    begin = head + b"\x01\0\x18\0" + bytes(272)
+    split = SplitPictures(LIMIT)
+    assert [joined.early for joined in feed(split, begin)] == [True]
+    steps = sum(1 for _ in split.add(bytes(LIMIT // 2), is_text=False))
+    assert steps >= LIMIT // 2 // WINDOW - 1
+    assert split.finish() is None, "it was whole"
