@@ -39,6 +39,7 @@ from shared.types import (
     UploadStep,
 )
 from tests.app_fixtures import Fixture, Step, load_fixtures, picture
+from tests.balances import Balance
 from tests.factories import make_judgement, make_match, make_policy, make_verdict
 from tests.memory_store import MemoryStore
 from tests.origins import Answer, Origin, Seen, TestAuthority, serve_origin
@@ -109,6 +110,8 @@ class Stage:
     origin: Origin
     client: httpx.AsyncClient
     reply: list[Answer] = field(default_factory=lambda: [Answer()])
+    sent: int = 0
+    origin_sent: int = 0
 
     def begin(self, policies: Sequence[Policy], *, protects: bool) -> None:
         """Start from nothing."""
@@ -126,9 +129,26 @@ class Stage:
         media_type = step.reply.header("content-type") or "application/json"
         others = tuple(pair for pair in headers if pair[0] != "content-type")
         self.reply[0] = Answer(body=step.reply.body, media_type=media_type, status=int(line[0]), headers=others)
-        return await self.client.request(
-            step.method, step.url, content=step.request.body, headers=list(step.request.headers)
-        )
+        return await self.ask(step.method, step.url, step.request.body, step.request.headers)
+
+    async def ask(self, method: str, url: str, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> httpx.Response:
+        """Send a request and count: what the client sends reaches the origin whole, or not at all and is blocked."""
+        begun = len(self.origin.seen)
+        reply = await self.client.request(method, url, content=body, headers=list(headers))
+        target = reply.request.url.raw_path.decode()
+        same = [each for each in self.origin.seen[begun:] if (each.method, each.target) == (method, target)]
+        bodies = [each.body for each in same]  # and no cancellation of an upload, which the proxy sends by itself
+        assert bodies == [body] or (bodies == [] and reply.headers["x-safelight"].startswith("block")), url
+        self.sent += len(body)
+        self.origin_sent += len(bodies) * len(self.reply[0].body) * (method != "HEAD")
+        return reply
+
+    async def check_balance(self) -> None:
+        """All bytes that were sent, here and there, came and are booked, each once."""
+        balance = Balance(self.setup)
+        await balance.settled()
+        got = (balance.received(Direction.OUTBOUND), balance.received(Direction.INBOUND))
+        assert got == (self.sent, self.origin_sent)
 
     def saw_image(self) -> bool:
         return DIGEST in {part.sha256 for part in self.judge.asked}
@@ -153,7 +173,9 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
             serve_proxy(setup, folder, resolve=resolve, upstream_ca=authority.file) as proxy,
             proxy.client() as client,
         ):
-            yield Stage(proxy, setup, judge, catalogue, origin, client, reply)
+            stage = Stage(proxy, setup, judge, catalogue, origin, client, reply)
+            yield stage
+            await stage.check_balance()
 
 
 def step_of(step: Step) -> list[UploadStep]:
@@ -251,7 +273,7 @@ async def test_look_alikes_are_not_taken_for_it(stage: Stage, fixture: Fixture) 
     for method, url in fixture.lookalikes:
         stage.catalogue.told.clear()
         stage.reply[0] = Answer()
-        await stage.client.request(method, url, content=b"" if method == "GET" else picture())
+        await stage.ask(method, url, b"" if method == "GET" else picture())
         apps = [context.app for context in stage.catalogue.told[Direction.OUTBOUND]]
         assert apps, url
         assert fixture.app not in apps, url

@@ -20,6 +20,7 @@ from proxy_addon.waiting import until
 from shared.core import coverage
 from shared.core.policy import Policy, Selectors
 from shared.types import Direction, Mode
+from tests.balances import Balance, Bytes
 from tests.factories import make_policy
 from tests.origins import Answer, Origin, Seen, TestAuthority, serve_origin
 from tests.proxies import KnowingJudge, RunningProxy, Setup, make_image, serve_proxy
@@ -38,7 +39,6 @@ ACCEPT = base64.b64encode(hashlib.sha1(KEY + MAGIC, usedforsecurity=False).diges
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 SWITCHING += b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\n"
 OUT, IN = Direction.OUTBOUND, Direction.INBOUND
-Bytes = dict[tuple[Direction, str], int]
 
 
 class Ignore:
@@ -102,24 +102,10 @@ class Site:
 
     async def settled(self) -> Bytes:
         """Return bytes by direction and reason, once none is on its way."""
-        assert await until(lambda: self.received(OUT) + self.received(IN) > 0 == self.on_their_way(), 20)
-        total: Bytes = {}
-        for table in self.proxy.setup.ledger.hours().values():
-            for row, count in table.rows.items():
-                if count.bytes:
-                    key = (row.direction, row.reason)
-                    total[key] = total.get(key, 0) + count.bytes
-        assert sum(total.values()) == self.received(OUT) + self.received(IN)
-        return total
-
-    def on_their_way(self) -> int:
-        value = self.proxy.setup.metrics.value
-        outcomes = [(each, outcome) for each in Direction for outcome in coverage.Outcome]
-        booked = sum(value("safelight_proxy_body_bytes_total", direction=way, outcome=end) for way, end in outcomes)
-        return self.received(OUT) + self.received(IN) - int(booked)
+        return await Balance(self.proxy.setup).settled()
 
     def received(self, direction: Direction) -> int:
-        return int(self.proxy.setup.metrics.value("safelight_proxy_received_bytes_total", direction=direction))
+        return Balance(self.proxy.setup).received(direction)
 
     def end(self) -> None:
         for server in self._servers:
