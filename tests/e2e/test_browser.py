@@ -1,8 +1,8 @@
 """A real Chromium behind the proxy: what script code of a page sees when its uploads and downloads are stopped.
 
 The page drives itself (tests/pages/uploads.html): a form in a frame and in a window, fetch to its own origin and to
-another one, a picture dropped on the page, web sockets, an image; each with a protected picture, with one for which a
-reason is asked, and with an unrelated one.
+another one, a body without a length, a picture dropped on the page, web sockets, downloads; each with a protected
+picture, with one for which a reason is asked, and with an unrelated one.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def refused(seen: dict[str, Any], name: str, activity: str = "upload") -> None:
 
 
 @pytest.mark.parametrize("name", STOPPED)
-@pytest.mark.parametrize("way", ["fetch", "cross", "drop"])
+@pytest.mark.parametrize("way", ["fetch", "cross", "stream", "drop"])
 def test_scripts_read_why_their_upload_was_stopped(run: Run, way: str, name: str) -> None:
     seen = run.report[name][way]
     assert seen["status"] == 403, seen
@@ -178,12 +178,20 @@ def test_scripts_read_why_their_upload_was_stopped(run: Run, way: str, name: str
     assert f"/{way}/{name}" not in run.arrived
 
 
-@pytest.mark.parametrize("way", ["fetch", "cross", "drop"])
+@pytest.mark.parametrize("way", ["fetch", "cross", "stream", "drop"])
 def test_an_unrelated_picture_arrives_as_it_was(run: Run, way: str) -> None:
     picture = PICTURES["unrelated"]
     seen = run.report["unrelated"][way]
     assert (seen["status"], seen["mark"], seen["text"]) == (201, None, sha256(picture).hexdigest())
     assert run.arrived[f"/{way}/unrelated"] == picture
+
+
+def test_scripts_read_why_their_download_was_stopped(run: Run) -> None:
+    for name in STOPPED:
+        seen = run.report[name]["download"]
+        assert seen["status"] == 403, seen
+        refused(seen, name, "download")
+    assert run.report["unrelated"]["download"]["size"] == len(PICTURES["unrelated"])
 
 
 def test_the_browser_asked_before_it_wrote_to_another_origin(run: Run) -> None:
