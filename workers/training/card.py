@@ -80,7 +80,7 @@ def measured(reports: list[Path]) -> dict[str, Any]:
 def accuracy_loss(methods: list[dict[str, Any]], precision: Precision) -> dict[str, float] | None:
     """What a precision's vectors lose in recall against fp32's, from the table of methods; None where it has none."""
     rows = {row["method"]: row for row in methods}
-    full, other = rows.get("encoder fp32, normalised"), rows.get(f"encoder {precision}, normalised")
+    full, other = rows.get("encoder fp32"), rows.get(f"encoder {precision}")
     if full is None or other is None:
         return None
     return {key: round(full[key] - other[key], 4) for key in ("r1", "uap", "r_p99")}

@@ -44,8 +44,8 @@ def test_every_weighted_source_has_a_licence() -> None:
 
 def test_a_report_s_figures_go_into_the_card(tmp_path: Path) -> None:
     rows = [
-        {"method": "encoder fp32, normalised", "r1": 0.93, "uap": 0.92, "r_p99": 0.8},
-        {"method": "encoder int8, normalised", "r1": 0.925, "uap": 0.92, "r_p99": 0.81},
+        {"method": "encoder fp32", "r1": 0.93, "uap": 0.92, "r_p99": 0.8},
+        {"method": "encoder int8", "r1": 0.925, "uap": 0.92, "r_p99": 0.81},
     ]
     tables = [{"name": "methods", "rows": rows}, {"name": "strengths", "rows": [{}] * 81}]
     report = {"facts": {"size": "10 %"}, "sections": [{"name": "recall", "text": "What was done.", "tables": tables}]}
