@@ -51,10 +51,11 @@ class DevTools:
                 return dict(answer["result"])
 
     def page(self, title: str) -> str:
-        """Return the session of the one page with this title, which has the focus from now on."""
+        """Return the session of the page with this title, which has the focus from now on."""
         targets = self.command("Target.getTargets")["targetInfos"]
-        (found,) = [target["targetId"] for target in targets if target["type"] == "page" and target["title"] == title]
-        session = str(self.command("Target.attachToTarget", targetId=found, flatten=True)["sessionId"])
+        pages = {target["title"]: target["targetId"] for target in targets if target["type"] == "page"}
+        assert title in pages, sorted(pages)
+        session = str(self.command("Target.attachToTarget", targetId=pages[title], flatten=True)["sessionId"])
         self.command("Page.bringToFront", session)
         self.command("Emulation.setFocusEmulationEnabled", session, enabled=True)
         return session

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -140,22 +141,30 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with InThread(site.serve) as resolve:
         proxy = {"listen": "127.0.0.1:0", "upstream_ca": str(authority.file), "resolve": resolve}
         deployment = Embedded(folder / "safelight", {"proxy": proxy})
-        deployment.start()
-        for name in STOPPED:
-            deployment.safelight("set", "create", name)
-            assert [row["status"] for row in deployment.add(name, {f"{name}.jpg": PICTURES[name]})] == ["added"]
-        deployment.apply(*POLICIES)
-        time.sleep(POLICY_SECONDS)
-        arguments = (f"--proxy-server={deployment.proxy}", "--remote-debugging-port=0")
-        trusted = [deployment.safelight("ca", "export")]
-        with Chromium(folder / "chromium", trusted, f"https://{SITE}/", *arguments) as chromium:
-            report = reported(site, chromium)
-            if not report:
-                give_reason(chromium)
-                report = reported(site, chromium)
-        assert "error" not in report, report
-        yield Run(report, site.arrived, site.methods, site.messages, deployment)
-        deployment.stop()
+        try:
+            report = conversation(deployment, site, folder)
+            assert "error" not in report, report
+            yield Run(report, site.arrived, site.methods, site.messages, deployment)
+        finally:
+            deployment.stop()
+
+
+def conversation(deployment: Embedded, site: Site, folder: Path) -> dict[str, Any]:
+    """Start everything, and return what the page has to say."""
+    deployment.start()
+    for name in STOPPED:
+        deployment.safelight("set", "create", name)
+        assert [row["status"] for row in deployment.add(name, {f"{name}.jpg": PICTURES[name]})] == ["added"]
+    deployment.apply(*POLICIES)
+    time.sleep(POLICY_SECONDS)
+    arguments = (f"--proxy-server={deployment.proxy}", "--remote-debugging-port=0")
+    trusted = [deployment.safelight("ca", "export")]
+    with Chromium(folder / "chromium", trusted, f"https://{SITE}/", *arguments) as chromium:
+        report = reported(site, chromium)
+        if report:
+            return report
+        give_reason(chromium)
+        return reported(site, chromium)
 
 
 def refused(seen: dict[str, Any], name: str, activity: str = "upload") -> None:
