@@ -1,4 +1,4 @@
-"""mitmproxy's WebSocket layer with three holes closed; like ``http_stream`` it leans on internals (pinned: 12.2.3).
+"""mitmproxy's WebSocket layer with four holes closed; like ``http_stream`` it leans on internals (pinned: 12.2.3).
 
 1. *Bounded holding.*  mitmproxy puts a message together whatever its size and keeps all messages of a connection.
    Here a message is held up to ``limit`` bytes; past it the hook ``websocket_overflow`` asks what to do, and what
@@ -7,13 +7,15 @@
    (RFC 6455, section 7.4.1: policy violation).
 3. *Pieces.*  Frames of more than PIECE_BYTES go on as several, with a turn of the event loop in between; all others
    keep their boundaries, since some servers refuse continuation frames.
+4. *Compression.*  wsproto inflates whatever it is handed in one call, and 64 KiB may become 64 MiB: compressed bytes
+   (RFC 7692) are handed to it little by little.
 """
 
 from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,10 +34,14 @@ from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong, T
 from wsproto.frame_protocol import Opcode
 
 PIECE_BYTES: Final = 256 << 10
+CODED_BYTES: Final = 1 << 10
+"""Of a compressed connection, inflated in one call: deflate makes 1032 times as many of them at most
+(https://zlib.net/zlib_tech.html), 2 ms."""
 POLICY_VIOLATION: Final = 1008
 MAX_REASON: Final = 123
 """Bytes of a close frame's reason: a control frame carries 125, and the status is two of them."""
 
+_EXTENSIONS: Final = "Sec-WebSocket-Extensions"
 _REFUSED: Final = "safelight_websocket_refused"
 
 Commands = Generator[commands.Command, Any, None]
@@ -102,16 +108,41 @@ class InspectedWebsocketLayer(WebsocketLayer):
             return
         from_client = event.connection == self.context.client
         source, target = (self.client_ws, self.server_ws) if from_client else (self.server_ws, self.client_ws)
-        source.receive_data(event.data if isinstance(event, events.DataReceived) else None)
+        inflated = 0
+        for data in self._portions(event):
+            if inflated > PIECE_BYTES:
+                yield BetweenFramesHook()
+                inflated = 0
+            inflated += yield from self._relay_portion(source, target, data, from_client=from_client)
+            if self._handle_event != self.relay_messages:
+                return
+
+    def _portions(self, event: events.DataReceived | events.ConnectionClosed) -> Iterator[bytes | None]:
+        if isinstance(event, events.ConnectionClosed):
+            yield None
+            return
+        is_coded = self.flow.response is not None and _EXTENSIONS in self.flow.response.headers
+        size = CODED_BYTES if is_coded else len(event.data)
+        for start in range(0, len(event.data), max(size, 1)):
+            yield event.data[start : start + size]
+
+    def _relay_portion(
+        self, source: WebsocketConnection, target: WebsocketConnection, data: bytes | None, *, from_client: bool
+    ) -> Generator[commands.Command, Any, int]:
+        """Relay what ``data`` holds; return the bytes of messages in it."""
+        source.receive_data(data)
+        size = 0
         for each in source.events():
             if isinstance(each, Message):
+                size += len(each.data)
                 yield from self._take(each, target, from_client=from_client)
             elif isinstance(each, Ping | Pong):
                 yield target.send2(each)
             elif isinstance(each, CloseConnection):
                 yield from self._relay_close(each, from_client=from_client)
             if self._handle_event != self.relay_messages:
-                return
+                break
+        return size
 
     def _take(self, part: Message[Any], target: WebsocketConnection, *, from_client: bool) -> Commands:
         held, is_text = self._held[from_client], isinstance(part.data, str)

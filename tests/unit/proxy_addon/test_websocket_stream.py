@@ -19,7 +19,7 @@ from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.extensions import PerMessageDeflate
 
-from proxy_addon.websocket_stream import MAX_REASON, PIECE_BYTES, InspectedWebsocketLayer, refuse
+from proxy_addon.websocket_stream import CODED_BYTES, MAX_REASON, PIECE_BYTES, InspectedWebsocketLayer, refuse
 
 LIMIT = 1 << 20
 DEFLATE = "permessage-deflate"
@@ -78,7 +78,7 @@ class Relay:
                 elif isinstance(command, commands.StartHook):
                     self.hooks.append(command.name)
                     data = self.flow.websocket
-                    if command.name == "websocket_message" and data:
+                    if command.name in {"websocket_message", "websocket_overflow"} and data:
                         self.seen.append(data.messages[-1].content)
                     if data and data.messages and data.messages[-1].content == self.blocked:
                         refuse(self.flow, "no" * 100)
@@ -174,6 +174,26 @@ def test_frames_of_a_large_message_are_joined_in_pieces() -> None:
     relay.receive(relay.client, written(parts, deflate=False))
     assert relay.seen == [b"".join(frames)]
     assert relay.hooks[: relay.hooks.index("websocket_message")] == ["websocket_start", "safelight_between_frames"]
+
+
+def test_compressed_bytes_are_inflated_little_by_little() -> None:
+    """One read of 64 KiB may stand for 64 MiB."""
+    relay = Relay(inspected, deflate=True)
+    sent = written([BytesMessage(data=bytes(24 << 20))], deflate=True)
+    assert len(sent) < 32 << 10
+    relay.receive(relay.client, sent)
+    assert [name for name in relay.hooks if name.startswith("websocket")][1:] == [
+        "websocket_overflow",
+        "websocket_passed",
+    ]
+    (held,) = relay.seen
+    assert LIMIT < len(held) <= LIMIT + 1032 * CODED_BYTES
+    assert relay.hooks.count("safelight_between_frames") >= (24 << 20) // (1032 * CODED_BYTES)
+    wire = Wire(ConnectionType.SERVER, list(extensions(deflate=True)))
+    wire.receive_data(relay.sent[relay.server])
+    frames = [each for each in wire.events() if isinstance(each, BytesMessage)]
+    assert sum(len(frame.data) for frame in frames) == 24 << 20
+    assert [frame.message_finished for frame in frames].index(True) == len(frames) - 1
 
 
 def test_a_refused_message_closes_both_ends_and_drains_the_client() -> None:
