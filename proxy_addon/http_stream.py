@@ -53,6 +53,8 @@ from shared.types import Direction
 
 LEAVING: Final = "safelight.leaving"
 """Metadata of a flow: how many bytes of its held response may have left by now."""
+TURN_BYTES: Final = 1 << 20
+"""Of a body that are taken in before other flows have a turn: 3 ms."""
 PIECE_BYTES: Final = 256 << 10
 """A piece is encrypted and written in well under 1 ms."""
 
@@ -135,6 +137,7 @@ class InspectedStream(UnitRelay):
         self._limit = limit
         self._accounts = accounts
         self._request_whole = self._refused_early = False
+        self._since_turn = 0
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, RequestData):
@@ -154,6 +157,12 @@ class InspectedStream(UnitRelay):
             self._accounts.ended(flow)
 
     def _paced(self, event: events.Event) -> Commands:
+        if isinstance(event, RequestData | ResponseData):
+            # What came while a hook was waited for is taken in all at once.
+            self._since_turn += len(event.data)
+            if self._since_turn > TURN_BYTES:
+                yield BetweenPiecesHook()
+                self._since_turn = 0
         inner = self._bounded(event)
         reply = None
         while True:

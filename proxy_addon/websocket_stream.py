@@ -100,6 +100,7 @@ class InspectedWebsocketLayer(WebsocketLayer):
     def __init__(self, context: Context, flow: HTTPFlow, limit: int) -> None:
         super().__init__(context, flow)
         self._limit = limit
+        self._since_turn = 0
         self._held = {True: _Held(), False: _Held()}
 
     def relay_messages(self, event: events.Event) -> Commands:
@@ -108,12 +109,12 @@ class InspectedWebsocketLayer(WebsocketLayer):
             return
         from_client = event.connection == self.context.client
         source, target = (self.client_ws, self.server_ws) if from_client else (self.server_ws, self.client_ws)
-        inflated = 0
         for data in self._portions(event):
-            if inflated > PIECE_BYTES:
+            # What came while a message was judged waits, and is taken in all at once.
+            if self._since_turn > PIECE_BYTES:
                 yield BetweenFramesHook()
-                inflated = 0
-            inflated += yield from self._relay_portion(source, target, data, from_client=from_client)
+                self._since_turn = 0
+            self._since_turn += yield from self._relay_portion(source, target, data, from_client=from_client)
             if self._handle_event != self.relay_messages:
                 return
 

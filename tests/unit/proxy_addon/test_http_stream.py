@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from proxy_addon.http_stream import PIECE_BYTES, HeldBody, InspectedHttpLayer, install
+from proxy_addon.http_stream import PIECE_BYTES, TURN_BYTES, HeldBody, InspectedHttpLayer, install
 from shared.types import Direction
 
 Hooks = dict[str, Callable[[HTTPFlow], None]]
@@ -167,6 +167,17 @@ def test_a_large_body_goes_on_in_pieces() -> None:
     assert body_of(wire.sent["server"]) == body
     assert wire.largest == PIECE_BYTES
     assert wire.seen.count("safelight_between_pieces") == 3
+
+
+def test_many_reads_in_a_row_give_others_a_turn() -> None:
+    """They come so where a hook was waited for meanwhile."""
+    wire = Wire(limit=8 * TURN_BYTES)
+    body = bytes(3 * TURN_BYTES)
+    pieces = [body[at : at + 65_536] for at in range(0, len(body), 65_536)]
+    wire.from_client(HEAD + b"Content-Length: %d\r\n\r\n" % len(body), *pieces[:-1])
+    assert wire.seen.count("safelight_between_pieces") == 2
+    wire.from_client(pieces[-1])
+    assert wire.sent["server"].endswith(body)
 
 
 def test_a_refusal_on_the_head_leaves_before_the_body_comes() -> None:

@@ -176,6 +176,14 @@ def test_frames_of_a_large_message_are_joined_in_pieces() -> None:
     assert relay.hooks[: relay.hooks.index("websocket_message")] == ["websocket_start", "safelight_between_frames"]
 
 
+def test_many_reads_in_a_row_give_others_a_turn() -> None:
+    """They come so where a message has been judged for a while."""
+    relay = Relay(inspected)
+    sent = written([BytesMessage(data=bytes(3 * PIECE_BYTES))], deflate=False)
+    relay.receive(relay.client, *cut(sent, list(range(0, len(sent), 65_536))))
+    assert relay.hooks[: relay.hooks.index("websocket_message")].count("safelight_between_frames") >= 2
+
+
 def test_compressed_bytes_are_inflated_little_by_little() -> None:
     """One read of 64 KiB may stand for 64 MiB."""
     relay = Relay(inspected, deflate=True)
