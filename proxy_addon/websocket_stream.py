@@ -37,6 +37,8 @@ PIECE_BYTES: Final = 256 << 10
 CODED_BYTES: Final = 1 << 10
 """Of a compressed connection, inflated in one call: deflate makes 1032 times as many of them at most
 (https://zlib.net/zlib_tech.html), 2 ms."""
+CODED_PIECE_BYTES: Final = 64 << 10
+"""Of a large frame, compressed in one call: 2 ms for what does not compress."""
 POLICY_VIOLATION: Final = 1008
 MAX_REASON: Final = 123
 """Bytes of a close frame's reason: a control frame carries 125, and the status is two of them."""
@@ -118,12 +120,14 @@ class InspectedWebsocketLayer(WebsocketLayer):
             if self._handle_event != self.relay_messages:
                 return
 
+    def _is_coded(self) -> bool:
+        return self.flow.response is not None and _EXTENSIONS in self.flow.response.headers
+
     def _portions(self, event: events.DataReceived | events.ConnectionClosed) -> Iterator[bytes | None]:
         if isinstance(event, events.ConnectionClosed):
             yield None
             return
-        is_coded = self.flow.response is not None and _EXTENSIONS in self.flow.response.headers
-        size = CODED_BYTES if is_coded else len(event.data)
+        size = CODED_BYTES if self._is_coded() else len(event.data)
         for start in range(0, len(event.data), max(size, 1)):
             yield event.data[start : start + size]
 
@@ -151,20 +155,37 @@ class InspectedWebsocketLayer(WebsocketLayer):
         held.frames[-1].write(data)
         held.size += len(data)
         if held.passing:
-            yield from _send(target, held, is_text=is_text, finished=part.message_finished)
+            yield from self._send(target, held, is_text=is_text, finished=part.message_finished)
         elif held.size > self._limit:
             if (yield from self._ask(WebsocketOverflowHook(self.flow), held, is_text=is_text, from_client=from_client)):
                 held.passing = True
-                yield from _send(target, held, is_text=is_text, finished=part.message_finished)
+                yield from self._send(target, held, is_text=is_text, finished=part.message_finished)
         elif part.message_finished:
             if (yield from self._ask(WebsocketMessageHook(self.flow), held, is_text=is_text, from_client=from_client)):
-                yield from _send(target, held, is_text=is_text, finished=True)
+                yield from self._send(target, held, is_text=is_text, finished=True)
         elif part.frame_finished:
             held.frames.append(io.BytesIO())
         if part.message_finished:
             self._held[from_client] = _Held()
             if held.passing:
                 yield WebsocketPassedHook(Passed(self.flow, from_client, held.size))
+
+    def _send(self, target: WebsocketConnection, held: _Held, *, is_text: bool, finished: bool) -> Commands:
+        """Send what is held, frame by frame; the last one ends the message if it is ``finished``."""
+        frames, held.frames = held.frames, [io.BytesIO()]
+        for number, frame in enumerate(frames, start=1):
+            content = frame.getvalue()
+            is_large = len(content) > PIECE_BYTES
+            size = CODED_PIECE_BYTES if is_large and self._is_coded() else PIECE_BYTES
+            # A piece may end within a character; a frame does not, as wsproto hands it on.
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            for start in range(0, max(len(content), 1), size):
+                if is_large:
+                    yield BetweenFramesHook()
+                raw = content[start : start + size]
+                piece = decoder.decode(raw) if is_text else raw
+                last = finished and number == len(frames) and start + size >= len(content)
+                yield target.send2(_event(piece, last=last))
 
     def _ask(
         self, hook: commands.StartHook, held: _Held, *, is_text: bool, from_client: bool
@@ -239,22 +260,6 @@ def _joined(held: _Held) -> Generator[commands.Command, Any, bytes]:
                 yield BetweenFramesHook()
             whole.write(content[start : start + PIECE_BYTES])
     return whole.getvalue()
-
-
-def _send(target: WebsocketConnection, held: _Held, *, is_text: bool, finished: bool) -> Commands:
-    """Send what is held, frame by frame; the last one ends the message if it is ``finished``."""
-    frames, held.frames = held.frames, [io.BytesIO()]
-    for number, frame in enumerate(frames, start=1):
-        content = frame.getvalue()
-        # A piece may end within a character; a frame does not, as wsproto hands it on.
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        for start in range(0, max(len(content), 1), PIECE_BYTES):
-            if start:
-                yield BetweenFramesHook()
-            raw = content[start : start + PIECE_BYTES]
-            piece = decoder.decode(raw) if is_text else raw
-            last = finished and number == len(frames) and start + PIECE_BYTES >= len(content)
-            yield target.send2(_event(piece, last=last))
 
 
 def _event(piece: str | bytes, *, last: bool) -> TextMessage | BytesMessage:

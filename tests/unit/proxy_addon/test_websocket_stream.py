@@ -19,7 +19,14 @@ from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.extensions import PerMessageDeflate
 
-from proxy_addon.websocket_stream import CODED_BYTES, MAX_REASON, PIECE_BYTES, InspectedWebsocketLayer, refuse
+from proxy_addon.websocket_stream import (
+    CODED_BYTES,
+    CODED_PIECE_BYTES,
+    MAX_REASON,
+    PIECE_BYTES,
+    InspectedWebsocketLayer,
+    refuse,
+)
 
 LIMIT = 1 << 20
 DEFLATE = "permessage-deflate"
@@ -154,7 +161,7 @@ def test_a_large_frame_goes_on_in_pieces() -> None:
     wire.receive_data(relay.sent[relay.server])
     frames = [(len(each.data), each.message_finished) for each in wire.events() if isinstance(each, BytesMessage)]
     assert frames == [(PIECE_BYTES, False), (PIECE_BYTES, False), (1, True)]
-    assert relay.hooks[2:] == ["safelight_between_frames"] * 2
+    assert relay.hooks[2:] == ["safelight_between_frames"] * 3
 
 
 def test_a_large_text_goes_on_in_pieces_although_they_end_within_characters() -> None:
@@ -202,6 +209,7 @@ def test_compressed_bytes_are_inflated_little_by_little() -> None:
     frames = [each for each in wire.events() if isinstance(each, BytesMessage)]
     assert sum(len(frame.data) for frame in frames) == 24 << 20
     assert [frame.message_finished for frame in frames].index(True) == len(frames) - 1
+    assert sum(frame.frame_finished for frame in frames) >= (24 << 20) // CODED_PIECE_BYTES, "and compressed so"
 
 
 def test_a_refused_message_closes_both_ends_and_drains_the_client() -> None:
