@@ -5,11 +5,12 @@ Of the 110 QR codes among the archives' pictures 77 can be read, and they are 29
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from workers.evaluation.pictures import Picture
@@ -26,10 +27,17 @@ def read_code(image: Image.Image) -> str:
     squares, bars = cv2.QRCodeDetector(), cv2.barcode.BarcodeDetector()
     for scale in ENLARGED:
         larger = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        text = squares.detectAndDecode(larger)[0] or bars.detectAndDecode(larger)[0]
-        if text:
-            return str(text)
+        for decode in (squares.detectAndDecode, bars.detectAndDecode):
+            if text := _text(decode, larger):
+                return text
     return ""
+
+
+def _text(decode: Callable[[Any], Any], grey: NDArray[Any]) -> str:
+    try:
+        return str(decode(grey)[0])
+    except (UnicodeDecodeError, cv2.error):  # a code of bytes that are no text, or a find that is none
+        return ""
 
 
 def one_of_each_code(pictures: Iterable[Picture]) -> list[Picture]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from workers.evaluation.codes import one_of_each_code, read_code
+from workers.evaluation.codes import _text, one_of_each_code, read_code
 from workers.evaluation.pictures import Picture
 
 
@@ -25,6 +25,15 @@ def picture(image: Image.Image, group: str = "classes/documents/qr_code_photo") 
 def test_a_code_is_read() -> None:
     assert read_code(code("SAFELIGHT 1")) == "SAFELIGHT 1"
     assert read_code(Image.new("RGB", (200, 150), "white")) == ""
+
+
+def test_a_code_of_bytes_that_are_no_text_is_not_read() -> None:
+    drawn = cv2.QRCodeEncoder.create().encode("placeholder")
+
+    def refuse(_: object) -> tuple[str]:
+        raise UnicodeDecodeError("utf-8", b"\x8d", 0, 1, "invalid start byte")
+
+    assert _text(refuse, drawn) == ""
 
 
 def test_only_the_first_photograph_of_a_code_is_kept() -> None:
