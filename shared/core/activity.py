@@ -56,6 +56,7 @@ class Catalogue:
     entries: tuple[AppEntry, ...] = ()
     company_accounts: tuple[str, ...] = ()
     _by_host: dict[str, tuple[AppEntry, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _last: list[_Asked] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def from_toml(cls, texts: Mapping[str, str]) -> Catalogue:
@@ -117,10 +118,14 @@ class Catalogue:
         return _selection(asked, *self._find(asked, direction, values))
 
     def _asked(self, head: HttpHead) -> _Asked:
+        # A request is asked about five times in a row.
+        if self._last and self._last[0].head is head:
+            return self._last[0]
         asked = _Asked(head)
         rules = tuple(rule for entry in self._with(asked.host) for rule in entry.accounts)
         if rules:
             asked.account = account(rules, head, self._company)
+        self._last[:] = [asked]
         return asked
 
     @cached_property
@@ -142,11 +147,16 @@ class Catalogue:
                 return
         yield self._at(asked.host), None
 
-    def _fitting(self, asked: _Asked, direction: Direction) -> Iterator[tuple[AppEntry, Rule]]:
-        for entry in self._with(asked.host):
-            for rule in entry.rules:
-                if rule.direction is direction and _fits(rule, asked):
-                    yield entry, rule
+    def _fitting(self, asked: _Asked, direction: Direction) -> Sequence[tuple[AppEntry, Rule]]:
+        found = asked.fitting.get(direction)
+        if found is None:
+            found = asked.fitting[direction] = [
+                (entry, rule)
+                for entry in self._with(asked.host)
+                for rule in entry.rules
+                if rule.direction is direction and _fits(rule, asked)
+            ]
+        return found
 
     def _at(self, host: str) -> AppEntry | None:
         return next((entry for entry in self._with(host) if entry.hosts.fullmatch(host)), None)
@@ -211,6 +221,7 @@ class _Asked:
         self.host = head.host.lower().rstrip(".")[:255]
         self.path = head.path[:MAX_PATH]
         self.account = Account.UNKNOWN
+        self.fitting: dict[Direction, list[tuple[AppEntry, Rule]]] = {}
         self._query: dict[str, str] | None = None
 
     def query(self) -> Mapping[str, str]:
