@@ -74,6 +74,7 @@ class Lease:
         self._version: int | None = None
         self._renewed = float("-inf")
         self._renewing: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
         self.lost = asyncio.Event()
         """Set when somebody else holds the lease; a store that is down does not set it."""
 
@@ -102,7 +103,9 @@ class Lease:
         """Stop renewing and free the key; idempotent.  Where the store is down, the lease ends by itself."""
         renewing, self._renewing = self._renewing, None
         if renewing is not None:
-            renewing.cancel()
+            # A renewal that is under way is let finish: cancelled, it may have written a version that nobody knows.
+            async with self._writing:
+                renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
         version, self._version = self._version, None
         if version is not None:
@@ -130,7 +133,8 @@ class Lease:
         while not self.lost.is_set():
             await asyncio.sleep(self._ttl / 3)
             try:
-                await self._renew()
+                async with self._writing:
+                    await self._renew()
             except StoreError as error:
                 _logger.warning("lease %s could not be renewed: %s", self._key, error)
 
