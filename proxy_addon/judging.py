@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from proxy_addon.enforcement import Case
+from proxy_addon.stepping import StepsTooLate, run_steps
 from shared.core.policy import DEFAULT_DEADLINE_MS, REASON_OF_ERROR, Policy, decide, decide_uninspected, wait_ms
 from shared.extract.pipeline import DEFAULT_LIMITS, Extraction, Limits, Problem, Steps, extract_steps
 from shared.ports import Clock
@@ -158,17 +158,10 @@ class Judging:
     async def _take_apart(self, message: HttpMessage, deadline: float) -> Extraction | None:
         steps = self._extract(message, self._limits)
         yielding = len(message.body) > STRAIGHT_THROUGH_BYTES or bool(message.head.header("content-encoding"))
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                extraction: Extraction = done.value
-                return extraction
-            if self._clock.monotonic() >= deadline:
-                steps.close()
-                return None
-            if yielding:
-                await asyncio.sleep(0)
+        try:
+            return await run_steps(steps, late=lambda: self._clock.monotonic() >= deadline, turns=yielding)
+        except StepsTooLate:
+            return None
 
     def _count(self, message: HttpMessage, extraction: Extraction) -> None:
         count = self._metrics.count

@@ -15,7 +15,8 @@ from typing import Final
 from proxy_addon.enforcement import Case
 from proxy_addon.judging import Learn
 from proxy_addon.objects import ObjectMemory
-from proxy_addon.operations import Classifier, run_steps
+from proxy_addon.operations import Classifier
+from proxy_addon.stepping import run_steps
 from shared.core.objects import MAKING, NAMING, unknown
 from shared.extract.budget import Limits
 from shared.extract.object_names import address_name, object_names, session_names

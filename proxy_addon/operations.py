@@ -6,18 +6,18 @@ another way than we do counts as all that it could be, so that padding or a doub
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
 from proxy_addon.enforcement import Case, Operation
+from proxy_addon.stepping import run_steps
 from shared.core.activity import Possible, ReadValues
 from shared.core.policy import Policy, applicable
 from shared.errors import ErrorCode, ExtractionError
 from shared.extract.batch import MAX_BODY, is_batch, split_batch
-from shared.extract.budget import Limits, Steps
+from shared.extract.budget import Limits
 from shared.extract.selecting import open_message
 from shared.telemetry import Metrics
 from shared.types import ActivityContext, Actor, Direction, HttpHead, HttpMessage, Selection
@@ -111,14 +111,3 @@ class Operations:
         context = self._classifier.classify(message.head, Direction.OUTBOUND, actor, opened.values)
         selection = self._classifier.selection(message.head, Direction.OUTBOUND, opened.values)
         return context, Operation(message=message, selection=selection)
-
-
-async def run_steps[T](steps: Steps[T]) -> T:
-    """Run a computation to its end, other flows between its steps."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            result: T = done.value
-            return result
-        await asyncio.sleep(0)

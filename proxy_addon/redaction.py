@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from proxy_addon.rewriting import Rewritten, check_changeable, head_edits
+from proxy_addon.stepping import StepsTooLate, run_steps
 from shared.core.policy import Policy
 from shared.core.redaction import redaction_orders
 from shared.errors import RedactionError, RedactionRefusal
@@ -127,16 +128,10 @@ class Redaction:
             raise RedactionError(RedactionRefusal.NOT_LOCATED, "the image is written in a way that cannot be changed")
 
     async def _finish[T](self, steps: Steps[T], deadline: float) -> T:
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                result: T = done.value
-                return result
-            if self._clock.monotonic() >= deadline:
-                steps.close()
-                raise RedactionError(RedactionRefusal.TOO_LATE, "the message was not rewritten in time")
-            await asyncio.sleep(0)
+        try:
+            return await run_steps(steps, late=lambda: self._clock.monotonic() >= deadline)
+        except StepsTooLate:
+            raise RedactionError(RedactionRefusal.TOO_LATE, "the message was not rewritten in time") from None
 
 
 async def _digest(data: bytes) -> str:

@@ -7,7 +7,6 @@ a policy blocks what cannot be decoded, nothing is waited for, and its first mes
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
@@ -20,6 +19,7 @@ from proxy_addon.background import Background
 from proxy_addon.enforcement import Case
 from proxy_addon.failsafe import Failsafe
 from proxy_addon.responses import Reply
+from proxy_addon.stepping import run_steps
 from proxy_addon.transfer import Ruling, Transfers, Treatment
 from shared.core import coverage
 from shared.core.policy import decide_uninspected
@@ -151,14 +151,7 @@ class WebSocketGuard:
         unread = decide_uninspected(case.policies, UninspectedReason.UNDECODABLE, _UNFINISHED)
         if splits is None or unread.action is not Action.ALLOW:
             return Joined(now=message)
-        steps = splits[direction].add(message, is_text=_is_text(flow))
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                joined: Joined = done.value
-                return joined
-            await asyncio.sleep(0)
+        return await run_steps(splits[direction].add(message, is_text=_is_text(flow)))
 
     async def _too_large(self, case: Case, detail: str) -> Reply | None:
         self._metrics.count("safelight_proxy_limit_hits_total", limit="too_large")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from proxy_addon.enforcement import Case
 from proxy_addon.judging import NOTHING_FOUND, Judged, Judging
-from proxy_addon.operations import run_steps
+from proxy_addon.stepping import run_steps
 from proxy_addon.uploads.spool import Spool
 from shared.core.policy import decide_uninspected
 from shared.extract.reassembly import Layout, Parts, Slice, join, readings, variants

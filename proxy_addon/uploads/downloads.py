@@ -17,7 +17,7 @@ from typing import Final
 from proxy_addon.enforcement import Case
 from proxy_addon.judging import Judged, Judging
 from proxy_addon.measures import not_redacted
-from proxy_addon.operations import run_steps
+from proxy_addon.stepping import run_steps
 from proxy_addon.uploads.assembly import Assembly, most_restrictive
 from proxy_addon.uploads.session import Refusal, Session
 from proxy_addon.uploads.spool import Spool

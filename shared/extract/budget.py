@@ -25,6 +25,16 @@ type Steps[T] = Generator[None, None, T]
 """A computation that hands control back every 2 ms of CPU at the latest, and returns a T."""
 
 
+def finished[T](steps: Steps[T]) -> T:
+    """Return what a computation returns, without pausing."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one message may cost.

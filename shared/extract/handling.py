@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from shared.extract.budget import Limits
+from shared.extract.budget import Limits, finished
 from shared.extract.codings import codings_of, undo
 from shared.extract.sniff import SNIFF_BYTES, sniff
 from shared.extract.units import is_cut, is_stream
@@ -118,11 +118,6 @@ class TeeSniffer:
 
 
 def _without_codings(head: bytes, names: tuple[str, ...]) -> bytes:
-    steps = undo(head, names, Limits(max_inflated_bytes=SNIFF_BYTES))
-    while names and head:
-        try:
-            next(steps)
-        except StopIteration as done:
-            inflated: bytes = done.value.body
-            return inflated or head
-    return head
+    if not names or not head:
+        return head
+    return finished(undo(head, names, Limits(max_inflated_bytes=SNIFF_BYTES))).body or head

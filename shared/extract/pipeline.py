@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from shared.errors import ErrorCode
 from shared.extract import base64_text, codings, embedded, multipart, percent_text
-from shared.extract.budget import Extraction, Findings, Limits, Problem, Steps
+from shared.extract.budget import Extraction, Findings, Limits, Problem, Steps, finished
 from shared.extract.entity import inner_entity, unquote
 from shared.extract.fields import boundary_of, field_name, file_name, parse_value
 from shared.extract.sniff import SNIFF_BYTES, is_encrypted_zip, sniff, sniff_container
@@ -30,13 +30,7 @@ _KNOWN_TRANSFER_ENCODINGS = frozenset({"", "7bit", "7-bit", "8bit", "8-bit", "bi
 
 def extract(message: HttpMessage, limits: Limits = DEFAULT_LIMITS) -> Extraction:
     """Return the images of ``message``, without pausing."""
-    steps = extract_steps(message, limits)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            result: Extraction = done.value
-            return result
+    return finished(extract_steps(message, limits))
 
 
 def extract_steps(message: HttpMessage, limits: Limits = DEFAULT_LIMITS) -> Steps[Extraction]:

@@ -4,7 +4,7 @@ import hashlib
 from collections import deque
 
 from shared.errors import ErrorCode
-from shared.extract.budget import MAX_NAME, WINDOW, Findings, ImageSink, Limits
+from shared.extract.budget import MAX_NAME, WINDOW, Findings, ImageSink, Limits, Steps, finished
 from tests.unit.shared.extract.pictures import JPEG, PNG
 
 
@@ -77,3 +77,12 @@ def test_problems_are_bounded_and_exhaustion_is_still_told() -> None:
     assert not findings.has_room("x", 1)
     codes = [problem.code for problem in findings.result().problems]
     assert codes == [ErrorCode.OPAQUE, ErrorCode.OPAQUE, ErrorCode.OVER_BUDGET]
+
+
+def test_a_computation_is_finished_without_its_pauses() -> None:
+    def counting() -> Steps[int]:
+        yield
+        yield
+        return 7
+
+    assert finished(counting()) == 7
