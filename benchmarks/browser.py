@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.clients import Target, run
-from benchmarks.proxy_cost import Proxy, cpu_seconds, machine, safelight_proxy, say, stock_proxy
+from benchmarks.proxies import Proxy, cpu_seconds, safelight_proxy, say, stock_proxy, write_report
 from tests.browsers import Chromium, InThread
 from tests.origins import Answer, Origin, Seen, TestAuthority, serve_origin
 from workers.training.drawing import draw
@@ -219,17 +219,13 @@ def main() -> int:
         uploads = delays(site, port, proxies, authority.file, folder)
         stock = stack.enter_context(stock_proxy(folder, authority.file))
         throughput = rates([stock, *proxies.values()], port, options)
-    report = {
-        "what": "browser",
-        "machine": machine(),
+    sys.stdout.write(table(uploads, throughput) + "\n")
+    figures = {
         "picture_bytes": round(statistics.mean(map(len, images))),
         "uploads": uploads,
         "throughput": throughput,
     }
-    sys.stdout.write(table(uploads, throughput) + "\n")
-    if options.output is not None:
-        options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / "browser.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_report(options.output, "browser", figures)
     return 0
 
 

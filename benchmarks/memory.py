@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.clients import Target, run
-from benchmarks.proxy_cost import Proxy, machine, safelight_proxy, started
+from benchmarks.proxies import Proxy, origin_process, safelight_proxy, write_report
 from workers.training.drawing import FAMILIES, draw
 
 FLAT_MB: Final = 32.0
@@ -116,11 +114,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        origin = stack.enter_context(
-            started([sys.executable, "-m", "benchmarks.origin", name], folder / "origin.log", stdout=subprocess.PIPE)
-        )
-        assert origin.stdout is not None
-        _, tls = (int(port) for port in origin.stdout.readline().split())
+        _, tls = stack.enter_context(origin_process(folder))
         draw(FAMILIES[1], 2).convert("RGB").resize((320, 240)).save(folder / "picture.jpg", quality=80)
         proxy = stack.enter_context(
             safelight_proxy("safelight", folder / "full", folder / "origins-ca.pem", policy=True)
@@ -129,10 +123,7 @@ def main() -> int:
     for row in rows:
         verdict = "flat" if row["flat"] else "NOT FLAT"
         sys.stdout.write(f"{row['case']:<50}{row['before_mb']:>8} MB, {row['highest_mb']:>8} at most: {verdict}\n")
-    if options.output is not None:
-        options.output.mkdir(parents=True, exist_ok=True)
-        report = {"what": "memory", "machine": machine(), "rows": rows}
-        (options.output / "memory.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_report(options.output, "memory", {"rows": rows})
     return 0 if all(row["flat"] for row in rows) else 1
 
 

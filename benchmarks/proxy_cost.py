@@ -10,39 +10,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import json
-import os
-import platform
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from benchmarks.clients import Protocol, Target, run
+from benchmarks.proxies import (
+    STOCK,
+    Proxy,
+    cpu_seconds,
+    origin_process,
+    safelight_proxy,
+    say,
+    stock_proxy,
+    write_report,
+)
 from workers.training.drawing import FAMILIES, draw
 
 PROTOCOLS: Final[tuple[Protocol, ...]] = get_args(Protocol)
 TARGETS: Final[dict[Protocol, float]] = {"http/1.1": 1.8, "TLS, http/1.1": 1.6, "TLS, h2": 1.3}
-STOCK: Final = "mitmdump"
 CONNECTIONS: Final = 16
 MANY: Final = 200
 """Connections that are dealt out to processes: of a few, one process may get nearly all."""
-START_SECONDS: Final = 60.0
-POLICY: Final = """\
-policies:
-  - name: protected
-    when: {any: [{set: benchmark}]}
-    then: {action: block}
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,123 +46,6 @@ class Figures:
     per_second: float
     cpu_ms: float
     busiest_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proxy:
-    """One that is measured."""
-
-    name: str
-    pids: tuple[int, ...]
-    address: tuple[str, int]
-    authority: Path
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time of a process so far, user and system (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def started(command: list[str], log: Path, **more: Any) -> Iterator[subprocess.Popen[str]]:
-    """Run a process until the end of the block; what it says on standard error goes to ``log``."""
-    with log.open("w") as errors:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors, text=True, **more)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.communicate(timeout=15)
-
-
-def safelight(*arguments: str) -> list[str]:
-    """The command line of the program in this environment."""
-    return [sys.executable, "-m", "console.cli", *arguments]
-
-
-@contextmanager
-def safelight_proxy(
-    name: str,
-    folder: Path,
-    origin_authority: Path,
-    *,
-    policy: bool,
-    processes: int = 1,
-    resolve: Mapping[str, str] | None = None,
-) -> Iterator[Proxy]:
-    """A whole deployment on this machine: an image set, and with ``policy`` one that asks for it everywhere."""
-    folder.mkdir()
-    config = folder / "safelight.json"
-    settings = {
-        "data_dir": str(folder / "data"),
-        "proxy": {
-            "listen": "127.0.0.1:0",
-            "upstream_ca": str(origin_authority),
-            "processes": processes,
-            "resolve": resolve or {},
-        },
-        "console": {"listen": "127.0.0.1:0"},
-        "metrics": {"listen": "127.0.0.1:0"},
-    }
-    config.write_text(json.dumps(settings))
-    draw(FAMILIES[0], 1).save(folder / "protected.png")
-    (folder / "policy.yaml").write_text(POLICY)
-    with started(safelight("--config", str(config), "up"), folder / "safelight.log", stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line.startswith("ready "):
-            raise RuntimeError(f"safelight did not start: {(folder / 'safelight.log').read_text()[-2000:]}")
-        steps = (
-            ("set", "create", "benchmark"),
-            ("set", "add", "benchmark", str(folder / "protected.png"), "--force"),
-            ("policy", "apply", str(folder / "policy.yaml")),
-        )
-        for arguments in steps if policy else ():
-            subprocess.run(safelight("--config", str(config), *arguments), check=True, capture_output=True)
-        time.sleep(2)  # within this time every proxy has the policy
-        files = sorted((folder / "data" / "run").glob("proxy*.json"))
-        run_files = [json.loads(file.read_text()) for file in files]
-        host, _, port = str(run_files[0]["proxy"]).rpartition(":")
-        pids = tuple(int(run_file["pid"]) for run_file in run_files)
-        authority = folder / "proxy-ca.pem"
-        exported = subprocess.run(safelight("--config", str(config), "ca", "export"), check=True, capture_output=True)
-        authority.write_bytes(exported.stdout)
-        yield Proxy(name=name, pids=pids, address=(host, int(port)), authority=authority)
-
-
-@contextmanager
-def stock_proxy(folder: Path, origin_authority: Path) -> Iterator[Proxy]:
-    """mitmdump as it comes, with no addon of anybody's."""
-    port = free_port()
-    conf = folder / "stock"
-    program = shutil.which("mitmdump", path=str(Path(sys.executable).parent))
-    if program is None:
-        raise RuntimeError("mitmdump is not installed beside this Python")
-    options = ("-q", "--listen-host", "127.0.0.1", "--listen-port", str(port))
-    sets = (f"confdir={conf}", f"ssl_verify_upstream_trusted_ca={origin_authority}")
-    command = [program, *options, *(part for each in sets for part in ("--set", each))]
-    with started(command, folder / "stock.log", stdout=subprocess.DEVNULL) as process:
-        wait_for_port(port)
-        authority = conf / "mitmproxy-ca-cert.pem"
-        yield Proxy(name="mitmdump", pids=(process.pid,), address=("127.0.0.1", port), authority=authority)
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def wait_for_port(port: int) -> None:
-    """Return once somebody listens; raises TimeoutError."""
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"nobody listens on port {port}")
 
 
 async def measure(
@@ -255,13 +132,6 @@ def scaling(one: Proxy, two: Proxy, ports: tuple[int, int], options: argparse.Na
     return {"case": "two processes on one port", "ratio": single / busiest, "target": "at least 1.80", "note": note}
 
 
-def say(text: str) -> None:
-    """Show progress on a terminal."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{text:<60}")
-        sys.stderr.flush()
-
-
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows for a person."""
     lines = [
@@ -285,38 +155,26 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        origin = stack.enter_context(
-            started([sys.executable, "-m", "benchmarks.origin", name], folder / "origin.log", stdout=subprocess.PIPE)
-        )
-        assert origin.stdout is not None
-        plain, tls = (int(port) for port in origin.stdout.readline().split())
+        ports = stack.enter_context(origin_process(folder))
         authority = folder / "origins-ca.pem"
         proxies = [
             stack.enter_context(stock_proxy(folder, authority)),
             stack.enter_context(safelight_proxy("safelight, no policy", folder / "bare", authority, policy=False)),
             stack.enter_context(safelight_proxy("safelight", folder / "full", authority, policy=True)),
         ]
-        rows = compare(proxies, (plain, tls), options)
+        rows = compare(proxies, ports, options)
         several = stack.enter_context(
             safelight_proxy("safelight, two processes", folder / "two", authority, policy=True, processes=2)
         )
         more = [
-            again(proxies[1], proxies[2], (plain, tls), options, picture(folder)),
-            scaling(proxies[2], several, (plain, tls), options),
+            again(proxies[1], proxies[2], ports, options, picture(folder)),
+            scaling(proxies[2], several, ports, options),
         ]
-    report = {"what": "proxy_cost", "machine": machine(), "requests": options.requests, "rows": rows, "more": more}
     sys.stdout.write(table(rows) + "\n")
     for row in more:
         sys.stdout.write(f"{row['case']}: {row['ratio']:.2f} ({row['target']}; {row['note']})\n")
-    if options.output is not None:
-        options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / "proxy_cost.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_report(options.output, "proxy_cost", {"requests": options.requests, "rows": rows, "more": more})
     return 0
-
-
-def machine() -> str:
-    """What it was measured on, without its name."""
-    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":
