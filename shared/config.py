@@ -174,6 +174,7 @@ class WorkerSettings(_Section):
     provider: Literal["cpu", "cuda"] = Field(
         default="cpu", description="execution provider; falling back fails readiness"
     )
+    gpu_memory_mb: int = Field(default=2048, ge=64, description="MiB that onnxruntime may take of a GPU")
     precision: Literal["auto", "fp32", "int8", "fp16"] = Field(
         default="auto",
         description="of the encoder's file, an index version each (auto: fp16 on cuda, int8 on cpu, else fp32)",

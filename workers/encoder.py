@@ -9,8 +9,8 @@ a size that was never seen costs a GPU 0.3 to 8 s (onnxruntime#19838, triton#777
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from shared.config import Settings
 from shared.core.matching import Calibration
-from shared.errors import ConfigError, EncoderUnavailableError
+from shared.errors import EncoderUnavailableError
 from workers.encoder_files import (
     IMPORTED,
     MODELS,
@@ -26,26 +26,17 @@ from workers.encoder_files import (
     Precision,
     choose_encoder,
     list_encoders,
-    load_calibration,
+)
+from workers.encoder_session import (
+    DEFAULT_GPU_MEMORY_MB,
+    EXECUTION_PROVIDERS,
+    BoundBatch,
+    Provider,
+    import_runtime,
+    open_session,
 )
 
-GPU_MEMORY_BYTES: Final = 2 << 30
 DEFAULT_BATCH_LIMIT: Final = 8
-
-Provider = Literal["cpu", "cuda"]
-_PROVIDERS: Final[dict[Provider, tuple[str, dict[str, object]]]] = {
-    "cpu": ("CPUExecutionProvider", {}),
-    "cuda": (
-        "CUDAExecutionProvider",
-        {
-            # The default, EXHAUSTIVE, tries every algorithm for every new shape.
-            "cudnn_conv_algo_search": "HEURISTIC",
-            # Both keep the arena from doubling itself (onnxruntime#14477).
-            "gpu_mem_limit": GPU_MEMORY_BYTES,
-            "arena_extend_strategy": "kSameAsRequested",
-        },
-    ),
-}
 
 
 class Encoder:
@@ -54,6 +45,7 @@ class Encoder:
     def __init__(
         self,
         index_id: str,
+        runtime: Any,
         session: Any,
         calibration: Calibration,
         *,
@@ -65,15 +57,19 @@ class Encoder:
         self.precision: Final = precision
         self.calibration: Final = calibration
         self._session = session
-        self._provider = _PROVIDERS[provider][0]
+        self._provider = EXECUTION_PROVIDERS[provider]
         (entry,) = session.get_inputs()
         (result,) = session.get_outputs()
         self.side: Final = int(entry.shape[2])
         self.dimension: Final = int(result.shape[1])
-        self._input, self._output = str(entry.name), str(result.name)
-        self._buckets = _bucket_sizes(batch_limit)
-        for size in self._buckets:
-            self._run(np.zeros((size, 3, self.side, self.side), dtype=np.float32))
+        self._running = Lock()
+        sizes = _bucket_sizes(batch_limit)
+        try:
+            self._batches = [BoundBatch(runtime, session, size, provider=provider) for size in sizes]
+            for batch in self._batches:
+                batch.run([bytes(3 * self.side**2)] * batch.size)
+        except Exception as error:  # such as a GPU whose memory, or worker.gpu_memory_mb of it, does not suffice
+            raise EncoderUnavailableError(f"the encoder does not run: {error}") from error
 
     @classmethod
     def load(
@@ -84,6 +80,7 @@ class Encoder:
         provider: Provider = "cpu",
         precision: Precision | Literal["auto"] = "auto",
         batch_limit: int = DEFAULT_BATCH_LIMIT,
+        gpu_memory_mb: int = DEFAULT_GPU_MEMORY_MB,
         models: Path = MODELS,
         imported: Path | None = None,
     ) -> Encoder:
@@ -100,7 +97,8 @@ class Encoder:
         calibration = card.read_calibration(chosen)
         return cls(
             card.files[chosen].index_id,
-            open_session(runtime, model, threads, provider),
+            runtime,
+            open_session(runtime, model, threads, provider, gpu_memory_mb=gpu_memory_mb),
             calibration,
             precision=chosen,
             provider=provider,
@@ -117,6 +115,7 @@ class Encoder:
             provider=worker.provider,
             precision=worker.precision,
             batch_limit=worker.batch_limit,
+            gpu_memory_mb=worker.gpu_memory_mb,
             imported=settings.data_dir / IMPORTED,
         )
 
@@ -130,25 +129,16 @@ class Encoder:
         Blocks while it computes.  Raises EncoderUnavailableError for a result that is none.
         """
         vectors = np.empty((len(pixels), self.dimension), dtype=np.float32)
-        largest = self._buckets[-1]
-        for start in range(0, len(pixels), largest):
-            chunk = pixels[start : start + largest]
-            vectors[start : start + len(chunk)] = self._run(self._batch(chunk))[: len(chunk)]
+        largest = self._batches[-1].size
+        with self._running:  # runs of one size share their memory, and all of them the device
+            for start in range(0, len(pixels), largest):
+                chunk = pixels[start : start + largest]
+                batch = next(each for each in self._batches if each.size >= len(chunk))
+                vectors[start : start + len(chunk)] = batch.run(chunk)
         if not np.isfinite(vectors).all():
             raise EncoderUnavailableError("the encoder gave vectors that are not numbers")
         lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
         return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
-
-    def _batch(self, pixels: Sequence[bytes]) -> NDArray[np.float32]:
-        size = next(bucket for bucket in self._buckets if bucket >= len(pixels))
-        batch = np.zeros((size, 3, self.side, self.side), dtype=np.float32)
-        for row, picture in enumerate(pixels):
-            batch[row] = np.frombuffer(picture, dtype=np.uint8).reshape(self.side, self.side, 3).transpose(2, 0, 1)
-        return batch
-
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        (vectors,) = self._session.run([self._output], {self._input: batch})
-        return np.asarray(vectors, dtype=np.float32)
 
 
 def _bucket_sizes(limit: int) -> tuple[int, ...]:
@@ -156,58 +146,4 @@ def _bucket_sizes(limit: int) -> tuple[int, ...]:
     return (*(1 << power for power in range(limit.bit_length()) if 1 << power < limit), limit)
 
 
-def import_runtime() -> Any:
-    """Return onnxruntime; raises EncoderUnavailableError where there is none, ConfigError where there are two."""
-    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)]
-    if len(installed) == 2:
-        raise ConfigError(
-            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files:"
-            " uninstall both, then install safelight[cpu] or safelight[gpu]"
-        )
-    try:
-        import onnxruntime  # noqa: PLC0415 - the base installation has none
-    except ImportError as error:
-        raise EncoderUnavailableError("no onnxruntime is installed: pip install safelight[cpu]") from error
-    return onnxruntime
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-def open_session(runtime: Any, model: bytes, threads: int, provider: Provider) -> Any:
-    """Return a session of ``model`` on ``provider`` and nowhere else; raises EncoderUnavailableError."""
-    name, settings = _PROVIDERS[provider]
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Spinning saves microseconds between runs and burns a core that decoders need.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if name not in runtime.get_available_providers():
-        raise EncoderUnavailableError(f"worker.provider {provider} needs {name}, which this onnxruntime does not have")
-    try:
-        session = runtime.InferenceSession(model, options, providers=[(name, settings)], enable_fallback=0)
-    except Exception as error:  # onnxruntime raises a dozen unrelated classes
-        raise EncoderUnavailableError(f"the encoder cannot be loaded: {error}") from error
-    if session.get_providers()[0] != name:
-        raise EncoderUnavailableError(f"asked for {name}, onnxruntime fell back to {session.get_providers()[0]}")
-    return session
-
-
-__all__ = [
-    "DEFAULT_BATCH_LIMIT",
-    "MODELS",
-    "Encoder",
-    "EncoderCard",
-    "Precision",
-    "Provider",
-    "import_runtime",
-    "list_encoders",
-    "load_calibration",
-    "open_session",
-]
+__all__ = ["DEFAULT_BATCH_LIMIT", "MODELS", "Encoder", "EncoderCard", "Precision", "Provider", "list_encoders"]

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import EncoderUnavailableError, UsageError
-from workers.encoder import import_runtime, open_session
 from workers.encoder_files import MODEL_FILES
+from workers.encoder_session import import_runtime, open_session
 from workers.onnx_file import FLOAT, OnnxFile, Tensor, channel_weight, inner, node, read_onnx, rewrite
 from workers.reference_views import VIEWS
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +11,9 @@ import pytest
 from shared.config import load as load_settings
 from shared.errors import ConfigError, EncoderUnavailableError
 from tests.image_factories import make_picture
-from workers.encoder import MODELS, Encoder, list_encoders, open_session
+from tests.onnx_factories import SIDE, make_model, make_tensor
+from workers.encoder import MODELS, Encoder, list_encoders
+from workers.encoder_session import import_runtime, open_session
 from workers.pixels import squash
 
 
@@ -81,12 +83,6 @@ def test_a_file_that_its_card_does_not_describe_is_refused(models: Path) -> None
         Encoder.load(models=models, precision="fp32")
 
 
-def test_a_file_that_is_no_model_is_refused() -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    with pytest.raises(EncoderUnavailableError, match="cannot be loaded"):
-        open_session(onnxruntime, b"not a model", 1, "cpu")
-
-
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": '])
 def test_a_broken_card_is_refused(models: Path, text: str) -> None:
     (models / "shipped" / "card.json").write_text(text)
@@ -105,60 +101,35 @@ def test_without_models_there_is_no_encoder(tmp_path: Path) -> None:
         Encoder.load(models=tmp_path)
 
 
-class FallenBack:
-    """An onnxruntime that was asked for one device and took another: no driver, no library, no word about it."""
-
-    def __init__(self, **settings: object) -> None:
-        self.settings = settings
-
-    def InferenceSession(self, *arguments: object, **settings: object) -> "FallenBack":  # noqa: N802 - onnxruntime's
-        return FallenBack(**settings)
-
-    def SessionOptions(self) -> "FallenBack":  # noqa: N802 - onnxruntime's
-        return FallenBack()
-
-    def add_session_config_entry(self, key: str, value: str) -> None:
-        pass
-
-    def get_available_providers(self) -> list[str]:
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
-
-    def get_providers(self) -> list[str]:
-        return ["CPUExecutionProvider"]
-
-
-def test_a_session_that_fell_back_is_no_encoder() -> None:
-    with pytest.raises(EncoderUnavailableError, match="fell back to CPUExecutionProvider"):
-        open_session(FallenBack(), b"", 1, "cuda")
-    assert open_session(FallenBack(), b"", 1, "cpu").settings["enable_fallback"] == 0
-
-
 class Moving:
-    """A session of one device that onnxruntime moves to the CPU later."""
+    """A session that onnxruntime moves to another device later."""
 
-    def __init__(self) -> None:
-        self.device = "CUDAExecutionProvider"
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self.device = session.get_providers()[0]
 
-    def get_inputs(self) -> list[SimpleNamespace]:
-        return [SimpleNamespace(name="x", shape=["N", 3, 8, 8])]
-
-    def get_outputs(self) -> list[SimpleNamespace]:
-        return [SimpleNamespace(name="z", shape=["N", 4])]
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)
 
     def get_providers(self) -> list[str]:
         return [self.device]
 
-    def run(self, names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-        return [np.ones((len(feeds["x"]), 4), np.float32)]
-
 
 def test_an_encoder_knows_when_it_left_its_device(encoder: Encoder) -> None:
-    session = Moving()
-    moving = Encoder("f2.fp16", session, encoder.calibration, precision="fp16", provider="cuda", batch_limit=2)
+    runtime = import_runtime()
+    session = Moving(open_session(runtime, make_model(), 1, "cpu"))
+    moving = Encoder("f2.fp32", runtime, session, encoder.calibration, batch_limit=2)
     assert moving.on_device()
-    session.device = "CPUExecutionProvider"
+    session.device = "OtherExecutionProvider"
     assert not moving.on_device()
     assert encoder.on_device()
+
+
+def test_a_model_that_takes_no_batches_is_no_encoder(encoder: Encoder) -> None:
+    runtime = import_runtime()
+    session = open_session(runtime, make_model(entry=make_tensor("x", (1, 3, SIDE, SIDE))), 1, "cpu")
+    with pytest.raises(EncoderUnavailableError, match="does not run"):
+        Encoder("f2.fp32", runtime, session, encoder.calibration)
 
 
 def test_a_precision_that_a_version_lacks_is_never_replaced(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from shared.errors import UsageError
 from tests.onnx_factories import DIMENSION, SIDE, encoder_nodes, make_model, make_node, make_tensor, make_weight
-from workers.encoder import MODELS, import_runtime, open_session
+from workers.encoder import MODELS
 from workers.encoder_files import read_card as read_version
 from workers.encoder_import import CARD_TEMPLATE, ImportCard, convert, read_card, version_name, write_version
+from workers.encoder_session import import_runtime, open_session
 from workers.onnx_file import node
 
 MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 1.0)
