@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,9 +24,11 @@ from uuid import uuid4
 
 from proxy_addon.breaker import Breaker
 from proxy_addon.judging import judgement_of
+from proxy_addon.pending import Pending
 from shared import codec
 from shared.errors import (
     BusError,
+    BusFullError,
     ErrorCode,
     IntegrityError,
     RedactionError,
@@ -44,9 +48,12 @@ from shared.types import (
     InspectionReply,
     InspectionRequest,
     Part,
+    Priority,
     RedactionOrder,
     RedactionReply,
     RedactionRequest,
+    UninspectedReason,
+    Verdict,
 )
 
 OFF_LOOP_BYTES: Final = 128 << 10
@@ -70,7 +77,7 @@ _log = logging.getLogger(__name__)
 class _Question:
     sha256: str
     is_redaction: bool
-    answer: asyncio.Future[Answer | None]  # None: could not be asked
+    answer: asyncio.Future[Answer | UninspectedReason]
 
 
 class _Fields(TypedDict):
@@ -98,6 +105,7 @@ class Gateway:
         *,
         instance: int = 0,
         breaker: Breaker | None = None,
+        pending: Pending | None = None,
     ) -> None:
         self._bus = bus
         self._store = store
@@ -105,7 +113,9 @@ class Gateway:
         self._clock = clock
         self._metrics = metrics
         self._instance = instance
-        self._breaker = breaker or Breaker()
+        self._breaker = breaker or Breaker(jitter=random.random)
+        self._pending = pending or Pending()
+        self._heard = -math.inf  # when something last came from the other side
         self._questions: dict[str, _Question] = {}
         self._sending: set[asyncio.Task[Any]] = set()
 
@@ -114,19 +124,18 @@ class Gateway:
         """How many questions have no answer yet."""
         return len(self._questions)
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+    ) -> list[ImageJudgement]:
         """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest."""
         distinct = {part.sha256: part for part in parts}
-        answers = await asyncio.gather(*(self._ask(part, deadline) for part in distinct.values()))
-        verdict_of = {
-            sha256: answer.verdict if isinstance(answer, InspectionReply) else None
-            for sha256, answer in zip(distinct, answers, strict=True)
-        }
-        return [judgement_of(part, verdict_of[part.sha256]) for part in parts]
+        answers = await asyncio.gather(*(self._ask(part, deadline, priority) for part in distinct.values()))
+        known = {sha256: _known(answer) for sha256, answer in zip(distinct, answers, strict=True)}
+        return [judgement_of(part, known[part.sha256]) for part in parts]
 
     async def redact(self, part: Part, order: RedactionOrder, deadline: float) -> bytes:
         """Return the image file with ``order`` carried out by ``deadline``; raises RedactionError."""
-        reply = await self._ask(part, deadline, order)
+        reply = await self._ask(part, deadline, Priority.UPLOAD, order)
         if not isinstance(reply, RedactionReply):
             raise RedactionError(RedactionRefusal.TOO_LATE, "no obscured image in time")
         if reply.error is not None:
@@ -166,32 +175,49 @@ class Gateway:
         if self._sending:
             await asyncio.wait(self._sending)
 
-    async def _ask(self, part: Part, deadline: float, order: RedactionOrder | None = None) -> Answer | None:
-        now = self._clock.monotonic()
-        if now >= deadline or not self._breaker.admits(now):
-            return None
+    async def _ask(
+        self, part: Part, deadline: float, priority: Priority, order: RedactionOrder | None = None
+    ) -> Answer | UninspectedReason:
+        now, size = self._clock.monotonic(), len(part.data)
+        if now >= deadline:
+            return UninspectedReason.TIMEOUT
+        if not self._pending.admits(size):
+            return self._unasked("pending", UninspectedReason.OVERLOADED)
+        if not self._breaker.admits(now):
+            return self._unasked("breaker", UninspectedReason.TIMEOUT)
         question_id = uuid4().hex
         question = _Question(part.sha256, order is not None, asyncio.get_running_loop().create_future())
         self._questions[question_id] = question
-        self._count_pending()
+        self._pending.opened(size)
+        self._show()
         try:
-            sending = asyncio.get_running_loop().create_task(self._send(question_id, part, deadline, order))
+            sending = asyncio.get_running_loop().create_task(self._send(question_id, part, deadline, priority, order))
             self._sending.add(sending)
             sending.add_done_callback(partial(self._sent, question.answer))
             await asyncio.wait({question.answer}, timeout=max(0.0, deadline - self._clock.monotonic()))
         finally:
             del self._questions[question_id]
-            self._count_pending()
+            self._pending.closed(size)
+            self._show()
         if question.answer.done():
             return question.answer.result()
-        if not self._bus.connected():
+        if self._heard < now:  # nothing was answered all the while, to nobody
             self._breaker.failed(self._clock.monotonic())
-        return None
+            self._show()
+        return UninspectedReason.TIMEOUT
 
-    async def _send(self, question_id: str, part: Part, deadline: float, order: RedactionOrder | None) -> None:
-        await self._bus.ask(await self._request(question_id, part, deadline, order))
+    def _unasked(self, cause: str, reason: UninspectedReason) -> UninspectedReason:
+        self._metrics.count("safelight_proxy_unasked_total", cause=cause)
+        return reason
 
-    async def _request(self, question_id: str, part: Part, deadline: float, order: RedactionOrder | None) -> BusMessage:
+    async def _send(
+        self, question_id: str, part: Part, deadline: float, priority: Priority, order: RedactionOrder | None
+    ) -> None:
+        await self._bus.ask(await self._message(question_id, part, deadline, priority, order))
+
+    async def _message(
+        self, question_id: str, part: Part, deadline: float, priority: Priority, order: RedactionOrder | None
+    ) -> BusMessage:
         large = len(part.data) + OVERHEAD_BYTES + ENVELOPE_BYTES > CLAIM_CHECK_BYTES
         blob = BLOB_PREFIX + question_id if large else None
         if blob is not None:
@@ -206,7 +232,7 @@ class Gateway:
             "blob": blob,
         }
         if order is None:
-            value = codec.encode_request(InspectionRequest(**fields))
+            value = codec.encode_request(InspectionRequest(priority=priority, **fields))
         else:
             value = codec.encode_redaction(RedactionRequest(order=order, **fields))
         return BusMessage(
@@ -222,6 +248,8 @@ class Gateway:
         return await asyncio.to_thread(self._sealer.seal, plain, place)
 
     async def _take(self, message: BusMessage) -> None:
+        self._heard = self._clock.monotonic()
+        self._breaker.succeeded()
         question = self._questions.get(message.correlation_id)
         if question is None or question.answer.done():
             self._orphan("late")
@@ -240,7 +268,6 @@ class Gateway:
             _log.error("a verdict was dropped: it answers another question")
             self._orphan("mismatch")
             return
-        self._breaker.succeeded()
         if not question.answer.done():  # the question may have been given up while the answer was opened
             question.answer.set_result(reply)
 
@@ -255,10 +282,12 @@ class Gateway:
     def _orphan(self, cause: str) -> None:
         self._metrics.count("safelight_proxy_orphan_replies_total", cause=cause)
 
-    def _count_pending(self) -> None:
-        self._metrics.set("safelight_proxy_pending_requests", len(self._questions))
+    def _show(self) -> None:
+        self._metrics.set("safelight_proxy_pending_requests", self._pending.held)
+        self._metrics.set("safelight_proxy_pending_bytes", self._pending.held_bytes)
+        self._metrics.set("safelight_proxy_breaker_state", self._breaker.state)
 
-    def _sent(self, answer: asyncio.Future[Answer | None], sending: asyncio.Task[None]) -> None:
+    def _sent(self, answer: asyncio.Future[Answer | UninspectedReason], sending: asyncio.Task[None]) -> None:
         self._sending.discard(sending)
         error = None if sending.cancelled() else sending.exception()
         if error is None:
@@ -267,9 +296,19 @@ class Gateway:
         known = isinstance(error, BusError | StoreError)
         _log.log(logging.WARNING if known else logging.ERROR, "cannot ask for a verdict: %s", error, exc_info=not known)
         self._metrics.count("safelight_bus_errors_total", operation="ask")
-        self._breaker.failed(self._clock.monotonic())
+        full = isinstance(error, BusFullError)
+        if full:
+            self._unasked("bus", UninspectedReason.OVERLOADED)
+        else:
+            self._breaker.failed(self._clock.monotonic())
         if not answer.done():
-            answer.set_result(None)
+            answer.set_result(UninspectedReason.OVERLOADED if full else UninspectedReason.TIMEOUT)
+
+
+def _known(answer: Answer | UninspectedReason) -> Verdict | UninspectedReason:
+    if isinstance(answer, RedactionReply):
+        return UninspectedReason.DEFAULT  # not asked for
+    return answer.verdict if isinstance(answer, InspectionReply) else answer
 
 
 def _answers(reply: Answer, question_id: str, sha256: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from proxy_addon.enforcement import Case
@@ -12,10 +13,25 @@ from shared.core.policy import DEFAULT_DEADLINE_MS, REASON_OF_ERROR, Policy, dec
 from shared.extract.pipeline import DEFAULT_LIMITS, Extraction, Limits, Problem, Steps, extract_steps
 from shared.ports import Clock
 from shared.telemetry import Metrics
-from shared.types import Action, Decision, HttpMessage, ImageJudgement, Part, UninspectedReason, Verdict
+from shared.types import (
+    Action,
+    Decision,
+    Direction,
+    HttpMessage,
+    ImageJudgement,
+    Part,
+    Priority,
+    UninspectedReason,
+    Verdict,
+)
 
 STRAIGHT_THROUGH_BYTES: Final = 64 << 10
 """Bodies up to here are taken apart in one go: less than the time of one step."""
+
+PRIORITY_OF: Final[Mapping[Direction, Priority]] = MappingProxyType(
+    {Direction.OUTBOUND: Priority.UPLOAD, Direction.INBOUND: Priority.DOWNLOAD}
+)
+"""What leaves cannot be called back, so it is judged before what comes in."""
 
 Extract = Callable[[HttpMessage, Limits], Steps[Extraction]]
 
@@ -23,20 +39,20 @@ Extract = Callable[[HttpMessage, Limits], Steps[Extraction]]
 class Judge(Protocol):
     """Asks for verdicts."""
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+    async def verdicts(self, parts: Sequence[Part], deadline: float, priority: Priority) -> list[ImageJudgement]:
         """Return one judgement per part by ``deadline`` (monotonic seconds)."""
         ...
 
 
-def judgement_of(part: Part, verdict: Verdict | None) -> ImageJudgement:
-    """Return what is known of an image; without a verdict it came too late."""
+def judgement_of(part: Part, known: Verdict | UninspectedReason) -> ImageJudgement:
+    """Return what is known of an image: its verdict, or why there is none."""
     return ImageJudgement(
         locator=part.locator,
         sha256=part.sha256,
         size=len(part.data),
         name=part.name,
-        verdict=verdict,
-        uninspected=UninspectedReason.TIMEOUT if verdict is None else None,
+        verdict=known if isinstance(known, Verdict) else None,
+        uninspected=None if isinstance(known, Verdict) else known,
     )
 
 
@@ -144,7 +160,7 @@ class Judging:
         judgements = _unopened(extraction.problems)
         self._count(message, extraction)
         if extraction.parts:
-            judgements += tuple(await self._judge.verdicts(extraction.parts, deadline))
+            judgements += tuple(await self._judge.verdicts(extraction.parts, deadline, PRIORITY_OF[message.direction]))
             self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)
         learn(judgements)
         if partial:

@@ -18,7 +18,7 @@ from proxy_addon.judging import Judge, judgement_of
 from shared.errors import ErrorCode, StoreError
 from shared.ports import Clock, Store
 from shared.telemetry import Metrics
-from shared.types import INDEX_LOG, ImageJudgement, Part, Verdict
+from shared.types import INDEX_LOG, ImageJudgement, Part, Priority, UninspectedReason, Verdict
 
 CAPACITY: Final = 10_000
 """Verdicts that are kept, 3 KB each; the one not asked for the longest goes first."""
@@ -71,15 +71,19 @@ class VerdictCache:
         self._position = position
         self._heard = self._clock.monotonic()
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+    ) -> list[ImageJudgement]:
         """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest."""
         distinct = {part.sha256: part for part in parts}
-        known = {digest: self._recall(digest) for digest in distinct}
-        missing = [part for digest, part in distinct.items() if known[digest] is None]
+        known: dict[str, Verdict | UninspectedReason] = {
+            digest: verdict for digest in distinct if (verdict := self._recall(digest)) is not None
+        }
+        missing = [part for digest, part in distinct.items() if digest not in known]
         self._count("hit", len(distinct) - len(missing))
         if missing:
-            found = await asyncio.gather(*(self._ask(part, deadline) for part in missing))
-            known.update((part.sha256, verdict) for part, verdict in zip(missing, found, strict=True))
+            found = await asyncio.gather(*(self._ask(part, deadline, priority) for part in missing))
+            known.update((part.sha256, answer) for part, answer in zip(missing, found, strict=True))
         return [judgement_of(part, known[part.sha256]) for part in parts]
 
     def _recall(self, digest: str) -> Verdict | None:
@@ -93,28 +97,28 @@ class VerdictCache:
         self._known.move_to_end(digest)
         return found.verdict
 
-    async def _ask(self, part: Part, deadline: float) -> Verdict | None:
+    async def _ask(self, part: Part, deadline: float, priority: Priority) -> Verdict | UninspectedReason:
         question = self._asked.get(part.sha256)
         # One who waits longer than the first asker does may still get an answer when the first has given up.
         if question is not None and question.deadline >= deadline:
             self._count("joined")
         else:
             self._count("miss")
-            question = self._begin(part, deadline)
+            question = self._begin(part, deadline, priority)
         await asyncio.wait({question.answer}, timeout=max(0.0, deadline - self._clock.monotonic()))
-        return question.answer.result()[0].verdict if question.answer.done() else None
+        return _known(question.answer.result()[0]) if question.answer.done() else UninspectedReason.TIMEOUT
 
-    def _begin(self, part: Part, deadline: float) -> _Question:
+    def _begin(self, part: Part, deadline: float, priority: Priority) -> _Question:
         # A task of its own: who asked first may leave, and others wait for the same answer.
-        answer = asyncio.get_running_loop().create_task(self._answer(part, deadline))
+        answer = asyncio.get_running_loop().create_task(self._answer(part, deadline, priority))
         question = _Question(answer, deadline)
         if not answer.done():
             self._asked[part.sha256] = question
             answer.add_done_callback(lambda _: self._over(part.sha256, question))
         return question
 
-    async def _answer(self, part: Part, deadline: float) -> list[ImageJudgement]:
-        judgements = await self._judge.verdicts([part], deadline)
+    async def _answer(self, part: Part, deadline: float, priority: Priority) -> list[ImageJudgement]:
+        judgements = await self._judge.verdicts([part], deadline, priority)
         self._remember(judgements[0].verdict)
         return judgements
 
@@ -136,6 +140,10 @@ class VerdictCache:
 
     def _count(self, outcome: str, amount: int = 1) -> None:
         self._metrics.count("safelight_proxy_verdict_cache_total", amount, outcome=outcome)
+
+
+def _known(judgement: ImageJudgement) -> Verdict | UninspectedReason:
+    return judgement.verdict or judgement.uninspected or UninspectedReason.DEFAULT
 
 
 def position_of(revision: str) -> int | None:

@@ -108,6 +108,10 @@ class BusError(SafelightError):
     """The bus did not take or give a message."""
 
 
+class BusFullError(BusError):
+    """The bus works and has no room: its readers are behind."""
+
+
 class BusTimeoutError(BusError):
     """The bus did not answer within the bound; it may be down."""
 

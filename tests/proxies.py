@@ -54,6 +54,7 @@ from shared.types import (
     HttpHead,
     ImageJudgement,
     Part,
+    Priority,
     Selection,
     UninspectedReason,
 )
@@ -77,7 +78,9 @@ class KnowingJudge:
         self.delay = delay
         self.asked: list[Part] = []
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+    ) -> list[ImageJudgement]:
         self.asked += parts
         if self.delay:
             patience = deadline - SystemClock().monotonic()
@@ -96,14 +99,16 @@ class GatedJudge(KnowingJudge):
         self.was_left = asyncio.Event()
         self.gate = asyncio.Event()
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+    ) -> list[ImageJudgement]:
         self.was_asked.set()
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
             self.was_left.set()
             raise
-        return await super().verdicts(parts, deadline)
+        return await super().verdicts(parts, deadline, priority)
 
 
 def _known(part: Part) -> ImageJudgement:

@@ -27,7 +27,7 @@ from shared.adapters.local_frames import (
     read_frame,
 )
 from shared.adapters.local_hub import WORKER
-from shared.errors import BusError, BusTimeoutError, ConfigError, WireError
+from shared.errors import BusError, BusFullError, BusTimeoutError, ConfigError, WireError
 from shared.types import BusMessage, Delivery
 
 CONNECT_TIMEOUT: Final = 3.0
@@ -159,7 +159,7 @@ class _AskingClient(_HubClient):
         finally:
             del self._asked[number]
         if refused:
-            raise BusError(refused)
+            raise BusFullError(refused)
 
     def receive(self, frame: Frame) -> None:
         match frame:
@@ -175,7 +175,7 @@ class _AskingClient(_HubClient):
     def lost(self) -> None:
         for answer in self._asked.values():
             if not answer.done():
-                answer.set_result("the bus's hub has gone")
+                answer.set_exception(BusError("the bus's hub has gone"))
 
 
 class LocalAskingBus:

@@ -125,13 +125,18 @@ class Exemption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnUninspected:
-    """What happens to what could not be inspected; a reason that is not listed gets ``default``."""
+    """What happens to what could not be inspected; a reason that is not listed gets ``default``.
+
+    Being overloaded is a way to be late: where it is not listed, what ``timeout`` says holds.
+    """
 
     default: Action = Action.ALLOW
     by_reason: Mapping[UninspectedReason, Action] = field(default_factory=lambda: MappingProxyType({}))
 
     def action(self, reason: UninspectedReason) -> Action:
         """Return the action for a reason."""
+        if reason is UninspectedReason.OVERLOADED and reason not in self.by_reason:
+            reason = UninspectedReason.TIMEOUT
         return self.by_reason.get(reason, self.default)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.types.facts import Verdict
+from shared.types.vocabulary import Priority
 
 CLAIM_CHECK_BYTES: Final = 512 << 10
 """Larger values go through the store: brokers and the local hub refuse messages of about 1 MiB."""
@@ -18,7 +19,7 @@ class InspectionRequest:
     """A proxy asks for a verdict.  Exactly one of ``payload`` and ``blob`` (a claim check) is set.
 
     ``sent_at`` is wall time in seconds since 1970, ``budget_ms`` how long the asker waits from then on: machines
-    share no monotonic clock.  ``reply_to`` is the asker's reply partition.
+    share no monotonic clock.  ``reply_to`` is the asker's reply partition, ``priority`` whom it goes before.
     """
 
     id: str
@@ -29,6 +30,7 @@ class InspectionRequest:
     payload: bytes | None = None
     blob: str | None = None
     attempt: int = 1
+    priority: Priority = Priority.UPLOAD
 
     def __post_init__(self) -> None:
         if (self.payload is None) == (self.blob is None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
@@ -111,9 +111,19 @@ class UninspectedReason(StrEnum):
     """Why an image or a transfer could not be judged: the keys of a policy's ``on_uninspected``."""
 
     TIMEOUT = "timeout"
+    OVERLOADED = "overloaded"
     ENCRYPTED = "encrypted"
     OPAQUE = "opaque"
     TOO_LARGE = "too_large"
     UNDECODABLE = "undecodable"
     UNKNOWN_OBJECT = "unknown_object"
     DEFAULT = "default"
+
+
+class Priority(IntEnum):
+    """Whose image is judged first where several wait: the lower number."""
+
+    UPLOAD = 0
+    DOWNLOAD = 1
+    BACKGROUND = 2
+    """Nobody waits in front of a screen: scans and enrolment."""

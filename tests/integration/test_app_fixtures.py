@@ -34,6 +34,7 @@ from shared.types import (
     HttpMessage,
     ImageJudgement,
     Part,
+    Priority,
     Selection,
     UninspectedReason,
     UploadStep,
@@ -65,7 +66,9 @@ class DigestJudge(KnowingJudge):
         super().__init__()
         self.protects = False
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+    ) -> list[ImageJudgement]:
         self.asked += parts
         return [self._judge(part) for part in parts]
 

@@ -13,7 +13,7 @@ import pytest
 
 from shared.adapters.role import SystemClock
 from shared.core.policy import OnUninspected, Policy, Selectors
-from shared.types import Action, Activity, ImageJudgement, Mode, Part, UninspectedReason
+from shared.types import Action, Activity, ImageJudgement, Mode, Part, Priority, UninspectedReason
 from tests.factories import make_policy
 from tests.origins import Answer, Origin, TestAuthority, serve_origin
 from tests.proxies import GatedJudge, KnowingJudge, RunningProxy, Setup, make_image, serve_proxy
@@ -127,9 +127,11 @@ class LateJudge(KnowingJudge):
         super().__init__(delay)
         self.deadlines: list[tuple[float, float]] = []
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+    ) -> list[ImageJudgement]:
         self.deadlines.append((SystemClock().monotonic(), deadline))
-        return await super().verdicts(parts, deadline)
+        return await super().verdicts(parts, deadline, priority)
 
 
 async def test_monitor_mode_records_and_does_not_delay(data_dir: Path) -> None:

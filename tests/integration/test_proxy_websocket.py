@@ -28,7 +28,7 @@ from wsproto.extensions import PerMessageDeflate
 from shared.core.policy import OnUninspected
 from shared.errors import ErrorCode
 from shared.extract.pipeline import Extraction, Limits, Steps, extract_steps
-from shared.types import Action, Direction, HttpMessage, ImageJudgement, Mode, Part, UninspectedReason
+from shared.types import Action, Direction, HttpMessage, ImageJudgement, Mode, Part, Priority, UninspectedReason
 from tests.factories import make_error_verdict, make_policy
 from tests.proxies import MARK, KnowingJudge, RunningProxy, Setup, serve_proxy
 
@@ -104,8 +104,10 @@ def on(reason: UninspectedReason, action: Action) -> OnUninspected:
 class DecodingJudge(KnowingJudge):
     """Judges only what is whole."""
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
-        known = await super().verdicts(parts, deadline)
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+    ) -> list[ImageJudgement]:
+        known = await super().verdicts(parts, deadline, priority)
         cut = [replace(each, verdict=make_error_verdict(ErrorCode.TRUNCATED, sha256=each.sha256)) for each in known]
         return [one if b"IEND" in part.data else other for part, one, other in zip(parts, known, cut, strict=True)]
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from proxy_addon.breaker import Breaker
+from proxy_addon.breaker import Breaker, BreakerState
 from proxy_addon.gateway import BLOB_PREFIX, Gateway
+from proxy_addon.pending import Pending
 from shared import codec
-from shared.errors import BusError, ErrorCode, RedactionError, RedactionRefusal
+from shared.errors import BusError, BusFullError, ErrorCode, RedactionError, RedactionRefusal
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import (
@@ -24,6 +25,7 @@ from shared.types import (
     InspectionReply,
     InspectionRequest,
     Part,
+    Priority,
     RedactionOrder,
     RedactionReply,
     RedactionRequest,
@@ -105,9 +107,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(answer: Callable[[Asked], list[BusMessage]]) -> AsyncIterator[World]:
+async def world(answer: Callable[[Asked], list[BusMessage]], *, pending: Pending | None = None) -> AsyncIterator[World]:
     bus, store, clock, metrics = WorkerBus(answer), MemoryStore(), ManualClock(), Metrics()
-    gateway = Gateway(bus, store, SEALER, clock, metrics, instance=7, breaker=Breaker(failures=2, probe_after=1.0))
+    breaker = Breaker(failures=2, first=1.0)
+    gateway = Gateway(bus, store, SEALER, clock, metrics, instance=7, breaker=breaker, pending=pending)
     running = asyncio.get_running_loop().create_task(gateway.run())
     try:
         yield World(bus, store, clock, metrics, gateway)
@@ -210,6 +213,62 @@ async def test_a_bus_that_is_down_is_not_waited_for() -> None:
         w.clock.now += 1.0
         assert (await w.gateway.verdicts([make_part()], FAR))[0].verdict is not None
         assert (await w.gateway.verdicts([make_part()], FAR))[0].verdict is not None
+
+
+async def test_nobody_answering_at_all_opens_the_breaker_and_any_answer_closes_it() -> None:
+    async with world(lambda _: []) as w:
+        for _ in range(2):
+            await w.gateway.verdicts([make_part()], w.clock.now + 0.02)
+        assert w.metrics.value("safelight_proxy_breaker_state") == BreakerState.OPEN
+        await w.gateway.verdicts([make_part()], FAR)
+        assert len(w.bus.asked) == 2
+        assert w.metrics.value("safelight_proxy_unasked_total", cause="breaker") == 1
+        w.clock.now += 1.0
+        w.bus.answer = lambda asked: [make_reply(asked)]
+        assert (await w.gateway.verdicts([make_part()], FAR))[0].verdict is not None
+        assert w.metrics.value("safelight_proxy_breaker_state") == BreakerState.CLOSED
+
+
+async def test_a_question_whose_asker_leaves_while_others_are_answered_is_no_failure() -> None:
+    slow = make_part(b"slow")
+    async with world(lambda asked: [] if asked.request.sha256 == slow.sha256 else [make_reply(asked)]) as w:
+        for _ in range(3):
+            w.clock.now += 1.0
+            waiting = w.gateway.verdicts([slow], w.clock.now + 0.05)
+            await asyncio.gather(waiting, w.gateway.verdicts([make_part()], FAR))
+        assert w.metrics.value("safelight_proxy_breaker_state") == BreakerState.CLOSED
+
+
+async def test_more_than_may_wait_are_told_at_once() -> None:
+    async with world(lambda _: [], pending=Pending(questions=1)) as w:
+        asking = asyncio.get_running_loop().create_task(w.gateway.verdicts([make_part()], w.clock.now + 0.05))
+        await w.bus.was_asked.wait()
+        (judgement,) = await w.gateway.verdicts([make_part(b"another")], FAR)
+        assert judgement.uninspected is UninspectedReason.OVERLOADED
+        assert w.metrics.value("safelight_proxy_unasked_total", cause="pending") == 1
+        assert w.metrics.value("safelight_proxy_pending_bytes") == len(b"an image")
+        await asking
+        assert w.metrics.value("safelight_proxy_pending_bytes") == 0
+
+
+async def test_a_bus_without_room_is_overloaded_and_not_down() -> None:
+    def full(_: Asked) -> list[BusMessage]:
+        raise BusFullError("4096 requests wait")
+
+    async with world(full) as w:
+        for _ in range(4):
+            (judgement,) = await w.gateway.verdicts([make_part()], FAR)
+            assert judgement.uninspected is UninspectedReason.OVERLOADED
+        assert len(w.bus.asked) == 4
+        assert w.metrics.value("safelight_proxy_unasked_total", cause="bus") == 4
+
+
+async def test_a_question_says_how_urgent_it_is() -> None:
+    async with world(lambda asked: [make_reply(asked)]) as w:
+        await w.gateway.verdicts([make_part()], FAR, Priority.DOWNLOAD)
+    (asked,) = w.bus.asked
+    assert isinstance(asked.request, InspectionRequest)
+    assert asked.request.priority is Priority.DOWNLOAD
 
 
 async def test_a_store_that_is_down_fails_large_images_only() -> None:

@@ -27,6 +27,7 @@ from shared.types import (
     ImageJudgement,
     Mode,
     Part,
+    Priority,
     UninspectedReason,
 )
 from tests.factories import make_actor, make_head, make_policy
@@ -176,15 +177,19 @@ class BrokenClassifier(PlainClassifier):
 
 
 class BrokenJudge(KnowingJudge):
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+    ) -> list[ImageJudgement]:
         raise RuntimeError("a bug in the gateway")
 
 
 class JunkJudge(KnowingJudge):
     """Returns what ``decide`` cannot work with."""
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
-        return [replace(each, verdict=7) for each in await super().verdicts(parts, deadline)]  # type: ignore[arg-type]
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+    ) -> list[ImageJudgement]:
+        return [replace(each, verdict=7) for each in await super().verdicts(parts, deadline, priority)]  # type: ignore[arg-type]
 
 
 class BrokenRecorder(ListRecorder):

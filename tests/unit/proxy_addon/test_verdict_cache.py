@@ -11,7 +11,7 @@ import pytest
 from proxy_addon.verdict_cache import BLIND_SECONDS, FRESH_SECONDS, IndexWatch, VerdictCache, position_of
 from shared.errors import ErrorCode, StoreError
 from shared.telemetry import Metrics
-from shared.types import INDEX_LOG, ImageJudgement, Part, UninspectedReason, Verdict, VerdictError
+from shared.types import INDEX_LOG, ImageJudgement, Part, Priority, UninspectedReason, Verdict, VerdictError
 from tests.clocks import ManualClock
 from tests.factories import make_verdict
 from tests.index_factories import make_sha256
@@ -31,7 +31,9 @@ class CountingJudge:
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     silent: bool = False
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float) -> list[ImageJudgement]:
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+    ) -> list[ImageJudgement]:
         self.asked += [part.sha256 for part in parts]
         await self.may_answer.wait()
         return [
