@@ -15,6 +15,7 @@ from shared.types import (
     ActivityContext,
     Actor,
     Alert,
+    DecodedFrame,
     Direction,
     Finding,
     HttpHead,
@@ -97,6 +98,18 @@ def make_image_info(**overrides: Any) -> ImageInfo:
         "low_information": False,
     }
     return ImageInfo(**{**values, **overrides})
+
+
+def make_frame(**overrides: Any) -> DecodedFrame:
+    """Return a picture of 2 x 2 pixels as the encoder takes it, with a hash."""
+    values: dict[str, Any] = {
+        "index": 0,
+        "size": (1280, 853),
+        "pdq": ("a" * 64,) * 8,
+        "pdq_quality": 90,
+        "pixels": bytes(12),
+    }
+    return DecodedFrame(**{**values, **overrides})
 
 
 def make_verdict(**overrides: Any) -> Verdict:

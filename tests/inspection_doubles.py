@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared.core.matching import SetFacts
 from shared.types import DecodedImage, ReferenceMatch
-from tests.factories import make_image_info, make_match
+from tests.factories import make_frame, make_image_info, make_match
 from workers.evidence import Sight
 from workers.live_segment import Probe
 
@@ -49,7 +49,8 @@ class KnownDecoder:
         info = make_image_info(low_information=self._low_information)
         pixels = bytes(SIDE * SIDE * 3)
         others = (pixels,) * 3 if views else ()
-        return DecodedImage(info=info, pdq=("a" * 64,) * 8, pdq_quality=90, side=SIDE, pixels=pixels, views=others)
+        frame = make_frame(pixels=pixels, views=others, low_information=self._low_information)
+        return DecodedImage(info=info, side=SIDE, frames=(frame,))
 
 
 class KnownEncoder:

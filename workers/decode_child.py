@@ -24,7 +24,7 @@ from PIL import Image, ImageCms, ImageFile, MpoImagePlugin, UnidentifiedImageErr
 
 from shared.errors import DecodeError, ErrorCode, SafelightError
 from shared.extract.sniff import sniff
-from shared.types import DecodedImage, ImageInfo, Obscuring, RedactionOrder
+from shared.types import DecodedFrame, DecodedImage, ImageInfo, Obscuring, RedactionOrder
 from workers import sandbox
 from workers.decode_protocol import (
     FORMATS,
@@ -145,16 +145,18 @@ def _describe(
         frames_inspected=1,
         low_information=empty,
     )
-    return DecodedImage(
-        info=info,
+    first = DecodedFrame(
+        index=0,
+        size=size,
         pdq=hashes.variants,
         pdq_quality=hashes.quality,
-        side=side,
         pixels=squashed.tobytes(),
+        low_information=empty,
         views=tuple(squash(view, side, 1).tobytes() for view in others),
         plane=b"" if empty else plane.tobytes(),
         plane_size=(0, 0) if empty else plane.size,
     )
+    return DecodedImage(info=info, side=side, frames=(first,))
 
 
 def obscured(data: bytes, order: RedactionOrder, limits: Limits) -> ObscuredImage:

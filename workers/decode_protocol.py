@@ -2,7 +2,7 @@
 
 A request's length is followed by one more byte, the operation, and then the image file; before the file of one that is
 to be obscured stands the order, length-prefixed JSON.  A reply is a length-prefixed JSON head and, for a decoded image,
-the grey plane, the encoder's pixels and the views', for an obscured one the new file.
+frame after frame, the grey plane, the encoder's pixels and the views', for an obscured one the new file.
 The pool reads replies as it reads anything from a process that hostile bytes may have taken over: bounded and checked.
 """
 
@@ -15,12 +15,13 @@ from enum import IntEnum
 from typing import Any, Final
 
 from shared.errors import DecodeError, ErrorCode, WireError
-from shared.types import PDQ_HEX, DecodedImage, ImageInfo, Obscuring, RedactionOrder
+from shared.types import PDQ_HEX, DecodedFrame, DecodedImage, ImageInfo, Obscuring, RedactionOrder
 from workers.pixels import PLANE_SIDE
 
 LENGTH: Final = struct.Struct(">I")
 REQUEST: Final = struct.Struct(">IB")
-MAX_REPLY_BYTES: Final = 8 << 20
+MAX_REPLY_BYTES: Final = 32 << 20
+"""An encoder of 256 pixels a side takes 0.5 MB a frame, one of 512 with a reference's 25 views 20 MB."""
 MAX_OBSCURED_BYTES: Final = 64 << 20
 """Of an obscured file; a photograph of 12 megapixels as PNG takes 40 MB at worst."""
 MAX_ENCODER_SIDE: Final = 512
@@ -28,6 +29,7 @@ MAX_MESSAGE_CHARACTERS: Final = 200
 MAX_SIDE: Final = (1 << 31) - 1
 FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_FRAMES: Final = 10_000
+MAX_VIEWS: Final = 64
 READY: Final = b"ready"
 READY_UNCONFINED: Final = b"ready without seccomp"
 
@@ -88,10 +90,21 @@ def pack_reply(reply: Reply) -> bytes:
         pixels = reply.outcome.data
     else:
         image = reply.outcome
-        head |= {"info": asdict(image.info), "pdq": image.pdq, "pdq_quality": image.pdq_quality, "side": image.side}
-        head["plane"] = image.plane_size
-        pixels = b"".join((image.plane, image.pixels, *image.views))
+        head |= {"info": asdict(image.info), "side": image.side, "frames": [_head(each) for each in image.frames]}
+        pixels = b"".join(part for each in image.frames for part in (each.plane, each.pixels, *each.views))
     return frame(json.dumps(head).encode()) + pixels
+
+
+def _head(picture: DecodedFrame) -> dict[str, Any]:
+    return {
+        "index": picture.index,
+        "size": picture.size,
+        "pdq": picture.pdq,
+        "pdq_quality": picture.pdq_quality,
+        "low_information": picture.low_information,
+        "views": len(picture.views),
+        "plane": picture.plane_size,
+    }
 
 
 def unpack_reply(payload: bytes) -> Reply:
@@ -112,17 +125,44 @@ def _outcome(head: dict[str, Any], pixels: bytes) -> Outcome:
     if head.get("obscured") is True:
         return ObscuredImage(data=pixels)
     side = _within(head["side"], 1, MAX_ENCODER_SIDE)
-    size = side * side * 3
-    width, height = (_within(length, 0, PLANE_SIDE) for length in head["plane"])
-    first, *views = (pixels[start : start + size] for start in range(width * height, max(1, len(pixels)), size))
-    return DecodedImage(
-        info=_info(head["info"]),
-        pdq=tuple(_hash(value) for value in head["pdq"]),
-        pdq_quality=_within(head["pdq_quality"], 0, 100),
-        side=side,
-        pixels=first,
-        views=tuple(views),
-        plane=pixels[: width * height],
+    parts = _Parts(pixels)
+    frames = tuple(_frame(each, parts, side * side * 3) for each in head["frames"])
+    if parts.left():
+        raise ValueError("there are more pixels than the head tells of")
+    return DecodedImage(info=_info(head["info"]), side=side, frames=frames)
+
+
+class _Parts:
+    """Cuts the pixels of a reply into parts of the sizes that its head tells."""
+
+    def __init__(self, pixels: bytes) -> None:
+        self._pixels = pixels
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        part = self._pixels[self._at : self._at + size]
+        if len(part) != size:
+            raise ValueError("there are fewer pixels than the head tells of")
+        self._at += size
+        return part
+
+    def left(self) -> int:
+        return len(self._pixels) - self._at
+
+
+def _frame(fields: dict[str, Any], parts: _Parts, encoder_bytes: int) -> DecodedFrame:
+    width, height = (_within(length, 0, PLANE_SIDE) for length in fields["plane"])
+    across, down = (_within(length, 1, MAX_SIDE) for length in fields["size"])
+    plane, pixels = parts.take(width * height), parts.take(encoder_bytes)
+    return DecodedFrame(
+        index=_within(fields["index"], 0, MAX_FRAMES - 1),
+        size=(across, down),
+        pdq=tuple(_hash(value) for value in fields["pdq"]),
+        pdq_quality=_within(fields["pdq_quality"], 0, 100),
+        pixels=pixels,
+        low_information=fields["low_information"] is True,
+        views=tuple(parts.take(encoder_bytes) for _ in range(_within(fields["views"], 0, MAX_VIEWS))),
+        plane=plane,
         plane_size=(width, height),
     )
 

@@ -21,13 +21,14 @@ from shared.core.matching import SetFacts
 from shared.errors import DecodeError, ErrorCode
 from shared.ports import Clock
 from shared.telemetry import Metrics
-from shared.types import DecodedImage, ReferenceMatch, Verdict, VerdictError
+from shared.types import DecodedFrame, DecodedImage, ReferenceMatch, Verdict, VerdictError
 from workers.block_sketch import make_sketch
 from workers.codebook import shipped_codebook
 from workers.collisions import Neighbours
 from workers.embedding import EmbeddingQueue, Embeds
 from workers.enrolment import Fingerprint
 from workers.evidence import Sight
+from workers.frame_matches import best_over_frames
 from workers.local_features import REFERENCE_FEATURES, extract, pack
 from workers.sign_index import signs
 
@@ -35,6 +36,8 @@ OFF_LOOP_BYTES: Final = 256 << 10
 """SHA-256 does about 1 GB/s: larger files are digested in a thread."""
 LOOK_RESERVE: Final = 0.5
 """Seconds before the deadline after which nothing is looked at closely: under load that is what is shed first."""
+
+type Vectors = Sequence[NDArray[np.float32] | None]
 
 _log = logging.getLogger(__name__)
 
@@ -121,20 +124,21 @@ class Inspector:
     async def fingerprint(self, data: bytes) -> Fingerprint:
         """Return what the index keeps of a reference; raises DecodeError, or what the encoder does."""
         image = await self._decoder.decode(data, views=True)
-        local, sketch = await asyncio.to_thread(_look, image)
-        whole, *views = await asyncio.gather(*(self._embedding.embed(view) for view in (image.pixels, *image.views)))
+        frame = image.frames[0]
+        local, sketch = await asyncio.to_thread(_look, frame)
+        whole, *views = await asyncio.gather(*(self._embedding.embed(view) for view in (frame.pixels, *frame.views)))
         return Fingerprint(
             sha256=await digest(data),
             info=image.info,
-            pdq=image.pdq,
-            pdq_quality=image.pdq_quality,
+            pdq=frame.pdq,
+            pdq_quality=frame.pdq_quality,
             vectors=(whole.astype("<f4").tobytes(),),
             encoder=self._encoder.id,
             views=signs(np.stack(views)) if views else b"",
             local=local,
             sketch=sketch,
-            plane=image.plane,
-            plane_size=image.plane_size,
+            plane=frame.plane,
+            plane_size=frame.plane_size,
         )
 
     def refusal(
@@ -155,61 +159,72 @@ class Inspector:
         with self._timed("decode", timings):
             image = await self._decoder.decode(data, deadline=deadline)
         with self._timed("encode", timings):
-            vector = await self._embed(image, deadline)
+            vectors = await self._embed(image.frames, deadline)
         with self._timed("search", timings):
             view = self._index.current()
-            matches = await self._search(view, image, vector, sha256, deadline)
+            matches = await self._search(view, image.frames, vectors, sha256, deadline)
         self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
         if any(match.matched for match in matches):
             self._metrics.count("safelight_worker_matches_total")
         return Verdict(
             sha256=sha256,
             image=image.info,
-            pdq=image.pdq[0],
-            pdq_quality=image.pdq_quality,
+            pdq=image.frames[0].pdq[0],
+            pdq_quality=image.frames[0].pdq_quality,
             matches=matches,
             encoder=self._encoder.id,
             index_revision=view.revision,
-            degraded=vector is None,
+            degraded=vectors is None,
             timings_ms=timings,
         )
 
-    async def _embed(self, image: DecodedImage, deadline: float | None) -> NDArray[np.float32] | None:
+    async def _embed(self, frames: Sequence[DecodedFrame], deadline: float | None) -> Vectors | None:
+        """Return a vector for each frame (None for one that shows nothing), or None where the encoder fails."""
+        telling = [number for number, frame in enumerate(frames) if not frame.low_information]
         try:
-            return await self._embedding.embed(image.pixels, deadline=deadline)
+            found = await asyncio.gather(
+                *(self._embedding.embed(frames[number].pixels, deadline=deadline) for number in telling)
+            )
         except DecodeError:  # too late
             raise
         except Exception as error:  # noqa: BLE001 - whatever the runtime raises, the exact matchers still work
             _log.error("the encoder failed, this verdict is degraded: %s", error)
             return None
+        vectors: list[NDArray[np.float32] | None] = [None] * len(frames)
+        for number, vector in zip(telling, found, strict=True):
+            vectors[number] = vector
+        return vectors
 
     async def _search(
         self,
         view: Searches,
-        image: DecodedImage,
-        vector: NDArray[np.float32] | None,
+        frames: Sequence[DecodedFrame],
+        vectors: Vectors | None,
         sha256: str,
         deadline: float | None,
     ) -> tuple[ReferenceMatch, ...]:
-        until = math.inf if deadline is None else deadline - LOOK_RESERVE
-        probe = view.probe(
-            sha256,
-            vector,
-            image.pdq,
-            pdq_quality=image.pdq_quality,
-            low_information=image.info.low_information,
-            sight=self._sight(image, until),
-        )
         if not any(facts.size for facts in view.sets.values()):
             return ()
-        (matches,) = await asyncio.to_thread(view.search, [probe])
-        if probe.sight is not None and probe.sight.looked:
-            self._metrics.count("safelight_worker_closer_looks_total", outcome=_outcome(probe.sight, matches))
-        return matches
+        until = math.inf if deadline is None else deadline - LOOK_RESERVE
+        probes = [
+            view.probe(
+                sha256,
+                vector,
+                frame.pdq,
+                pdq_quality=frame.pdq_quality,
+                low_information=frame.low_information,
+                sight=self._sight(frame, until),
+            )
+            for frame, vector in zip(frames, vectors or [None] * len(frames), strict=True)
+        ]
+        found = await asyncio.to_thread(view.search, probes)
+        for probe, matches in zip(probes, found, strict=True):
+            if probe.sight is not None and probe.sight.looked:
+                self._metrics.count("safelight_worker_closer_looks_total", outcome=_outcome(probe.sight, matches))
+        return best_over_frames([frame.index for frame in frames], found)
 
-    def _sight(self, image: DecodedImage, until: float) -> Sight | None:
-        size = (image.info.width, image.info.height)
-        return Sight(_plane(image), size, self._clock.monotonic, until) if image.plane else None
+    def _sight(self, frame: DecodedFrame, until: float) -> Sight | None:
+        return Sight(_plane(frame), frame.size, self._clock.monotonic, until) if frame.plane else None
 
     @contextmanager
     def _timed(self, stage: str, timings: dict[str, float]) -> Iterator[None]:
@@ -220,11 +235,11 @@ class Inspector:
             timings[stage] = round((self._clock.monotonic() - started) * 1000, 3)
 
 
-def _look(image: DecodedImage) -> tuple[bytes, bytes]:
+def _look(frame: DecodedFrame) -> tuple[bytes, bytes]:
     """Return a reference's packed local features and its sketch; empty where the image shows too little."""
-    if not image.plane:
+    if not frame.plane:
         return b"", b""
-    plane = _plane(image)
+    plane = _plane(frame)
     return pack(extract(plane, limit=REFERENCE_FEATURES), shipped_codebook()), make_sketch(plane)
 
 
@@ -234,9 +249,9 @@ def _outcome(sight: Sight, matches: Sequence[ReferenceMatch]) -> str:
     return "nothing" if sight.in_time() else "out_of_time"
 
 
-def _plane(image: DecodedImage) -> NDArray[np.uint8]:
-    width, height = image.plane_size
-    return np.frombuffer(image.plane, np.uint8).reshape(height, width)
+def _plane(frame: DecodedFrame) -> NDArray[np.uint8]:
+    width, height = frame.plane_size
+    return np.frombuffer(frame.plane, np.uint8).reshape(height, width)
 
 
 async def digest(data: bytes) -> str:

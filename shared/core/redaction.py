@@ -77,6 +77,8 @@ def _regions(condition: Condition, verdict: Verdict) -> list[Region | None]:
 def _region(match: ReferenceMatch, verdict: Verdict) -> Region | None:
     if match.evidence is None or match.relation is not Relation.COPY or verdict.image is None:
         return None
+    if verdict.image.frames > 1:  # where the reference lies in the other frames is not known
+        return None
     left, top, right, bottom = match.evidence.region
     margin = max(MARGIN_PIXELS, round(MARGIN_SHARE * max(right - left, bottom - top)))
     width, height = verdict.image.width, verdict.image.height

@@ -11,6 +11,7 @@ from shared.types.decisions import (
     ImageJudgement,
 )
 from shared.types.facts import (
+    DecodedFrame,
     DecodedImage,
     Evidence,
     HashHit,
@@ -104,6 +105,7 @@ __all__ = [
     "BusMessage",
     "Cancel",
     "Decision",
+    "DecodedFrame",
     "DecodedImage",
     "Delivery",
     "Direction",

@@ -11,7 +11,11 @@ from shared.types.vocabulary import Matcher, Relation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageInfo:
-    """What the decoder saw; ``width`` and ``height`` in pixels after EXIF orientation."""
+    """What the decoder saw; ``width`` and ``height`` in pixels after EXIF orientation, of the first frame.
+
+    Of ``frames`` pictures in the file (frames of an animation, pages, sizes of an icon) ``frames_inspected`` were
+    judged, or look like one that was.  ``low_information``: none of them shows anything.
+    """
 
     format: str
     width: int
@@ -22,32 +26,51 @@ class ImageInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecodedImage:
-    """What leaves the sandbox: facts and small fixed-size pixels, never the picture itself.
+class DecodedFrame:
+    """One picture of an image file: frame or page ``index``, counted from 0, ``size`` = (width, height) upright.
 
     ``pdq`` holds the eight dihedral variants (64 hexadecimal digits each, the upright one first), ``pdq_quality``
     is 0..100, ``pixels`` is the encoder's input: ``side`` x ``side`` x 3 bytes, RGB, row by row.  ``views`` are further
     inputs of that kind, made only where a reference is enrolled under several.  ``plane`` is the grey picture that
     local features come from: ``plane_size`` = (width, height) in pixels, row by row, the long side at most 512; empty
-    where the image shows too little.
+    where the picture shows too little (``low_information``).
     """
 
-    info: ImageInfo
+    index: int
+    size: tuple[int, int]
     pdq: tuple[str, ...]
     pdq_quality: int
-    side: int
     pixels: bytes
+    low_information: bool = False
     views: tuple[bytes, ...] = ()
     plane: bytes = b""
     plane_size: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
-        if {len(picture) for picture in (self.pixels, *self.views)} != {self.side * self.side * 3}:
-            raise ValueError("pixels must be side x side x 3 bytes")
         if len(self.plane) != self.plane_size[0] * self.plane_size[1]:
             raise ValueError("the plane must be width x height bytes")
         if len(self.pdq) != 8:
             raise ValueError("pdq must hold the eight dihedral variants")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedImage:
+    """What leaves the sandbox: facts and small fixed-size pixels, never the picture itself.
+
+    ``frames`` are the pictures to judge, in the file's order: one of most files, several of an animation, and one twice
+    where it looks different on another background.  ``side`` is that of the encoder's input.
+    """
+
+    info: ImageInfo
+    side: int
+    frames: tuple[DecodedFrame, ...]
+
+    def __post_init__(self) -> None:
+        if not self.frames:
+            raise ValueError("an image has at least one frame")
+        sizes = {len(picture) for frame in self.frames for picture in (frame.pixels, *frame.views)}
+        if sizes != {self.side * self.side * 3}:
+            raise ValueError("pixels must be side x side x 3 bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +96,8 @@ class ReferenceMatch:
 
     ``score`` (0..100) is fused and calibrated for the set at its present size; ``raw_score`` is on the encoder's
     cosine alone; ``exact_score`` and ``similar_score`` are 0..1.  ``matched_by`` names the matchers that alone would
-    reach the set's threshold.
+    reach the set's threshold.  ``frame`` is the frame or page, counted from 0, that the match is the best of; the
+    evidence is in its pixels.
     """
 
     set: str
@@ -87,6 +111,7 @@ class ReferenceMatch:
     similar_score: float
     evidence: Evidence | None = None
     matched_by: tuple[Matcher, ...] = ()
+    frame: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

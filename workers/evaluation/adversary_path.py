@@ -80,21 +80,22 @@ class Sent:
     def __init__(self, encoder: Encoder, picture: Image.Image) -> None:
         data = Sample(picture).data
         image = decode(data, Limits(side=encoder.side, max_pixels=MAX_PIXELS))
-        (self.vector,) = encoder.embed([image.pixels])
+        (frame,) = image.frames
+        (self.vector,) = encoder.embed([frame.pixels])
         self._sha256 = sha256(data).hexdigest()
-        self._image = image
-        width, height = image.plane_size
-        plane = np.frombuffer(image.plane, np.uint8).reshape(height, width)
-        self._sight = Sight(plane, (image.info.width, image.info.height), lambda: -math.inf) if image.plane else None
+        self._frame = frame
+        width, height = frame.plane_size
+        plane = np.frombuffer(frame.plane, np.uint8).reshape(height, width)
+        self._sight = Sight(plane, frame.size, lambda: -math.inf) if frame.plane else None
 
     def probe(self, view: IndexView) -> Probe:
         """The picture as this index is asked about it."""
         return view.probe(
             self._sha256,
             self.vector,
-            self._image.pdq,
-            pdq_quality=self._image.pdq_quality,
-            low_information=self._image.info.low_information,
+            self._frame.pdq,
+            pdq_quality=self._frame.pdq_quality,
+            low_information=self._frame.low_information,
             sight=self._sight,
         )
 

@@ -12,6 +12,7 @@ from PIL import Image
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
 from shared.types import DecodedImage, ReferenceMatch
+from tests.factories import make_frame, make_match
 from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
 from tests.local_feature_factories import plane
 from workers.inspector import OFF_LOOP_BYTES, Inspector
@@ -111,6 +112,27 @@ async def test_a_blank_picture_is_searched_as_one() -> None:
     assert [(probe.vector, probe.sight) for probe in index.asked] == [(None, None)]
 
 
+async def test_every_frame_is_judged_and_the_best_one_named() -> None:
+    class Animated(KnownDecoder):
+        async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
+            image = await super().decode(data, deadline=deadline, views=views)
+            title = make_frame(pdq=("b" * 64,) * 8, low_information=True)
+            return replace(image, frames=(title, replace(image.frames[0], index=37)))
+
+    class Second(KnownIndex):
+        def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
+            super().search(probes)
+            return [(), (make_match(),)]
+
+    index, encoder = Second(), KnownEncoder()
+    async with inspecting(Animated(), encoder, index) as (inspector, _):
+        verdict = await inspector.inspect(DATA, digest(DATA))
+    assert [match.frame for match in verdict.matches] == [37]
+    assert verdict.pdq == "b" * 64
+    assert [probe.vector is None for probe in index.asked] == [True, False]
+    assert sum(encoder.batches) == 1  # what shows nothing is not encoded
+
+
 async def test_many_at_once_share_encoder_runs() -> None:
     encoder = KnownEncoder()
     async with inspecting(encoder=encoder) as (inspector, _):
@@ -140,7 +162,8 @@ async def test_a_closer_look_is_counted_by_its_outcome() -> None:
     class Seeing(KnownDecoder):
         async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
             image = await super().decode(data, deadline=deadline, views=views)
-            return replace(image, plane=pictured.tobytes(), plane_size=pictured.size)
+            frame = replace(image.frames[0], plane=pictured.tobytes(), plane_size=pictured.size)
+            return replace(image, frames=(frame,))
 
     async with inspecting(Seeing(), index=Looking()) as (inspector, metrics):
         await inspector.inspect(DATA, digest(DATA))

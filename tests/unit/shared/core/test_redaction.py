@@ -77,6 +77,13 @@ def test_without_a_place_the_whole_picture_goes(judgement: ImageJudgement) -> No
     assert list(redaction_orders([redact()], [judgement]).values()) == [WHOLE]
 
 
+def test_every_frame_of_an_animation_goes_whole() -> None:
+    located = seen_at((100, 200, 500, 400)).verdict
+    assert located is not None
+    moving = make_judgement(verdict=replace(located, image=make_image_info(frames=2)))
+    assert list(redaction_orders([redact()], [moving]).values()) == [WHOLE]
+
+
 @pytest.mark.parametrize("other", [LabelCondition(classifier="c", label="x"), HashListCondition(list="l")])
 def test_what_a_label_or_a_list_finds_goes_whole(other: LabelCondition | HashListCondition) -> None:
     both = ImageConditions(any=(SetCondition(set=SET), other))

@@ -2,12 +2,26 @@
 
 import pytest
 
-from shared.types import DecodedImage, ImageInfo
+from shared.types import DecodedImage
+from tests.factories import make_frame, make_image_info
 
-INFO = ImageInfo(format="PNG", width=4, height=3, frames=1, frames_inspected=1, low_information=False)
+
+@pytest.mark.parametrize(
+    ("pixels", "views"), [((bytes(26),), ()), ((bytes(27), bytes(26)), ()), ((bytes(27),), (bytes(3),))]
+)
+def test_every_frame_s_pixels_fit_the_encoder(pixels: tuple[bytes, ...], views: tuple[bytes, ...]) -> None:
+    frames = tuple(make_frame(pixels=each, views=views) for each in pixels)
+    with pytest.raises(ValueError, match="side"):
+        DecodedImage(info=make_image_info(), side=3, frames=frames)
 
 
-@pytest.mark.parametrize(("variants", "pixels", "complaint"), [(7, 27, "eight"), (8, 26, "side")])
-def test_a_decoded_image_is_whole(variants: int, pixels: int, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        DecodedImage(info=INFO, pdq=("0" * 64,) * variants, pdq_quality=100, side=3, pixels=bytes(pixels))
+def test_there_is_a_frame() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        DecodedImage(info=make_image_info(), side=3, frames=())
+
+
+def test_a_frame_has_eight_hashes_and_a_whole_plane() -> None:
+    with pytest.raises(ValueError, match="eight"):
+        make_frame(pdq=("0" * 64,) * 7)
+    with pytest.raises(ValueError, match="plane"):
+        make_frame(plane=bytes(5), plane_size=(2, 3))
