@@ -80,6 +80,15 @@ class _Question:
     answer: asyncio.Future[Answer | UninspectedReason]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of an image: a verdict with the labels of ``classifiers``, or that ``order`` is carried out."""
+
+    priority: Priority
+    classifiers: tuple[str, ...] = ()
+    order: RedactionOrder | None = None
+
+
 class _Fields(TypedDict):
     """What every question has."""
 
@@ -125,17 +134,25 @@ class Gateway:
         return len(self._questions)
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
-        """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest."""
+        """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest.
+
+        ``classifiers`` are those that are asked for their labels.
+        """
+        asked = _Asked(priority, classifiers)
         distinct = {part.sha256: part for part in parts}
-        answers = await asyncio.gather(*(self._ask(part, deadline, priority) for part in distinct.values()))
+        answers = await asyncio.gather(*(self._ask(part, deadline, asked) for part in distinct.values()))
         known = {sha256: _known(answer) for sha256, answer in zip(distinct, answers, strict=True)}
         return [judgement_of(part, known[part.sha256]) for part in parts]
 
     async def redact(self, part: Part, order: RedactionOrder, deadline: float) -> bytes:
         """Return the image file with ``order`` carried out by ``deadline``; raises RedactionError."""
-        reply = await self._ask(part, deadline, Priority.UPLOAD, order)
+        reply = await self._ask(part, deadline, _Asked(Priority.UPLOAD, order=order))
         if not isinstance(reply, RedactionReply):
             raise RedactionError(RedactionRefusal.TOO_LATE, "no obscured image in time")
         if reply.error is not None:
@@ -175,9 +192,7 @@ class Gateway:
         if self._sending:
             await asyncio.wait(self._sending)
 
-    async def _ask(
-        self, part: Part, deadline: float, priority: Priority, order: RedactionOrder | None = None
-    ) -> Answer | UninspectedReason:
+    async def _ask(self, part: Part, deadline: float, asked: _Asked) -> Answer | UninspectedReason:
         now, size = self._clock.monotonic(), len(part.data)
         if now >= deadline:
             return UninspectedReason.TIMEOUT
@@ -186,12 +201,12 @@ class Gateway:
         if not self._breaker.admits(now):
             return self._unasked("breaker", UninspectedReason.TIMEOUT)
         question_id = uuid4().hex
-        question = _Question(part.sha256, order is not None, asyncio.get_running_loop().create_future())
+        question = _Question(part.sha256, asked.order is not None, asyncio.get_running_loop().create_future())
         self._questions[question_id] = question
         self._pending.opened(size)
         self._show()
         try:
-            sending = asyncio.get_running_loop().create_task(self._send(question_id, part, deadline, priority, order))
+            sending = asyncio.get_running_loop().create_task(self._send(question_id, part, deadline, asked))
             self._sending.add(sending)
             sending.add_done_callback(partial(self._sent, question.answer))
             await asyncio.wait({question.answer}, timeout=max(0.0, deadline - self._clock.monotonic()))
@@ -210,14 +225,10 @@ class Gateway:
         self._metrics.count("safelight_proxy_unasked_total", cause=cause)
         return reason
 
-    async def _send(
-        self, question_id: str, part: Part, deadline: float, priority: Priority, order: RedactionOrder | None
-    ) -> None:
-        await self._bus.ask(await self._message(question_id, part, deadline, priority, order))
+    async def _send(self, question_id: str, part: Part, deadline: float, asked: _Asked) -> None:
+        await self._bus.ask(await self._message(question_id, part, deadline, asked))
 
-    async def _message(
-        self, question_id: str, part: Part, deadline: float, priority: Priority, order: RedactionOrder | None
-    ) -> BusMessage:
+    async def _message(self, question_id: str, part: Part, deadline: float, asked: _Asked) -> BusMessage:
         large = len(part.data) + OVERHEAD_BYTES + ENVELOPE_BYTES > CLAIM_CHECK_BYTES
         blob = BLOB_PREFIX + question_id if large else None
         if blob is not None:
@@ -231,10 +242,11 @@ class Gateway:
             "payload": None if large else part.data,
             "blob": blob,
         }
-        if order is None:
-            value = codec.encode_request(InspectionRequest(priority=priority, **fields))
+        if asked.order is None:
+            request = InspectionRequest(priority=asked.priority, classifiers=asked.classifiers, **fields)
+            value = codec.encode_request(request)
         else:
-            value = codec.encode_redaction(RedactionRequest(order=order, **fields))
+            value = codec.encode_redaction(RedactionRequest(order=asked.order, **fields))
         return BusMessage(
             key=bytes.fromhex(part.sha256),
             value=await self._seal(value, question_id),

@@ -9,7 +9,15 @@ from typing import Final, Protocol
 
 from proxy_addon.enforcement import Case
 from proxy_addon.stepping import StepsTooLate, run_steps
-from shared.core.policy import DEFAULT_DEADLINE_MS, REASON_OF_ERROR, Policy, decide, decide_uninspected, wait_ms
+from shared.core.policy import (
+    DEFAULT_DEADLINE_MS,
+    REASON_OF_ERROR,
+    Policy,
+    classifiers_named,
+    decide,
+    decide_uninspected,
+    wait_ms,
+)
 from shared.extract.pipeline import DEFAULT_LIMITS, Extraction, Limits, Problem, Steps, extract_steps
 from shared.ports import Clock
 from shared.telemetry import Metrics
@@ -39,8 +47,10 @@ Extract = Callable[[HttpMessage, Limits], Steps[Extraction]]
 class Judge(Protocol):
     """Asks for verdicts."""
 
-    async def verdicts(self, parts: Sequence[Part], deadline: float, priority: Priority) -> list[ImageJudgement]:
-        """Return one judgement per part by ``deadline`` (monotonic seconds)."""
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority, classifiers: tuple[str, ...]
+    ) -> list[ImageJudgement]:
+        """Return one judgement per part by ``deadline`` (monotonic seconds), with the answers of ``classifiers``."""
         ...
 
 
@@ -160,7 +170,8 @@ class Judging:
         judgements = _unopened(extraction.problems)
         self._count(message, extraction)
         if extraction.parts:
-            judgements += tuple(await self._judge.verdicts(extraction.parts, deadline, PRIORITY_OF[message.direction]))
+            wanted = PRIORITY_OF[message.direction], classifiers_named(case.policies)
+            judgements += tuple(await self._judge.verdicts(extraction.parts, deadline, *wanted))
             self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)
         learn(judgements)
         if partial:

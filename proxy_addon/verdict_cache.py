@@ -2,7 +2,8 @@
 
 A verdict is a fact about an image at one revision of the index, so it is told again as long as the index has not moved
 and nothing else is known: chats send every picture of a conversation again with each message, and a page's logo goes to
-everybody.  ``IndexWatch`` says where the index stands; while it cannot, nothing is remembered.
+everybody.  ``IndexWatch`` says where the index stands; while it cannot, nothing is remembered.  The labels of
+classifiers are facts at a revision of their own, and count only for who asks for no others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from proxy_addon.judging import Judge, judgement_of
 from shared.errors import ErrorCode, StoreError
 from shared.ports import Clock, Store
 from shared.telemetry import Metrics
-from shared.types import INDEX_LOG, ImageJudgement, Part, Priority, UninspectedReason, Verdict
+from shared.types import CLASSIFIER_LOG, INDEX_LOG, ImageJudgement, Part, Priority, UninspectedReason, Verdict
 
 CAPACITY: Final = 10_000
 """Verdicts that are kept, 3 KB each; the one not asked for the longest goes first."""
@@ -42,12 +43,14 @@ class _Known:
     verdict: Verdict
     position: int
     since: float
+    classifiers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
     answer: asyncio.Task[list[ImageJudgement]]
     deadline: float
+    classifiers: frozenset[str]
 
 
 class VerdictCache:
@@ -64,31 +67,42 @@ class VerdictCache:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._asked: dict[str, _Question] = {}
         self._position: int | None = None
+        self._classifier_position = 0
         self._heard = 0.0
 
-    def index_at(self, position: int) -> None:
-        """Take note of the newest position of the index log."""
+    def index_at(self, position: int, classifiers: int = 0) -> None:
+        """Take note of the newest positions of the index log and of the classifiers' log."""
         self._position = position
+        self._classifier_position = classifiers
         self._heard = self._clock.monotonic()
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
-        """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest."""
+        """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest.
+
+        ``classifiers`` are those that are asked for their labels.
+        """
         distinct = {part.sha256: part for part in parts}
         known: dict[str, Verdict | UninspectedReason] = {
-            digest: verdict for digest in distinct if (verdict := self._recall(digest)) is not None
+            digest: verdict for digest in distinct if (verdict := self._recall(digest, classifiers)) is not None
         }
         missing = [part for digest, part in distinct.items() if digest not in known]
         self._count("hit", len(distinct) - len(missing))
         if missing:
-            found = await asyncio.gather(*(self._ask(part, deadline, priority) for part in missing))
+            found = await asyncio.gather(*(self._ask(part, deadline, priority, classifiers) for part in missing))
             known.update((part.sha256, answer) for part, answer in zip(missing, found, strict=True))
         return [judgement_of(part, known[part.sha256]) for part in parts]
 
-    def _recall(self, digest: str) -> Verdict | None:
+    def _recall(self, digest: str, classifiers: tuple[str, ...]) -> Verdict | None:
         found = self._known.get(digest)
-        if found is None:
+        if found is None or not found.classifiers.issuperset(classifiers):
+            return None
+        if classifiers and found.verdict.classifier_revision < self._classifier_position:
             return None
         now = self._clock.monotonic()
         current = self._position is not None and now - self._heard <= BLIND_SECONDS
@@ -97,42 +111,46 @@ class VerdictCache:
         self._known.move_to_end(digest)
         return found.verdict
 
-    async def _ask(self, part: Part, deadline: float, priority: Priority) -> Verdict | UninspectedReason:
+    async def _ask(
+        self, part: Part, deadline: float, priority: Priority, classifiers: tuple[str, ...]
+    ) -> Verdict | UninspectedReason:
         question = self._asked.get(part.sha256)
         # One who waits longer than the first asker does may still get an answer when the first has given up.
-        if question is not None and question.deadline >= deadline:
+        if question is not None and question.deadline >= deadline and question.classifiers.issuperset(classifiers):
             self._count("joined")
         else:
             self._count("miss")
-            question = self._begin(part, deadline, priority)
+            question = self._begin(part, deadline, priority, classifiers)
         await asyncio.wait({question.answer}, timeout=max(0.0, deadline - self._clock.monotonic()))
         return _known(question.answer.result()[0]) if question.answer.done() else UninspectedReason.TIMEOUT
 
-    def _begin(self, part: Part, deadline: float, priority: Priority) -> _Question:
+    def _begin(self, part: Part, deadline: float, priority: Priority, classifiers: tuple[str, ...]) -> _Question:
         # A task of its own: who asked first may leave, and others wait for the same answer.
-        answer = asyncio.get_running_loop().create_task(self._answer(part, deadline, priority))
-        question = _Question(answer, deadline)
+        answer = asyncio.get_running_loop().create_task(self._answer(part, deadline, priority, classifiers))
+        question = _Question(answer, deadline, frozenset(classifiers))
         if not answer.done():
             self._asked[part.sha256] = question
             answer.add_done_callback(lambda _: self._over(part.sha256, question))
         return question
 
-    async def _answer(self, part: Part, deadline: float, priority: Priority) -> list[ImageJudgement]:
-        judgements = await self._judge.verdicts([part], deadline, priority)
-        self._remember(judgements[0].verdict)
+    async def _answer(
+        self, part: Part, deadline: float, priority: Priority, classifiers: tuple[str, ...]
+    ) -> list[ImageJudgement]:
+        judgements = await self._judge.verdicts([part], deadline, priority, classifiers)
+        self._remember(judgements[0].verdict, frozenset(classifiers))
         return judgements
 
     def _over(self, digest: str, question: _Question) -> None:
         if self._asked.get(digest) is question:
             del self._asked[digest]
 
-    def _remember(self, verdict: Verdict | None) -> None:
+    def _remember(self, verdict: Verdict | None, classifiers: frozenset[str]) -> None:
         if verdict is None or verdict.degraded or (verdict.error and verdict.error.code not in LASTING_ERRORS):
             return
         position = position_of(verdict.index_revision)
         if position is None:
             return
-        self._known[verdict.sha256] = _Known(verdict, position, self._clock.monotonic())
+        self._known[verdict.sha256] = _Known(verdict, position, self._clock.monotonic(), classifiers)
         self._known.move_to_end(verdict.sha256)
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
@@ -165,7 +183,8 @@ class IndexWatch:
         reachable = True
         while True:
             try:
-                self._cache.index_at(await self._store.last_position(INDEX_LOG))
+                classifiers = await self._store.last_position(CLASSIFIER_LOG)
+                self._cache.index_at(await self._store.last_position(INDEX_LOG), classifiers)
                 reachable = True
             except StoreError as error:
                 self._metrics.count("safelight_store_errors_total", operation="index")

@@ -79,7 +79,11 @@ class KnowingJudge:
         self.asked: list[Part] = []
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
         self.asked += parts
         if self.delay:
@@ -100,7 +104,11 @@ class GatedJudge(KnowingJudge):
         self.gate = asyncio.Event()
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
         self.was_asked.set()
         try:
@@ -108,7 +116,7 @@ class GatedJudge(KnowingJudge):
         except asyncio.CancelledError:
             self.was_left.set()
             raise
-        return await super().verdicts(parts, deadline, priority)
+        return await super().verdicts(parts, deadline, priority, classifiers)
 
 
 def _known(part: Part) -> ImageJudgement:

@@ -192,6 +192,12 @@ def needs_images(policies: Iterable[Policy]) -> bool:
     return any(policy.images is not None for policy in policies)
 
 
+def classifiers_named(policies: Iterable[Policy]) -> tuple[str, ...]:
+    """Return the classifiers whose labels the policies ask for, sorted: what an image has to be shown to."""
+    named = (policy.images.classifiers for policy in policies if policy.images is not None)
+    return tuple(sorted(frozenset[str]().union(*named)))
+
+
 def wait_ms(policies: Iterable[Policy]) -> int:
     """Return how many milliseconds a transfer waits for verdicts at most: 0 where none can change what happens."""
     return max((policy.deadline_ms for policy in policies if policy.acts and policy.images is not None), default=0)
@@ -264,7 +270,9 @@ def _why_missed(images: ImageConditions, judgement: ImageJudgement) -> tuple[Uni
     if verdict.error is not None:
         reason = REASON_OF_ERROR.get(verdict.error.code)  # None for not_an_image, which is no failure
         return None if reason is None else (reason, str(verdict.error.code))
-    return (UninspectedReason.DEFAULT, "degraded") if images.undecided(verdict) else None
+    if not images.undecided(verdict):
+        return None
+    return UninspectedReason.DEFAULT, "degraded" if verdict.degraded else "a classifier gave no answer"
 
 
 def _others(count: int) -> str:

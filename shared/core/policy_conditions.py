@@ -5,7 +5,8 @@ Where several groups are given they must all be true of the same image.
 
 A verdict may know less than there is to know: an ``error`` other than ``not_an_image``, or ``degraded`` (only hashes
 were looked up).  What such a verdict does say is still true, so a match in it counts.  What it does *not* say is
-unknown, so nothing is ever concluded from an absence: neither ``none`` nor the label ``other`` holds.
+unknown, so nothing is ever concluded from an absence: neither ``none`` nor the label ``other`` holds.  A classifier
+that gave no answer (deleted, made with another encoder, or not asked) leaves its conditions open in the same way.
 
 What cannot be undone asks for more: a ``proven`` fact, one that no single matcher could be fooled into.  The encoder's
 weights are public, so anybody can compute a picture that it takes for a given reference (Madry et al. 2018), and PDQ
@@ -92,7 +93,7 @@ class SetCondition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelCondition:
-    """A classifier gives the image this label; ``other`` holds where no label of the classifier is reached."""
+    """A classifier gives the image this label; ``other`` where it says that none of its labels is reached."""
 
     classifier: str
     label: str
@@ -101,15 +102,19 @@ class LabelCondition:
         """Return the label and its score; never proven, since a classifier looks through the encoder alone."""
         if proven:
             return None
-        reached = [score for score in verdict.labels if score.classifier == self.classifier and score.label != OTHER]
-        if self.label == OTHER:
-            certain = not verdict.degraded and verdict.error is None
-            return Fact(reason=f"label {self.classifier}: {OTHER}") if certain and not reached else None
-        for score in reached:
-            if score.label == self.label:
+        if self.label == OTHER and (verdict.degraded or verdict.error is not None):
+            return None
+        for score in verdict.labels:
+            if (score.classifier, score.label) == (self.classifier, self.label):
+                if self.label == OTHER:
+                    return Fact(reason=f"label {self.classifier}: {OTHER}")
                 reason = f"label {self.classifier}: {self.label}, score {score.score:.1f}"
                 return Fact(reason=reason, score=score.score)
         return None
+
+    def answered(self, verdict: Verdict) -> bool:
+        """Tell whether the classifier said anything; one that was not asked, or could not, did not."""
+        return any(score.classifier == self.classifier for score in verdict.labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,12 +170,21 @@ class ImageConditions:
         return max([*either, *every] or [absent], key=lambda fact: -1.0 if fact.score is None else fact.score)
 
     def undecided(self, verdict: Verdict) -> bool:
-        """Tell whether a degraded verdict leaves open what these groups ask: something is concluded from absence."""
-        other = any(isinstance(each, LabelCondition) and each.label == OTHER for each in (*self.any, *self.all))
-        return verdict.degraded and verdict.error is None and bool(self.none or other)
+        """Tell whether a verdict leaves open what these groups ask: a classifier's answer, or absence if degraded."""
+        if verdict.error is not None:
+            return False
+        labels = [each for each in (*self.any, *self.all, *self.none) if isinstance(each, LabelCondition)]
+        return (verdict.degraded and bool(self.none)) or not all(each.answered(verdict) for each in labels)
+
+    @property
+    def classifiers(self) -> frozenset[str]:
+        """The classifiers that are asked."""
+        conditions = (*self.any, *self.all, *self.none)
+        return frozenset(each.classifier for each in conditions if isinstance(each, LabelCondition))
 
     def _is_none(self, verdict: Verdict) -> bool:
-        certain = verdict.error is None and not verdict.degraded
+        unanswered = [each for each in self.none if isinstance(each, LabelCondition) and not each.answered(verdict)]
+        certain = verdict.error is None and not verdict.degraded and not unanswered
         return certain and not _facts(self.none, verdict)
 
 

@@ -29,6 +29,7 @@ from shared.types.http import (
     Part,
 )
 from shared.types.index import (
+    CLASSIFIER_LOG,
     INDEX_LOG,
     IndexEvent,
     Reference,
@@ -89,6 +90,7 @@ from shared.types.vocabulary import (
 __all__ = [
     "BLOB_SECONDS",
     "CLAIM_CHECK_BYTES",
+    "CLASSIFIER_LOG",
     "INDEX_LOG",
     "MAX_REGIONS",
     "PDQ_HEX",

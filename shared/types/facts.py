@@ -116,7 +116,7 @@ class ReferenceMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelScore:
-    """A classifier's answer; ``score`` 0..100."""
+    """A classifier's answer: a label that is reached, or ``other`` where none is; ``score`` 0..100."""
 
     classifier: str
     label: str
@@ -142,7 +142,11 @@ class VerdictError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Facts about one image, free of user data and cacheable by (sha256, index_revision)."""
+    """Facts about one image, free of user data and cacheable by (sha256, index_revision, classifier_revision).
+
+    ``labels`` holds an answer of each classifier that was asked and could answer; where there is none it is unknown,
+    not ``other``.  ``classifier_revision`` is the position of the classifiers' log that they rest on.
+    """
 
     sha256: str
     image: ImageInfo | None = None
@@ -153,6 +157,7 @@ class Verdict:
     hash_hits: tuple[HashHit, ...] = ()
     encoder: str = ""
     index_revision: str = ""
+    classifier_revision: int = 0
     degraded: bool = False
     error: VerdictError | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)

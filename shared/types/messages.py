@@ -20,6 +20,7 @@ class InspectionRequest:
 
     ``sent_at`` is wall time in seconds since 1970, ``budget_ms`` how long the asker waits from then on: machines
     share no monotonic clock.  ``reply_to`` is the asker's reply partition, ``priority`` whom it goes before.
+    ``classifiers`` names those whose labels a policy asks for; no other is computed.
     """
 
     id: str
@@ -31,6 +32,7 @@ class InspectionRequest:
     blob: str | None = None
     attempt: int = 1
     priority: Priority = Priority.UPLOAD
+    classifiers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.payload is None) == (self.blob is None):

@@ -67,7 +67,11 @@ class DigestJudge(KnowingJudge):
         self.protects = False
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
         self.asked += parts
         return [self._judge(part) for part in parts]

@@ -128,10 +128,14 @@ class LateJudge(KnowingJudge):
         self.deadlines: list[tuple[float, float]] = []
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
         self.deadlines.append((SystemClock().monotonic(), deadline))
-        return await super().verdicts(parts, deadline, priority)
+        return await super().verdicts(parts, deadline, priority, classifiers)
 
 
 async def test_monitor_mode_records_and_does_not_delay(data_dir: Path) -> None:

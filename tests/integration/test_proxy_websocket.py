@@ -105,9 +105,13 @@ class DecodingJudge(KnowingJudge):
     """Judges only what is whole."""
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
-        known = await super().verdicts(parts, deadline, priority)
+        known = await super().verdicts(parts, deadline, priority, classifiers)
         cut = [replace(each, verdict=make_error_verdict(ErrorCode.TRUNCATED, sha256=each.sha256)) for each in known]
         return [one if b"IEND" in part.data else other for part, one, other in zip(parts, known, cut, strict=True)]
 

@@ -134,7 +134,7 @@ async def test_a_verdict_for_every_part_in_order() -> None:
 async def test_what_a_question_says() -> None:
     part = make_part()
     async with world(lambda asked: [make_reply(asked)]) as w:
-        await w.gateway.verdicts([part], w.clock.now + 1.5)
+        await w.gateway.verdicts([part], w.clock.now + 1.5, Priority.UPLOAD, ("documents",))
     (asked,) = w.bus.asked
     assert asked.request == InspectionRequest(
         id=asked.message.correlation_id,
@@ -143,6 +143,7 @@ async def test_what_a_question_says() -> None:
         sent_at=w.clock.wall(),
         reply_to=7,
         payload=part.data,
+        classifiers=("documents",),
     )
     assert asked.message.key == bytes.fromhex(part.sha256)
     assert asked.message.partition == 7

@@ -40,17 +40,25 @@ class DeadlineJudge(KnowingJudge):
     deadline = 0.0
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
         self.deadline = deadline
-        return await super().verdicts(parts, deadline, priority)
+        return await super().verdicts(parts, deadline, priority, classifiers)
 
 
 class ErrorJudge(KnowingJudge):
     """Finds nothing it can read."""
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
         return [make_judgement(verdict=make_error_verdict(ErrorCode.CORRUPT)) for _ in parts]
 

@@ -178,7 +178,11 @@ class BrokenClassifier(PlainClassifier):
 
 class BrokenJudge(KnowingJudge):
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
         raise RuntimeError("a bug in the gateway")
 
@@ -187,9 +191,13 @@ class JunkJudge(KnowingJudge):
     """Returns what ``decide`` cannot work with."""
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
-        return [replace(each, verdict=7) for each in await super().verdicts(parts, deadline, priority)]  # type: ignore[arg-type]
+        return [replace(each, verdict=7) for each in await super().verdicts(parts, deadline, priority, classifiers)]  # type: ignore[arg-type]
 
 
 class BrokenRecorder(ListRecorder):

@@ -30,9 +30,14 @@ class CountingJudge:
     asked: list[str] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     silent: bool = False
+    classifier_revision: int = 0
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority = Priority.UPLOAD
+        self,
+        parts: Sequence[Part],
+        deadline: float,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: tuple[str, ...] = (),
     ) -> list[ImageJudgement]:
         self.asked += [part.sha256 for part in parts]
         await self.may_answer.wait()
@@ -44,7 +49,13 @@ class CountingJudge:
     def _verdict(self, part: Part) -> Verdict | None:
         if self.silent:
             return None
-        return make_verdict(sha256=part.sha256, index_revision=self.revision, error=self.error, degraded=self.degraded)
+        return make_verdict(
+            sha256=part.sha256,
+            index_revision=self.revision,
+            classifier_revision=self.classifier_revision,
+            error=self.error,
+            degraded=self.degraded,
+        )
 
 
 class Scene:
@@ -95,6 +106,30 @@ async def test_when_the_index_moves_everything_is_asked_again() -> None:
     await scene.ask(1)
     await scene.ask(1)
     assert len(scene.judge.asked) == 4
+
+
+async def test_labels_count_for_who_asks_for_no_others_and_until_a_classifier_moves() -> None:
+    scene = Scene()
+
+    async def ask(*classifiers: str) -> int:
+        await scene.cache.verdicts([part(1)], FAR, Priority.UPLOAD, classifiers)
+        return len(scene.judge.asked)
+
+    assert await ask() == 1
+    assert await ask("documents", "rooms") == 2
+    assert await ask("documents") == await ask() == 2
+    scene.cache.index_at(7, 3)
+    assert await ask() == 2
+    assert await ask("documents") == 3
+    scene.judge.classifier_revision = 3
+    assert await ask("documents") == await ask("documents") == 4
+
+
+async def test_who_asks_for_labels_does_not_wait_for_an_answer_without() -> None:
+    scene = Scene()
+    labels = scene.cache.verdicts([part(1)], FAR, Priority.UPLOAD, ("documents",))
+    await asyncio.gather(scene.ask(1), labels, scene.ask(1))
+    assert len(scene.judge.asked) == 2
 
 
 @pytest.mark.parametrize("seconds", [BLIND_SECONDS, FRESH_SECONDS])

@@ -13,6 +13,7 @@ from shared.types import (
     IndexEvent,
     InspectionReply,
     InspectionRequest,
+    LabelScore,
     Matcher,
     Obscuring,
     RedactionOrder,
@@ -66,6 +67,8 @@ VERDICT = Verdict(
     matches=(MATCH,),
     encoder="e1",
     index_revision="e1:7",
+    labels=(LabelScore(classifier="documents", label="receipt", score=91.0),),
+    classifier_revision=4,
     timings_ms={"decode": 1.5},
 )
 EVENTS: tuple[IndexEvent, ...] = (
@@ -75,7 +78,9 @@ EVENTS: tuple[IndexEvent, ...] = (
     ReferenceAdded(reference=REFERENCE),
     ReferenceRemoved(set="designs", reference="r1"),
 )
-REQUEST = InspectionRequest(id="q1", sha256="c" * 64, budget_ms=1500, sent_at=1.5, reply_to=3, payload=b"\xff\xd8")
+REQUEST = InspectionRequest(
+    id="q1", sha256="c" * 64, budget_ms=1500, sent_at=1.5, reply_to=3, payload=b"\xff\xd8", classifiers=("documents",)
+)
 REPLY = InspectionReply(id="q1", sha256="c" * 64, verdict=VERDICT)
 
 REDACTION_REQUEST = RedactionRequest(
@@ -154,7 +159,7 @@ def test_a_verdict_as_json_has_the_contract_s_fields() -> None:
     assert json.loads(json.dumps(plain))["matches"][0]["evidence"]["region"] == [12, 40, 610, 402]
     assert list(plain) == [
         *("sha256", "image", "pdq", "pdq_quality", "matches", "labels", "hash_hits"),
-        *("encoder", "index_revision", "degraded", "error", "timings_ms"),
+        *("encoder", "index_revision", "classifier_revision", "degraded", "error", "timings_ms"),
     ]
     failed = Verdict(sha256="c" * 64, error=VerdictError(code=ErrorCode.CORRUPT, message="bad"))
     assert codec.verdict_to_builtins(failed)["error"] == {"code": "corrupt", "message": "bad"}

@@ -12,12 +12,13 @@ from shared.core.policy import (
     Policy,
     Selectors,
     applicable,
+    classifiers_named,
     decide,
     decide_uninspected,
     needs_images,
     wait_ms,
 )
-from shared.core.policy_conditions import ImageCondition, ImageConditions, SetCondition
+from shared.core.policy_conditions import ImageCondition, ImageConditions, LabelCondition, SetCondition
 from shared.errors import ErrorCode
 from shared.types import Account, Action, Activity, Actor, Direction, Matcher, Mode, Severity, UninspectedReason
 from tests.factories import (
@@ -309,3 +310,17 @@ def test_a_whole_transfer_that_was_not_inspected() -> None:
         ("watch", Action.BLOCK),
     ]
     assert {finding.reason for finding in decision.findings} == {"too_large: body of 200 MiB"}
+
+
+def test_the_classifiers_that_policies_name_are_asked() -> None:
+    documents, rooms = (
+        make_policy(images=ImageConditions(none=(LabelCondition(classifier=name, label="lab"),)))
+        for name in ("rooms", "documents")
+    )
+    assert classifiers_named([rooms, documents, make_policy(), make_policy(images=None)]) == ("documents", "rooms")
+
+
+def test_what_no_classifier_answered_is_uninspected() -> None:
+    policy = make_policy(images=ImageConditions(any=(LabelCondition(classifier="rooms", label="lab"),)))
+    (finding,) = decide([policy], [make_judgement(verdict=make_verdict())]).findings
+    assert (finding.kind, finding.reason) == ("uninspected", "default: a classifier gave no answer")

@@ -116,9 +116,9 @@ def test_a_label_is_never_proof() -> None:
         ("passport", (PASSPORT,), True),
         ("receipt", (PASSPORT,), False),
         ("passport", (), False),
-        ("other", (), True),
+        ("other", (), False),
         ("other", (PASSPORT,), False),
-        ("other", (LabelScore(classifier="rooms", label="lab", score=99.0),), True),
+        ("other", (LabelScore(classifier="rooms", label="other", score=99.0),), False),
         ("other", (LabelScore(classifier="documents", label="other", score=99.0),), True),
     ],
 )
@@ -226,3 +226,14 @@ def test_a_degraded_verdict_proves_presence_and_never_absence() -> None:
     assert not absent.undecided(make_verdict())
     assert not ImageConditions(any=(IN_SET,)).undecided(empty)
     assert ImageConditions(all=(LabelCondition(classifier="documents", label="other"),)).undecided(empty)
+
+
+@pytest.mark.parametrize("group", ["any", "all", "none"])
+def test_what_a_classifier_did_not_answer_stays_open(group: str) -> None:
+    conditions = ImageConditions(**{group: (LabelCondition(classifier="documents", label="receipt"),)})
+    assert conditions.classifiers == {"documents"}
+    assert conditions.undecided(make_verdict())
+    assert conditions.fact(make_verdict()) is None
+    answered = make_verdict(labels=(LabelScore(classifier="documents", label="other", score=99.0),))
+    assert not conditions.undecided(answered)
+    assert (conditions.fact(answered) is not None) is (group == "none")
