@@ -41,7 +41,7 @@ class SetView(BaseModel):
     name: str
     threshold: float
     relation: str
-    thorough: bool
+    thorough: bool | None
     prior: float
     keep_thumbnail: bool
     references: int

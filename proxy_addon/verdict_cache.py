@@ -24,7 +24,7 @@ from shared.types import CLASSIFIER_LOG, INDEX_LOG, ImageJudgement, Part, Priori
 CAPACITY: Final = 10_000
 """Verdicts that are kept, 3 KB each; the one not asked for the longest goes first."""
 FRESH_SECONDS: Final = 60.0
-"""A verdict counts no longer: a worker in a hurry looks less closely, and its verdict says so nowhere."""
+"""A verdict counts no longer, though the index did not move."""
 POLL_SECONDS: Final = 0.25
 """An image that is enrolled is searchable within a second: the worker's own delay and this together."""
 BLIND_SECONDS: Final = 2.0
@@ -145,7 +145,9 @@ class VerdictCache:
             del self._asked[digest]
 
     def _remember(self, verdict: Verdict | None, classifiers: frozenset[str]) -> None:
-        if verdict is None or verdict.degraded or (verdict.error and verdict.error.code not in LASTING_ERRORS):
+        if verdict is None or verdict.degraded or verdict.hurried:
+            return
+        if verdict.error and verdict.error.code not in LASTING_ERRORS:
             return
         position = position_of(verdict.index_revision)
         if position is None:

@@ -135,7 +135,7 @@ class SetSummary:
     threshold: float
     relation: Literal["copy", "any"]
     size: int
-    thorough: bool = False
+    thorough: bool | None = None
     prior: float = DEFAULT_PRIOR
     keep_thumbnail: bool = False
 
@@ -162,7 +162,7 @@ class ImageSets:
         threshold: float = DEFAULT_THRESHOLD,
         relation: Literal["copy", "any"] = "copy",
         *,
-        thorough: bool = False,
+        thorough: bool | None = None,
         prior: float = DEFAULT_PRIOR,
         keep_thumbnail: bool = False,
     ) -> SetSummary:

@@ -44,7 +44,8 @@ class Sight:
     """An image as local features see it; they are extracted once, when first asked for.
 
     ``plane``: height x width grey; ``image_size``: the image's own width and height; ``until``: the reading of
-    ``clock`` after which no further reference is looked at.
+    ``clock`` after which no further reference is looked at.  ``spare``: there is time for a look that no set insists on
+    and nothing hints at.
     """
 
     def __init__(
@@ -53,13 +54,18 @@ class Sight:
         image_size: tuple[int, int],
         clock: Callable[[], float],
         until: float = math.inf,
+        *,
+        spare: bool = True,
     ) -> None:
         self.plane: Final = plane
         self.image_size: Final = image_size
         self._clock = clock
         self._until = until
+        self.spare: Final = spare
         self.looked = False
         """Whether somebody asked for the features."""
+        self.cut_short = False
+        """Whether a look was due and was not made, or not to its end."""
 
     @property
     def plane_size(self) -> tuple[int, int]:
@@ -79,8 +85,11 @@ class Sight:
         return bool((self.plane >= WHITE).mean() >= MOSTLY)
 
     def in_time(self) -> bool:
-        """Tell whether there is time to look further."""
-        return self._clock() < self._until
+        """Tell whether there is time to look further; asked only where there is further to look."""
+        if self._clock() < self._until:
+            return True
+        self.cut_short = True
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,8 @@ from workers.live_segment import Hit, LiveSegment, Measures, Probe, first_scores
 from workers.scoring import Scored, score_hits
 
 MATCHES_PER_SET: Final = 5
+SMALL_SET: Final = 1_000
+"""References up to which a set is searched closely without being asked: a look of 46 ms instead of 11."""
 SAME_PICTURE_BITS: Final = 31
 """PDQ distance up to which two pictures that are no pages are the same: no false pair among 8,280 queries, while
 clipped highlights or a strong contrast make one photograph in six look like other content, block by block."""
@@ -105,15 +107,23 @@ class IndexView:
         ]
         if probe.sight is not None:
             scores = first_scores(self.calibration, hits)
-            if self._wanted(scores) and probe.sight.in_time():
+            if self._wanted(scores, probe.sight) and probe.sight.in_time():
                 hits = self._look_closer(probe, probe.sight, hits, scores, measures)
         return self._best(hits, probe.sight)
 
-    def _wanted(self, scores: Floats) -> bool:
-        """Tell whether local features are to be looked at: a set asks for it, or something came near."""
+    def _wanted(self, scores: Floats, sight: Sight) -> bool:
+        """Tell whether local features are to be looked at: a set asks for it, something came near, or a set is small.
+
+        For small sets a worker looks while it keeps up: without a hint one crop to a quarter in two is missed.
+        """
         if any(facts.thorough and facts.size for facts in self.sets.values()):
             return True
-        return bool(len(scores)) and float(scores.max()) >= HINT_SCORE
+        if len(scores) and float(scores.max()) >= HINT_SCORE:
+            return True
+        small = any(facts.thorough is None and 0 < facts.size <= SMALL_SET for facts in self.sets.values())
+        if small and not sight.spare:
+            sight.cut_short = True
+        return small and sight.spare
 
     def _look_closer(
         self, probe: Probe, sight: Sight, hits: list[Hit], scores: Floats, measures: Sequence[Measures]

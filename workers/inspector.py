@@ -36,6 +36,8 @@ OFF_LOOP_BYTES: Final = 256 << 10
 """SHA-256 does about 1 GB/s: larger files are digested in a thread."""
 LOOK_RESERVE: Final = 0.5
 """Seconds before the deadline after which nothing is looked at closely: under load that is what is shed first."""
+SPARE_INSPECTIONS: Final = 4
+"""Inspections at work up to which an image is looked at closely though no set insists on it and nothing hints at it."""
 
 type Vectors = Sequence[NDArray[np.float32] | None]
 
@@ -100,6 +102,7 @@ class Inspector:
         self._clock = clock
         self._metrics = metrics
         self._embedding = EmbeddingQueue(encoder, clock, metrics, limit=batch_limit)
+        self._at_work = 0
 
     def start(self) -> None:
         """Begin to serve."""
@@ -112,6 +115,7 @@ class Inspector:
     async def inspect(self, data: bytes, sha256: str, deadline: float | None = None) -> Verdict:
         """Return the verdict on ``data``, whose digest the asker says is ``sha256``, by ``deadline`` (monotonic)."""
         timings: dict[str, float] = {}
+        self._at_work += 1
         try:
             with self._timed("total", timings):
                 return await self._inspect(data, sha256, deadline, timings)
@@ -120,6 +124,8 @@ class Inspector:
         except Exception:  # noqa: BLE001 - one image's bug must not be the worker's end
             _log.exception("inspecting an image failed")
             return self.refusal(sha256, ErrorCode.INTERNAL_ERROR, "an internal error; the worker's log has it", timings)
+        finally:
+            self._at_work -= 1
 
     async def fingerprint(self, data: bytes) -> Fingerprint:
         """Return what the index keeps of a reference; raises DecodeError, or what the encoder does."""
@@ -162,7 +168,7 @@ class Inspector:
             vectors = await self._embed(image.frames, deadline)
         with self._timed("search", timings):
             view = self._index.current()
-            matches = await self._search(view, image.frames, vectors, sha256, deadline)
+            matches, hurried = await self._search(view, image.frames, vectors, sha256, deadline)
         self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
         if any(match.matched for match in matches):
             self._metrics.count("safelight_worker_matches_total")
@@ -175,6 +181,7 @@ class Inspector:
             encoder=self._encoder.id,
             index_revision=view.revision,
             degraded=vectors is None,
+            hurried=hurried,
             timings_ms=timings,
         )
 
@@ -202,10 +209,13 @@ class Inspector:
         vectors: Vectors | None,
         sha256: str,
         deadline: float | None,
-    ) -> tuple[ReferenceMatch, ...]:
+    ) -> tuple[tuple[ReferenceMatch, ...], bool]:
+        """Return the matches, and whether a closer look was cut short."""
         if not any(facts.size for facts in view.sets.values()):
-            return ()
+            return (), False
         until = math.inf if deadline is None else deadline - LOOK_RESERVE
+        spare = deadline is None or self._at_work <= SPARE_INSPECTIONS
+        sights = [self._sight(frame, until, spare=spare) for frame in frames]
         probes = [
             view.probe(
                 sha256,
@@ -213,18 +223,22 @@ class Inspector:
                 frame.pdq,
                 pdq_quality=frame.pdq_quality,
                 low_information=frame.low_information,
-                sight=self._sight(frame, until),
+                sight=sight,
             )
-            for frame, vector in zip(frames, vectors or [None] * len(frames), strict=True)
+            for frame, vector, sight in zip(frames, vectors or [None] * len(frames), sights, strict=True)
         ]
         found = await asyncio.to_thread(view.search, probes)
-        for probe, matches in zip(probes, found, strict=True):
-            if probe.sight is not None and probe.sight.looked:
-                self._metrics.count("safelight_worker_closer_looks_total", outcome=_outcome(probe.sight, matches))
-        return best_over_frames([frame.index for frame in frames], found)
+        hurried = False
+        for sight, matches in zip(sights, found, strict=True):
+            if sight is not None and (sight.looked or sight.cut_short):
+                self._metrics.count("safelight_worker_closer_looks_total", outcome=_outcome(sight, matches))
+                hurried |= sight.cut_short
+        return best_over_frames([frame.index for frame in frames], found), hurried
 
-    def _sight(self, frame: DecodedFrame, until: float) -> Sight | None:
-        return Sight(_plane(frame), frame.size, self._clock.monotonic, until) if frame.plane else None
+    def _sight(self, frame: DecodedFrame, until: float, *, spare: bool) -> Sight | None:
+        if not frame.plane:
+            return None
+        return Sight(_plane(frame), frame.size, self._clock.monotonic, until, spare=spare)
 
     @contextmanager
     def _timed(self, stage: str, timings: dict[str, float]) -> Iterator[None]:
@@ -246,7 +260,7 @@ def _look(frame: DecodedFrame) -> tuple[bytes, bytes]:
 def _outcome(sight: Sight, matches: Sequence[ReferenceMatch]) -> str:
     if any(match.evidence is not None for match in matches):
         return "found"
-    return "nothing" if sight.in_time() else "out_of_time"
+    return "out_of_time" if sight.cut_short else "nothing"
 
 
 def _plane(frame: DecodedFrame) -> NDArray[np.uint8]:

@@ -34,8 +34,13 @@ def create(
         Literal["copy", "any"], typer.Option(help="copy: the same picture, edited; any: the same layout too.")
     ] = "copy",
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Search local features for every image, not only where one comes near.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--thorough/--quick",
+            help="Search local features for every image, or only where one comes near; "
+            "by default for every image while the set is small and the worker keeps up.",
+        ),
+    ] = None,
     prior: Annotated[
         float, typer.Option(help="Share of inspected images that show one of the set's, over 0 and under 1.")
     ] = 0.01,
@@ -69,7 +74,7 @@ def _options(summary: SetSummary) -> dict[str, object]:
 def _in_words(summary: SetSummary) -> str:
     words = [f"threshold {summary.threshold:g}", f"prior {summary.prior:g}"]
     words += ["any relation"] if summary.relation == "any" else []
-    words += ["thorough"] if summary.thorough else []
+    words += [] if summary.thorough is None else ["thorough" if summary.thorough else "quick"]
     words += ["keeps thumbnails"] if summary.keep_thumbnail else []
     return ", ".join(words)
 

@@ -59,7 +59,7 @@ class SetFacts:
     threshold: float
     relation: Literal["copy", "any"] = "copy"
     size: int = 0
-    thorough: bool = False
+    thorough: bool | None = None
     prior: float = 0.01
 
     @property

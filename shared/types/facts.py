@@ -146,6 +146,8 @@ class Verdict:
 
     ``labels`` holds an answer of each classifier that was asked and could answer; where there is none it is unknown,
     not ``other``.  ``classifier_revision`` is the position of the classifiers' log that they rest on.
+    ``degraded``: bytes and hash only were looked up, the encoder was not asked.  ``hurried``: there was no time for a
+    closer look that was due, so the next look may find more: not to be cached.
     """
 
     sha256: str
@@ -159,5 +161,6 @@ class Verdict:
     index_revision: str = ""
     classifier_revision: int = 0
     degraded: bool = False
+    hurried: bool = False
     error: VerdictError | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)

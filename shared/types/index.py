@@ -40,7 +40,8 @@ class Reference:
 class SetCreated:
     """An image set came into being.
 
-    ``thorough``: local features are searched for every image, not only where another matcher hints at a reference.
+    ``thorough``: local features are searched for every image (True), or only where another matcher hints at a reference
+    (False); None: for every image while the set is small and the worker has time.
     ``prior``: how many of the images that are inspected show one of the set's, which the likelihoods start from.
     ``keep_thumbnail``: a small encrypted picture of each reference is kept for the analyst.
     """
@@ -48,7 +49,7 @@ class SetCreated:
     name: str
     threshold: float
     relation: Literal["copy", "any"] = "copy"
-    thorough: bool = False
+    thorough: bool | None = None
     prior: float = 0.01
     keep_thumbnail: bool = False
 

@@ -27,7 +27,7 @@ policies:
   - {name: blank, then: {action: redact}}
   - {name: last, then: {action: allow}}
 """
-OPTIONS: Final = {"relation": "copy", "thorough": False, "prior": 0.01, "keep_thumbnail": False}
+OPTIONS: Final = {"relation": "copy", "thorough": None, "prior": 0.01, "keep_thumbnail": False}
 SECRETS = {"SAFELIGHT_STORE": "redis://user:hunter2@127.0.0.1:6379/0", "SAFELIGHT_KAFKA__SASL_PASSWORD": "hunter2"}
 
 

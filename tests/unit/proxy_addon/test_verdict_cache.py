@@ -27,6 +27,7 @@ class CountingJudge:
     revision: str = "f1:7"
     error: VerdictError | None = None
     degraded: bool = False
+    hurried: bool = False
     asked: list[str] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     silent: bool = False
@@ -55,6 +56,7 @@ class CountingJudge:
             classifier_revision=self.classifier_revision,
             error=self.error,
             degraded=self.degraded,
+            hurried=self.hurried,
         )
 
 
@@ -158,6 +160,7 @@ async def test_before_the_index_is_known_nothing_counts() -> None:
         ({"error": VerdictError(code=ErrorCode.TOO_LATE, message="")}, 2),
         ({"error": VerdictError(code=ErrorCode.DECODE_TIMEOUT, message="")}, 2),
         ({"degraded": True}, 2),
+        ({"hurried": True}, 2),
         ({"silent": True}, 2),
         ({"revision": "unknown"}, 2),
     ],

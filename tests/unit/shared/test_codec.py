@@ -159,7 +159,7 @@ def test_a_verdict_as_json_has_the_contract_s_fields() -> None:
     assert json.loads(json.dumps(plain))["matches"][0]["evidence"]["region"] == [12, 40, 610, 402]
     assert list(plain) == [
         *("sha256", "image", "pdq", "pdq_quality", "matches", "labels", "hash_hits"),
-        *("encoder", "index_revision", "classifier_revision", "degraded", "error", "timings_ms"),
+        *("encoder", "index_revision", "classifier_revision", "degraded", "hurried", "error", "timings_ms"),
     ]
     failed = Verdict(sha256="c" * 64, error=VerdictError(code=ErrorCode.CORRUPT, message="bad"))
     assert codec.verdict_to_builtins(failed)["error"] == {"code": "corrupt", "message": "bad"}

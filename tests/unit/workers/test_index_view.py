@@ -9,7 +9,7 @@ from workers.ann_index import EXACT_LIMIT
 from workers.block_sketch import make_sketch
 from workers.codebook import shipped_codebook
 from workers.evidence import Sight
-from workers.index_view import MATCHES_PER_SET, IndexView
+from workers.index_view import MATCHES_PER_SET, SMALL_SET, IndexView
 from workers.live_segment import Probe
 from workers.local_features import REFERENCE_FEATURES, extract, pack
 
@@ -174,3 +174,25 @@ def test_a_picture_made_white_with_the_reference_s_hash_is_a_copy_of_it() -> Non
     assert sight.paper
     (found,) = view.search([view.probe(NO_SHA256, make_vector(0), (make_pdq(0),) * 8, sight=sight)])
     assert [match.relation for match in found] == [Relation.COPY]
+
+
+@pytest.mark.parametrize(
+    ("size", "thorough", "spare", "looked", "cut_short"),
+    [
+        (3, None, True, True, False),
+        (3, None, False, False, True),
+        (3, False, True, False, False),
+        (3, True, False, True, False),
+        (SMALL_SET + 1, None, True, False, False),
+    ],
+)
+def test_a_small_set_is_searched_closely_while_the_worker_keeps_up(
+    size: int, thorough: bool | None, spare: bool, looked: bool, cut_short: bool
+) -> None:
+    shown = plane("dashboard", 1)
+    features = pack(extract(shown, limit=REFERENCE_FEATURES), shipped_codebook())
+    with_features = make_reference(size, local=features, sketch=make_sketch(shown))
+    view = make_view([*references(size - 1), with_features], sets=[make_set(thorough=thorough)])
+    sight = Sight(shown, (512, 384), lambda: 0.0, spare=spare)
+    view.search([view.probe(NO_SHA256, make_vector(5_000), sight=sight)])
+    assert (sight.looked, sight.cut_short) == (looked, cut_short)

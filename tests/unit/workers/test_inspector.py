@@ -155,6 +155,7 @@ async def test_a_closer_look_is_counted_by_its_outcome() -> None:
         def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
             assert probes[0].sight is not None
             assert len(probes[0].sight.features) > 0
+            probes[0].sight.in_time()
             return super().search(probes)
 
     pictured = Image.fromarray(plane("dashboard", 1))
@@ -166,7 +167,8 @@ async def test_a_closer_look_is_counted_by_its_outcome() -> None:
             return replace(image, frames=(frame,))
 
     async with inspecting(Seeing(), index=Looking()) as (inspector, metrics):
-        await inspector.inspect(DATA, digest(DATA))
-        await inspector.inspect(DATA, digest(DATA), 100.04)
+        at_leisure = await inspector.inspect(DATA, digest(DATA))
+        in_a_hurry = await inspector.inspect(DATA, digest(DATA), 100.04)
+    assert (at_leisure.hurried, in_a_hurry.hurried) == (False, True)
     assert metrics.value("safelight_worker_closer_looks_total", outcome="nothing") == 1
     assert metrics.value("safelight_worker_closer_looks_total", outcome="out_of_time") == 1
