@@ -11,8 +11,6 @@ TRAIN = .venv-train
 CODE = shared proxy_addon workers console tests $(wildcard benchmarks)
 SETUP = pyproject.toml requirements/build.txt deploy/setup/install.sh
 PYTEST = $(PYTHON) -m pytest
-# A whole run that takes longer hangs: timeout(1) ends it, and what it printed says where.
-SUITE_LIMIT ?= 2400
 
 .PHONY: setup setup-dev setup-train demo test test-unit test-versions test-train check format bench servers lock clean
 
@@ -37,19 +35,23 @@ $(TRAIN)/.installed-train: $(SETUP) requirements/train.txt
 demo: setup
 	@$(PYTHON) -m console.demo $(if $(SEED),--seed $(SEED)) $(if $(filter-out 0,$(KEEP)),--keep)
 
-servers: deploy/kafka/libs/.installed
+servers: deploy/kafka/libs/.installed deploy/tus/node_modules/.installed
 	@sh deploy/redis/install.sh
 	@sh deploy/browser/install.sh
 
 deploy/kafka/libs/.installed: deploy/kafka/pom.xml deploy/kafka/install.sh
 	@sh deploy/kafka/install.sh
 
+deploy/tus/node_modules/.installed: deploy/tus/package-lock.json deploy/tus/install.sh
+	@sh deploy/tus/install.sh
+
 test: setup-dev servers
-	timeout --kill-after=30 $(SUITE_LIMIT) $(PYTEST) $(ARGS)
+	@sh deploy/setup/run-tests.sh $(PYTHON) $(ARGS)
 
 # No server and no process: what is run while writing.
 test-unit: setup-dev
-	$(PYTEST) tests/unit tests/property tests/contracts -m "not kafka and not redis and not e2e" $(ARGS)
+	$(PYTEST) tests/unit tests/property tests/contracts -m "not kafka and not redis and not e2e" \
+	    $$(sh deploy/setup/processes.sh) $(ARGS)
 
 test-versions: setup-dev
 	@sh deploy/setup/test-versions.sh $(PYTHON)
@@ -74,6 +76,6 @@ lock:
 	@sh deploy/setup/lock.sh $(ARGS)
 
 clean:
-	rm -rf .venv .venv-* *.egg-info build dist deploy/kafka/libs deploy/kafka/*.jsa
+	rm -rf .venv .venv-* *.egg-info build dist deploy/kafka/libs deploy/kafka/*.jsa deploy/tus/node_modules
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find shared proxy_addon workers console tests -name __pycache__ -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -14,7 +14,16 @@ from tests.servers import ROOT, KafkaBroker, RedisServer
 
 CORPUS: Final = Path(os.environ.get("SAFELIGHT_CORPUS") or ROOT.parent / "shared" / "data")
 TRAINING_TESTS: Final = Path("train")
+SHARED, ALONE = "shared", "alone"
 _left_out = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--machine",
+        choices=(SHARED, ALONE),
+        help="only the tests that may run beside others, or only those that need the machine for themselves",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,19 +36,46 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     inside = collection_path.is_relative_to(tests) and collection_path.relative_to(tests) == TRAINING_TESTS
     if not inside or importlib.util.find_spec("torch"):
         return None
-    count = sum(1 for _ in collection_path.rglob("test_*.py"))
-    config.stash[_left_out]["files of tests that need torch (run `make test-train`)"] = count
+    if config.getoption("machine") != ALONE:
+        count = sum(1 for _ in collection_path.rglob("test_*.py"))
+        config.stash[_left_out]["files of tests that need torch (run `make test-train`)"] = count
     return True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without the folder of real images its tests cannot run: they are skipped, counted and shouted about."""
+    """Choose the asked half. Without the folder of real images its tests are skipped, counted and shouted about."""
+    _choose(config, items)
     corpus = [item for item in items if item.get_closest_marker("corpus")]
     if not corpus or (CORPUS / "manifest.jsonl.gz").is_file():
         return
     for item in corpus:
         item.add_marker(pytest.mark.skip(reason="the corpus of real images is not here (SAFELIGHT_CORPUS names it)"))
     config.stash[_left_out]["tests that need the corpus of real images (set SAFELIGHT_CORPUS)"] = len(corpus)
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
+    half = config.getoption("machine")
+    if half is None:
+        return
+    chosen: dict[str, list[pytest.Item]] = {SHARED: [], ALONE: []}
+    for item in items:
+        alone = any(item.get_closest_marker(name) for name in ("e2e", "alone"))
+        chosen[ALONE if alone else SHARED].append(item)
+    items[:] = chosen.pop(half)
+    config.hook.pytest_deselected(items=[item for rest in chosen.values() for item in rest])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of several (pytest -n) hands its count to the one that prints."""
+    output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left_out"] = session.config.stash[_left_out]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Each process collects every test, so what one has left out all have: the counts are one, not to be added."""
+    node.config.stash[_left_out].update(getattr(node, "workeroutput", {}).get("left_out", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

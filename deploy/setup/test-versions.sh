@@ -13,7 +13,9 @@ while read -r version python <&3; do
     printf '\n== Python %s (%s)\n' "$version" "$python"
     # The stamp is compared with the locks, as make does for .venv.
     make --no-print-directory VENV="$venv" PY="$python" setup-dev
-    if "$venv/bin/python" -m pytest tests/unit tests/property tests/contracts -m "not kafka and not redis and not e2e"; then
+    # shellcheck disable=SC2046  # options are words
+    if "$venv/bin/python" -m pytest tests/unit tests/property tests/contracts -m "not kafka and not redis and not e2e" \
+        $(sh deploy/setup/processes.sh); then
         tested=$((tested + 1))
     else
         failed="$failed $version"

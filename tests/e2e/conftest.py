@@ -13,9 +13,9 @@ SHAPES = [
 ]
 
 
-@pytest.fixture(scope="module", params=SHAPES)
+@pytest.fixture(scope="session", params=SHAPES)
 def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """One running deployment for a whole module; tests use sets and policies of their own."""
+    """One running deployment for all modules; tests use sets and policies of their own."""
     folder = tmp_path_factory.mktemp(request.param)
     running: Deployment
     if request.param == "embedded":

@@ -1,5 +1,7 @@
-"""The search for a Python, with made-up folders: what is on PATH may lie, and HOME may be empty."""
+"""The scripts of `make`: the search for a Python, where PATH may lie and HOME be empty, and the halves of the suite."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ import pytest
 from tests.servers import ROOT
 
 FIND: Final = ROOT / "deploy" / "setup" / "find-python.sh"
+RUN_TESTS: Final = ROOT / "deploy" / "setup" / "run-tests.sh"
+NO_TESTS: Final = 5  # https://docs.pytest.org/en/stable/reference/exit-codes.html
 VERSION: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
 TOOLS: Final = ("env", "sed", "sort", "tr", "cat")
 
@@ -76,3 +80,56 @@ def test_a_folder_named_after_a_version_is_not_believed(tools: Path, tmp_path: P
     install_shim(tmp_path / "elsewhere" / "versions" / "3.13.1" / "bin")
     outcome = find(tools, PYENV_ROOT=str(tmp_path / "elsewhere"))
     assert outcome.returncode == 2
+
+
+def run_halves(
+    folder: Path, statuses: dict[str, int], *arguments: str, cores: int = 2
+) -> tuple[int, list[str]]:
+    """The status of run-tests.sh, and the arguments of each run of a pytest that ends as ``statuses`` says."""
+    log = folder / "runs"
+    python = folder / "python"
+    (folder / "nproc").write_text(f"#!/bin/sh\necho {cores}\n")
+    (folder / "nproc").chmod(0o755)
+    cases = "\n".join(f'*"--machine {half}"*) exit {status} ;;' for half, status in statuses.items())
+    python.write_text(f'#!/bin/sh\necho "$*" >>{log}\ncase "$*" in\n{cases}\nesac\n')
+    python.chmod(0o755)
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    command = ["/bin/sh", str(RUN_TESTS), str(python), *arguments]
+    ended = subprocess.run(command, env=environment, capture_output=True, check=False)
+    return ended.returncode, log.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("shared", "alone", "status"),
+    [(0, 0, 0), (1, 0, 1), (0, 1, 1), (0, NO_TESTS, 0), (NO_TESTS, 0, 0), (NO_TESTS, 1, 1), (NO_TESTS, NO_TESTS, 5)],
+)
+def test_both_halves_run_and_one_without_tests_is_no_failure(
+    tmp_path: Path, shared: int, alone: int, status: int
+) -> None:
+    ended, (first, second) = run_halves(tmp_path, {"shared": shared, "alone": alone}, "-k", "lease or ledger")
+    assert ended == status
+    assert first == "-m pytest --machine shared -n 2 --dist worksteal -k lease or ledger"
+    assert second == "-m pytest --machine alone -k lease or ledger"
+
+
+@pytest.mark.parametrize(("cores", "processes"), [(1, ""), (4, " -n 4 --dist worksteal"), (64, " -n 8 --dist worksteal")])
+def test_a_machine_runs_as_many_tests_at_once_as_it_has_cores(tmp_path: Path, cores: int, processes: str) -> None:
+    _, (first, second) = run_halves(tmp_path, {}, cores=cores)
+    assert first == f"-m pytest --machine shared{processes}"
+    assert second == "-m pytest --machine alone"
+
+
+def test_what_was_not_run_is_told_once_by_many_processes() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "tests/corpus/test_captured_bodies.py"],
+        env=os.environ | {"SAFELIGHT_CORPUS": "/nonexistent"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    (told,) = [line for line in ended.stdout.splitlines() if "NOT RUN" in line and "corpus" in line]
+    skipped = re.search(r"(\d+) skipped", ended.stdout)
+    assert skipped
+    assert f"NOT RUN: {skipped[1]} tests that need the corpus" in told
