@@ -13,7 +13,7 @@ SHAPES = [
 ]
 
 
-@pytest.fixture(scope="session", params=SHAPES)
+@pytest.fixture(scope="package", params=SHAPES)
 def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """One running deployment for all modules; tests use sets and policies of their own."""
     folder = tmp_path_factory.mktemp(request.param)

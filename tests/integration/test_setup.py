@@ -82,9 +82,7 @@ def test_a_folder_named_after_a_version_is_not_believed(tools: Path, tmp_path: P
     assert outcome.returncode == 2
 
 
-def run_halves(
-    folder: Path, statuses: dict[str, int], *arguments: str, cores: int = 2
-) -> tuple[int, list[str]]:
+def run_halves(folder: Path, statuses: dict[str, int], *arguments: str, cores: int = 2) -> tuple[int, list[str]]:
     """The status of run-tests.sh, and the arguments of each run of a pytest that ends as ``statuses`` says."""
     log = folder / "runs"
     python = folder / "python"
@@ -112,7 +110,9 @@ def test_both_halves_run_and_one_without_tests_is_no_failure(
     assert second == "-m pytest --machine alone -k lease or ledger"
 
 
-@pytest.mark.parametrize(("cores", "processes"), [(1, ""), (4, " -n 4 --dist worksteal"), (64, " -n 8 --dist worksteal")])
+@pytest.mark.parametrize(
+    ("cores", "processes"), [(1, ""), (4, " -n 4 --dist worksteal"), (64, " -n 8 --dist worksteal")]
+)
 def test_a_machine_runs_as_many_tests_at_once_as_it_has_cores(tmp_path: Path, cores: int, processes: str) -> None:
     _, (first, second) = run_halves(tmp_path, {}, cores=cores)
     assert first == f"-m pytest --machine shared{processes}"
