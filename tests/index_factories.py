@@ -14,6 +14,7 @@ from shared.errors import DecodeError, ErrorCode
 from shared.sealing import Sealer
 from shared.types import Reference, ReferenceAdded, SetCreated
 from tests.factories import make_image_info
+from workers.embeddings import to_bytes
 from workers.enrolment import Fingerprint
 
 ENCODER: Final = "encoder-1"
@@ -51,7 +52,7 @@ def make_reference(seed: int = 0, **overrides: Any) -> Reference:
         "pdq": make_pdq(seed),
         "pdq_quality": 100,
         "encoder": ENCODER,
-        "vectors": (make_vector(seed).tobytes(),),
+        "vectors": (to_bytes(make_vector(seed)),),
     }
     return Reference(**{**values, **overrides})
 
@@ -76,7 +77,7 @@ class SeedFingerprinter:
             info=make_image_info(low_information=data == b"blank"),
             pdq=(make_pdq(seed),) * 8,
             pdq_quality=100,
-            vectors=(make_vector(seed).tobytes(),),
+            vectors=(to_bytes(make_vector(seed)),),
             encoder=ENCODER,
         )
 

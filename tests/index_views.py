@@ -26,8 +26,8 @@ def play(builder: ViewBuilder, state: IndexState, events: Iterable[IndexEvent]) 
 
 def rebase(builder: ViewBuilder, state: IndexState) -> None:
     """Build the base anew."""
-    builder.begin()
-    builder.adopt(builder.build_base(builder.searchable(state), lambda: False))
+    job = builder.begin(state)
+    builder.adopt(job, builder.build_segment(job.references, lambda: False))
 
 
 def make_view(

@@ -2,8 +2,12 @@
 
 An AnnIndex never changes once built: hnswlib is not safe to query while something is inserted.  Measured with 512
 dimensions: the products with 10,000 vectors take 0.3 ms, about as long as the graph, and miss nothing; the graph wins
-from about 20,000 (nmslib/hnswlib 0.8).  The graph proposes, the exact product decides; where the graph's answer is full
-of candidates, more may be hidden behind them, and the exact product looks at all.
+from about 20,000 (nmslib/hnswlib 0.8).
+
+The graph proposes, the kept vectors decide.  hnswlib holds a float32 copy of whatever it is given, so it is given the
+128 directions that hold most of the vectors (principal components about the origin, of a sample): a quarter of the
+memory and of the building time, and what it proposes is ranked by the products of the whole vectors as they are kept,
+which are not copied.  While the end of its answer still holds candidates, it is asked for more.
 
 Products are taken with ``vecdot``: as fast as ``@`` on one core, but it never wakes OpenBLAS's threads, which cost
 8 ms a call where other processes keep the cores busy.
@@ -24,22 +28,40 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.errors import IntegrityError
+from workers.embeddings import Vectors, dimension_of, from_bytes
 
-Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
+Groups = npt.NDArray[np.int32]
 
 EXACT_LIMIT: Final = 20_000
+"""Vectors of an index without a graph, and of the small sets beside one."""
+PROJECTED: Final = 128
+PROJECTION_SAMPLE: Final = 20_000
 M: Final = 16
 EF_CONSTRUCTION: Final = 200
-FETCH: Final = 64
+FETCH: Final = (64, 256, 1024)
+"""Neighbours that are asked for, and again where the last quarter of them still holds candidates.
+
+An image near more than the last of these (a page of text, of which a million references hold thousands) is compared
+with the nearest only.
+"""
 EF: Final = 128
 BUILD_CHUNK: Final = 500
-"""Vectors between two looks at the stop sign: about 0.4 s of building, so that a worker can leave in time."""
+"""Vectors between two looks at the stop sign: about 0.1 s of building, so that a worker can leave in time."""
+SCAN_CHUNK: Final = 4096
+"""Vectors that are unpacked at once where all have to be looked at."""
+SMALL_SET_SHARE: Final = 64
+"""A set with less than this part of all vectors is searched exactly, the smallest first, up to EXACT_LIMIT vectors.
+
+The floor of a set of m is at p = 0.1/m per vector, so about 0.1 N/m unrelated ones of all N are over it: a graph that
+returns a few hundred neighbours would drown a small set's own.
+"""
 SPACE: Final = "ip"
 """1 - inner product: the same order as cosine for normalised vectors, without another copy."""
 
 # hnswlib's file starts with: level 0 offset, max elements, elements, bytes per element, label offset, data offset.
 _GRAPH_HEADER: Final = struct.Struct("<QQQQQQ")
+_AXES_HEADER: Final = struct.Struct("<II")
 
 
 class BuildStoppedError(Exception):
@@ -47,104 +69,219 @@ class BuildStoppedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class AnnIndex:
-    """Immutable search over ``vectors`` (n x dimension, float32, L2 = 1); a hit's number is its row."""
+class Floors:
+    """The least cosine that counts: ``of_group`` (inf: none does), and the group of each row."""
 
-    vectors: Vectors
-    graph: Any = None  # hnswlib.Index has no types; None: exact
+    of_group: Vectors
+    group_of: Groups
+
+    @property
+    def least(self) -> float:
+        """The lowest of all."""
+        return float(self.of_group.min(initial=np.inf))
+
+    def reached(self, rows: Rows, cosines: Vectors) -> Rows:
+        """Return those of the rows that reach their floors."""
+        return rows[cosines >= self.of_group[self.group_of[rows]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """An HNSW graph of vectors along ``axes`` (dimension x fewer, orthonormal columns)."""
+
+    index: Any  # hnswlib.Index has no types
+    axes: Vectors
+
+    @classmethod
+    def build(cls, stored: Sequence[bytes], stopped: Callable[[], bool]) -> Graph:
+        """Build from kept vectors; raises BuildStoppedError."""
+        axes = _principal_axes(stored)
+        index = hnswlib.Index(space=SPACE, dim=axes.shape[1])
+        index.init_index(max_elements=len(stored), M=M, ef_construction=EF_CONSTRUCTION)
+        for start in range(0, len(stored), BUILD_CHUNK):
+            if stopped():
+                raise BuildStoppedError
+            chunk = from_bytes(stored[start : start + BUILD_CHUNK])
+            index.add_items(chunk @ axes, np.arange(start, start + len(chunk)), num_threads=_build_threads())
+        index.set_ef(EF)
+        return cls(index, axes)
+
+    @classmethod
+    def read(cls, data: bytes | memoryview, count: int, dimension: int) -> Graph:
+        """Restore what ``to_bytes`` gave for ``count`` vectors.
+
+        ``data`` must be authenticated: a crafted file makes hnswlib write out of bounds
+        (https://github.com/nmslib/hnswlib/pull/677).  Its counts are checked before it is loaded; raises
+        IntegrityError.
+        """
+        axes, rest = _read_axes(memoryview(data), dimension)
+        _check_graph(rest, count, axes.shape[1])
+        index = hnswlib.Index(space=SPACE, dim=axes.shape[1])
+        with _memory_file() as path:
+            with path.open("wb") as file:
+                file.write(rest)
+            index.load_index(str(path), max_elements=count)
+        index.set_ef(EF)
+        return cls(index, axes)
+
+    def to_bytes(self) -> bytes:
+        """Return the axes and the graph."""
+        with _memory_file() as path:
+            self.index.save_index(str(path))
+            return _AXES_HEADER.pack(*self.axes.shape) + self.axes.astype("<f4").tobytes() + path.read_bytes()
+
+    def nearest(self, query: Vectors, count: int) -> Rows | None:
+        """Return the rows of about the ``count`` nearest, the nearest first; None where the graph reaches fewer."""
+        try:
+            labels, _ = self.index.knn_query(query @ self.axes, k=count, num_threads=1)
+        except RuntimeError:  # "Cannot return the results in a contiguous 2D array"
+            return None
+        rows: Rows = labels[0].astype(np.intp)
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class AnnIndex:
+    """Immutable search over the kept vectors ``stored`` (see ``workers/embeddings.py``); a hit's number is its row.
+
+    ``dense`` holds those that are searched exactly as float32, whose rows are ``dense_rows``: all without a graph.
+    """
+
+    stored: Sequence[bytes]
+    dense: Vectors
+    dense_rows: Rows
+    graph: Graph | None = None
 
     @classmethod
     def build(
-        cls, vectors: Vectors, *, exact_limit: int = EXACT_LIMIT, stopped: Callable[[], bool] = lambda: False
+        cls,
+        stored: Sequence[bytes],
+        blocks: Sequence[tuple[int, int]] = (),
+        *,
+        exact_limit: int = EXACT_LIMIT,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> AnnIndex:
-        """Index the rows, with a graph above ``exact_limit`` of them; raises BuildStoppedError."""
-        if len(vectors) <= exact_limit:
-            return cls(vectors)
-        graph = hnswlib.Index(space=SPACE, dim=vectors.shape[1])
-        graph.init_index(max_elements=len(vectors), M=M, ef_construction=EF_CONSTRUCTION)
-        for start in range(0, len(vectors), BUILD_CHUNK):
-            if stopped():
-                raise BuildStoppedError
-            rows = np.arange(start, min(start + BUILD_CHUNK, len(vectors)))
-            graph.add_items(vectors[rows], rows, num_threads=_build_threads())
-        graph.set_ef(EF)
-        return cls(vectors, graph)
+        """Index the rows, with a graph above ``exact_limit`` of them; raises BuildStoppedError.
+
+        ``blocks`` are the sets' ranges of rows (first, past the last).
+        """
+        if len(stored) <= exact_limit:
+            return cls.exact(stored)
+        return cls._with_graph(stored, blocks, Graph.build(stored, stopped))
 
     @classmethod
-    def from_graph(cls, vectors: Vectors, data: bytes) -> AnnIndex:
-        """Restore the graph that ``graph_bytes`` gave for the same rows.
+    def exact(cls, stored: Sequence[bytes]) -> AnnIndex:
+        """Index the rows without a graph, however many."""
+        return cls(stored, from_bytes(stored), np.arange(len(stored), dtype=np.intp))
 
-        ``data`` must be authenticated: a crafted file makes hnswlib write out of bounds
-        (https://github.com/nmslib/hnswlib/pull/677).  Its counts are compared with ``vectors`` before it is loaded;
-        raises IntegrityError.
-        """
-        _check_graph(vectors, data)
-        graph = hnswlib.Index(space=SPACE, dim=vectors.shape[1])
-        with _memory_file() as path:
-            path.write_bytes(data)
-            graph.load_index(str(path), max_elements=len(vectors))
-        graph.set_ef(EF)
-        return cls(vectors, graph)
+    @classmethod
+    def from_graph(cls, stored: Sequence[bytes], blocks: Sequence[tuple[int, int]], data: bytes) -> AnnIndex:
+        """Restore what ``graph_bytes`` gave for the same rows; raises IntegrityError for another's."""
+        dimension = dimension_of(stored[0]) if stored else 0
+        return cls._with_graph(stored, blocks, Graph.read(data, len(stored), dimension))
+
+    @classmethod
+    def _with_graph(cls, stored: Sequence[bytes], blocks: Sequence[tuple[int, int]], graph: Graph) -> AnnIndex:
+        rows = _small_blocks(blocks, len(stored))
+        return cls(stored, from_bytes([stored[row] for row in rows]), rows, graph)
 
     def graph_bytes(self) -> bytes:
         """Return the graph as bytes; empty where the search is exact."""
+        return b"" if self.graph is None else self.graph.to_bytes()
+
+    def take(self, rows: Rows) -> Vectors:
+        """Return the vectors of some rows, k x dimension."""
         if self.graph is None:
-            return b""
-        with _memory_file() as path:
-            self.graph.save_index(str(path))
-            return path.read_bytes()
+            return self.dense[rows]
+        return from_bytes([self.stored[row] for row in rows.tolist()])
 
-    def candidates(self, queries: Vectors, floors: Vectors, blocks: Sequence[tuple[int, int]] = ()) -> Sequence[Rows]:
-        """Return for each query the rows whose cosine reaches the row's floor (inf: never).
+    def candidates(self, queries: Vectors, floors: Floors) -> list[Rows]:
+        """Return for each query (q x dimension) the rows whose cosine reaches the row's floor, ascending.
 
-        ``queries`` q x dimension, ``floors`` n.  ``blocks`` are ranges of rows (first, past the last) with floors so
-        low that the graph's answer would overflow with their neighbours: they are always searched exactly.  Raises
-        ValueError for another dimension.
+        Raises ValueError for another dimension.
         """
-        if len(self.vectors) == 0:
+        least = floors.least
+        if len(self.stored) == 0 or least == np.inf:
             return [np.empty(0, np.intp)] * len(queries)
-        if queries.shape[1] != self.vectors.shape[1]:
-            raise ValueError(f"the index holds {self.vectors.shape[1]} dimensions, the query {queries.shape[1]}")
+        if queries.shape[1] != dimension_of(self.stored[0]):
+            raise ValueError(f"the index holds {dimension_of(self.stored[0])} dimensions, the query {queries.shape[1]}")
+        return [self._candidates(query, floors, least) for query in queries]
+
+    def _candidates(self, query: Vectors, floors: Floors, least: float) -> Rows:
+        exact = self._near(self.dense_rows, self.dense, query, floors, least)
         if self.graph is None:
-            return [self._exact(query, floors, 0, len(floors)) for query in queries]
-        rest = floors.copy()
-        for first, last in blocks:
-            rest[first:last] = np.inf
-        least = float(rest.min())
-        return [
-            np.concatenate([
-                self._approximate(query, rest, least),
-                *(self._exact(query, floors, first, last) for first, last in blocks),
-            ])
-            for query in queries
-        ]  # fmt: skip
+            return exact
+        return np.union1d(exact, self._approximate(self.graph, query, floors, least))
 
-    def _exact(self, query: Vectors, floors: Vectors, first: int, last: int) -> Rows:
-        return first + np.flatnonzero(np.vecdot(self.vectors[first:last], query) >= floors[first:last])
+    def _approximate(self, graph: Graph, query: Vectors, floors: Floors, least: float) -> Rows:
+        total = len(self.stored)
+        found: Rows = np.empty(0, np.intp)
+        for count in (min(wanted, total) for wanted in FETCH):
+            rows = graph.nearest(query, count)
+            if rows is None:
+                return self._all(query, floors, least)
+            cosines = np.vecdot(self.take(rows), query)
+            found = floors.reached(rows, cosines)
+            if count == total or not (cosines[-(count // 4 or 1) :] >= least).any():
+                break
+        return found
 
-    def _approximate(self, query: Vectors, floors: Vectors, least: float) -> Rows:
-        if least == np.inf:
-            return np.empty(0, np.intp)
-        try:
-            labels, distances = self.graph.knn_query(query, k=min(FETCH, len(self.vectors)), num_threads=1)
-        except RuntimeError:
-            # "Cannot return the results in a contiguous 2D array": the graph reached fewer than k nodes.
-            return self._exact(query, floors, 0, len(floors))
-        if 1.0 - float(distances.max()) >= least:
-            return self._exact(query, floors, 0, len(floors))
-        rows: Rows = labels[0].astype(np.intp)
-        near: Rows = rows[np.vecdot(self.vectors[rows], query) >= floors[rows]]
-        return near
+    def _all(self, query: Vectors, floors: Floors, least: float) -> Rows:
+        parts = [
+            np.arange(start, min(start + SCAN_CHUNK, len(self.stored)))
+            for start in range(0, len(self.stored), SCAN_CHUNK)
+        ]
+        return np.concatenate([self._near(rows, self.take(rows), query, floors, least) for rows in parts])
+
+    @staticmethod
+    def _near(rows: Rows, vectors: Vectors, query: Vectors, floors: Floors, least: float) -> Rows:
+        if len(rows) == 0:
+            return rows
+        cosines = np.vecdot(vectors, query)
+        over = np.flatnonzero(cosines >= least)
+        return floors.reached(rows[over], cosines[over])
+
+
+def _small_blocks(blocks: Sequence[tuple[int, int]], total: int) -> Rows:
+    """Return the rows of the smallest sets, ascending."""
+    chosen: list[tuple[int, int]] = []
+    left = EXACT_LIMIT
+    for first, last in sorted(blocks, key=lambda block: block[1] - block[0]):
+        left -= last - first
+        if left < 0 or (last - first) * SMALL_SET_SHARE >= total:
+            break
+        chosen.append((first, last))
+    ranges = [np.arange(first, last, dtype=np.intp) for first, last in sorted(chosen)]
+    return np.concatenate(ranges) if ranges else np.empty(0, np.intp)
+
+
+def _principal_axes(stored: Sequence[bytes]) -> Vectors:
+    """Return the directions that hold most of the vectors' squared lengths, dimension x PROJECTED at most."""
+    dimension = dimension_of(stored[0])
+    if dimension <= PROJECTED:
+        return np.eye(dimension, dtype=np.float32)
+    sample = from_bytes(stored[:: -(-len(stored) // PROJECTION_SAMPLE)])
+    _, directions = np.linalg.eigh(sample.T @ sample)  # ascending
+    return np.ascontiguousarray(directions[:, -PROJECTED:], dtype=np.float32)
 
 
 def _build_threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)  # the rest keeps inspecting
 
 
-def _check_graph(vectors: Vectors, data: bytes) -> None:
+def _read_axes(data: memoryview, dimension: int) -> tuple[Vectors, memoryview]:
+    if len(data) < _AXES_HEADER.size:
+        raise IntegrityError("the graph in the snapshot is cut off")
+    rows, columns = _AXES_HEADER.unpack_from(data)
+    end = _AXES_HEADER.size + 4 * rows * columns
+    if rows != dimension or not 0 < columns <= rows or len(data) < end:
+        raise IntegrityError("the graph in the snapshot is not that of its vectors")
+    return np.frombuffer(data[_AXES_HEADER.size : end], dtype="<f4").reshape(rows, columns).copy(), data[end:]
+
+
+def _check_graph(data: memoryview, count: int, dimension: int) -> None:
     if len(data) < _GRAPH_HEADER.size:
         raise IntegrityError("the graph in the snapshot is cut off")
-    count, dimension = vectors.shape
     _, capacity, elements, element_bytes, label_offset, data_offset = _GRAPH_HEADER.unpack_from(data)
     if capacity < elements or elements != count or label_offset - data_offset != dimension * 4:
         raise IntegrityError("the graph in the snapshot is not that of its vectors")

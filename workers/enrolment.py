@@ -27,6 +27,7 @@ from shared.types import (
     SetThreshold,
 )
 from workers.collisions import Candidate, Neighbourhood, Surroundings, look_around
+from workers.embeddings import from_bytes
 from workers.evidence import Sight
 from workers.index_state import IndexState, SetState
 from workers.set_catalogue import SetCatalogue
@@ -51,7 +52,8 @@ FULL: Final = "thorough_limit"
 class Fingerprint:
     """What is known of an image that is to be protected; all but the plane is kept as in ``Reference``.
 
-    ``vectors`` holds the whole picture's embedding, L2-normalised float32 in little-endian bytes; ``views`` the other
+    ``vectors`` holds the whole picture's embedding, L2-normalised, as
+    ``workers/embeddings.py`` keeps it; ``views`` the other
     views' signs, 1 bit a dimension.  ``plane`` is the grey picture, ``plane_size`` = (width, height), that a thumbnail
     is made from; empty where the image shows too little.
     """
@@ -301,7 +303,7 @@ async def _around(set_name: str, fingerprint: Fingerprint, neighbourhood: Neighb
     candidate = Candidate(
         set=set_name,
         sha256=fingerprint.sha256,
-        vector=np.frombuffer(fingerprint.vectors[0], dtype="<f4").astype(np.float32),
+        vector=from_bytes(fingerprint.vectors)[0],
         pdq=fingerprint.pdq,
         pdq_quality=fingerprint.pdq_quality,
         sight=_sight(fingerprint) if fingerprint.plane else None,

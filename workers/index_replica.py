@@ -17,14 +17,14 @@ from shared.errors import IntegrityError, SafelightError, StoreError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from shared.types import INDEX_LOG, Reference
+from shared.types import INDEX_LOG
 from workers.ann_index import EXACT_LIMIT
 from workers.index_log import SNAPSHOT_BLOB, SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
 from workers.index_segment import Segment
 from workers.index_snapshot import Snapshot
 from workers.index_state import IndexState
 from workers.index_view import IndexView
-from workers.view_builder import ViewBuilder
+from workers.view_builder import Job, ViewBuilder
 
 __all__ = ["SNAPSHOT_BLOB", "SNAPSHOT_KEY", "IndexReplica", "IndexView"]
 
@@ -135,15 +135,26 @@ class IndexReplica:
             follower, builder = self._follower, self._builder
             if follower is None:
                 raise IndexStaleError("the index is not loaded yet")
-            references, sets, position = builder.searchable(follower.state), follower.state.created(), follower.position
-            builder.begin()
-            base = await _in_stoppable_thread(builder, references)
-            if builder is not self._builder:
-                raise IndexStaleError("the index was loaded again while its base was being built")
-            builder.adopt(base)
-            await self._refresh()
+            job, sets, position = builder.begin(follower.state), follower.state.created(), follower.position
+            base = await self._run(builder, job)
         graph = await asyncio.to_thread(base.ann.graph_bytes)
-        return Snapshot(encoder=self._encoder, position=position, sets=sets, references=references, graph=graph)
+        return Snapshot(encoder=self._encoder, position=position, sets=sets, references=job.references, graph=graph)
+
+    async def _merge(self) -> None:
+        async with self._one_builds:
+            await self._run(self._builder, self._builder.begin_merge())
+
+    async def _run(self, builder: ViewBuilder, job: Job) -> Segment:
+        try:
+            segment = await _in_stoppable_thread(builder, job)
+        except BaseException:
+            builder.abandon()
+            raise
+        if builder is not self._builder:
+            raise IndexStaleError("the index was loaded again while a segment was being built")
+        builder.adopt(job, segment)
+        await self._refresh()
+        return segment
 
     async def _follow(self) -> None:
         delay = self._retry_seconds
@@ -181,11 +192,13 @@ class IndexReplica:
         while True:
             await self._look_at_shape.wait()
             self._look_at_shape.clear()
-            if self._builder.worn():
-                try:
+            try:
+                if self._builder.worn():
                     await self.rebuild()
-                except IndexStaleError as error:
-                    _logger.info("a new base was thrown away: %s", error)
+                elif self._builder.crowded():
+                    await self._merge()
+            except IndexStaleError as error:
+                _logger.info("a new segment was thrown away: %s", error)
 
     async def _refresh(self) -> None:
         async with self._one_publishes:  # inputs are taken in order, so views are published in order
@@ -218,10 +231,10 @@ class IndexReplica:
         _logger.warning("refused from the index: %s", error)
 
 
-async def _in_stoppable_thread(builder: ViewBuilder, references: tuple[Reference, ...]) -> Segment:
-    # A graph of 100,000 takes minutes; the program that is told to end must not wait for it.
+async def _in_stoppable_thread(builder: ViewBuilder, job: Job) -> Segment:
+    # A graph of a million takes minutes; the program that is told to end must not wait for it.
     stop = threading.Event()
     try:
-        return await asyncio.to_thread(builder.build_base, references, stop.is_set)
+        return await asyncio.to_thread(builder.build_segment, job.references, stop.is_set)
     finally:
         stop.set()

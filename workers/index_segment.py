@@ -6,7 +6,7 @@ A view of the index is a large base segment and a small one of what came since.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,70 +15,76 @@ import numpy.typing as npt
 from shared.core.matching import MIN_PDQ_QUALITY
 from shared.errors import IntegrityError
 from shared.types import Reference
-from workers.ann_index import AnnIndex, Vectors
+from workers.ann_index import AnnIndex, Groups
 from workers.block_sketch import read_sketch
 from workers.codebook import shipped_codebook
+from workers.embeddings import STORED, Vectors, dimension_of
 from workers.feature_index import LARGEST, FeatureIndex
 from workers.index_state import Key
 from workers.local_features import unpack
 from workers.pdq_index import PdqIndex
+from workers.row_lookup import RowLookup
 from workers.sign_index import SignIndex
 
 Numbers = npt.NDArray[np.intp]
+MakeAnn = Callable[[Sequence[bytes], Sequence[tuple[int, int]]], AnnIndex]
+"""Makes the index of kept vectors, whose sets are these ranges of rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """References by number 0..n-1, set by set.
 
-    ``owner`` gives the reference of each vector row (ascending); ``set_of`` the position in ``set_names`` of each
-    reference's set, ``blocks`` the range of rows of each set.  ``signs`` are the other views', ``features`` the local
-    features, by reference (None: there are none).
+    ``owner`` gives the reference of each vector row (ascending), ``starts`` the first row of each reference and the end
+    of all; ``set_of`` and ``set_of_row`` the position in ``set_names`` of each reference's and row's set, ``sizes`` how
+    many references each has.  ``signs`` are the other views', ``features`` the local features, by reference (None:
+    there are none).
     """
 
     references: tuple[Reference, ...]
     ann: AnnIndex
-    owner: Numbers
+    owner: Groups
+    starts: Groups
     signs: SignIndex
     features: FeatureIndex | None
     pdq: PdqIndex
     set_names: tuple[str, ...]
-    set_of: Numbers
-    blocks: tuple[tuple[int, int], ...]
-    by_sha256: Mapping[str, tuple[int, ...]]
-    number_of: Mapping[Key, int]
+    set_of: Groups
+    set_of_row: Groups
+    sizes: Groups
+    by_sha256: RowLookup
+    by_key: RowLookup
 
     @classmethod
-    def build(
-        cls,
-        references: Sequence[Reference],
-        make_ann: Callable[[Vectors], AnnIndex] = AnnIndex.build,
-    ) -> Segment:
-        """Build from references that ``check_reference`` let pass; ``make_ann`` indexes the stacked vectors.
+    def build(cls, references: Sequence[Reference], make_ann: MakeAnn = AnnIndex.build) -> Segment:
+        """Build from references that ``check_reference`` let pass; ``make_ann`` indexes their vectors.
 
         The rows' order depends on the references' order within their sets alone, so a graph fits again later.
         """
         references = sorted(references, key=lambda reference: reference.set)
-        vectors = [vector for reference in references for vector in reference.vectors]
-        owner = np.repeat(
-            np.arange(len(references), dtype=np.intp), [len(reference.vectors) for reference in references]
-        )
+        stored = [vector for reference in references for vector in reference.vectors]
+        counts = np.fromiter((len(reference.vectors) for reference in references), np.int32, len(references))
         set_names = tuple(dict.fromkeys(reference.set for reference in references))
         position = {name: i for i, name in enumerate(set_names)}
-        set_of = np.array([position[reference.set] for reference in references], dtype=np.intp)
-        edges = np.searchsorted(set_of[owner], np.arange(len(set_names) + 1)).tolist()
+        set_of = np.fromiter((position[reference.set] for reference in references), np.int32, len(references))
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        sizes = np.bincount(set_of, minlength=len(set_names)).astype(np.int32)
+        edges = starts[np.concatenate([[0], np.cumsum(sizes)])].tolist()
+        bits = dimension_of(stored[0]) if stored else 0
         return cls(
             references=tuple(references),
-            ann=make_ann(_stack(vectors)),
-            owner=owner,
-            signs=SignIndex.build([reference.views for reference in references], _dimension(vectors)),
+            ann=make_ann(stored, tuple(itertools.pairwise(edges))),
+            owner=np.repeat(np.arange(len(references), dtype=np.int32), counts),
+            starts=starts,
+            signs=SignIndex.build([reference.views for reference in references], bits),
             features=_index_features(references),
             pdq=PdqIndex.build([r.pdq if r.pdq_quality >= MIN_PDQ_QUALITY else "" for r in references]),
             set_names=set_names,
             set_of=set_of,
-            blocks=tuple(itertools.pairwise(edges)),
-            by_sha256=_group_by_sha256(references),
-            number_of={(reference.set, reference.reference): i for i, reference in enumerate(references)},
+            set_of_row=np.repeat(set_of, counts),
+            sizes=sizes,
+            by_sha256=RowLookup.build(reference.sha256 for reference in references),
+            by_key=RowLookup.build((reference.set, reference.reference) for reference in references),
         )
 
     @property
@@ -86,16 +92,28 @@ class Segment:
         """How many references have local features that are compared, but not searched."""
         return sum(bool(reference.local) for reference in self.references[LARGEST:])
 
+    def number(self, key: Key) -> int | None:
+        """Return the reference's number, None where it is not here."""
+        for number in self.by_key.candidates(key):
+            if (self.references[number].set, self.references[number].reference) == key:
+                return number
+        return None
+
+    def identical(self, sha256: str) -> list[int]:
+        """Return the references of these very bytes."""
+        return [n for n in self.by_sha256.candidates(sha256) if self.references[n].sha256 == sha256]
+
     def cosines(self, numbers: Numbers, query: Vectors | None) -> npt.NDArray[np.float64]:
         """Return each reference's best cosine with ``query``; NaN where either has no vector."""
         best = np.full(len(numbers), np.nan)
         if query is None or len(self.owner) == 0 or len(numbers) == 0:
             return best
-        place = np.full(len(self.references), -1, dtype=np.intp)
-        place[numbers] = np.arange(len(numbers))
-        rows = np.flatnonzero(place[self.owner] >= 0)
-        # fmax ignores the NaN that stands for "nothing yet".
-        np.fmax.at(best, place[self.owner[rows]], np.clip(np.vecdot(self.ann.vectors[rows], query), -1.0, 1.0))
+        ranges = [np.arange(self.starts[number], self.starts[number + 1]) for number in numbers]
+        rows = np.concatenate(ranges)
+        if len(rows):
+            place = np.repeat(np.arange(len(numbers)), [len(each) for each in ranges])
+            # fmax ignores the NaN that stands for "nothing yet".
+            np.fmax.at(best, place, np.clip(np.vecdot(self.ann.take(rows), query), -1.0, 1.0))
         return best
 
 
@@ -108,10 +126,10 @@ def check_reference(reference: Reference, *, encoder: str, dimension: int | None
     if reference.encoder != encoder:
         raise IntegrityError(f"reference {reference.reference} is of encoder {reference.encoder}, not {encoder}")
     for vector in reference.vectors:
-        if len(vector) % 4 or not vector or (dimension is not None and len(vector) != 4 * dimension):
+        if len(vector) % STORED.itemsize or not vector or dimension not in (None, dimension_of(vector)):
             raise IntegrityError(f"a vector of reference {reference.reference} has {len(vector)} bytes")
-        dimension = len(vector) // 4
-        if not np.isfinite(np.frombuffer(vector, dtype="<f4")).all():
+        dimension = dimension_of(vector)
+        if not np.isfinite(np.frombuffer(vector, dtype=STORED)).all():
             raise IntegrityError(f"a vector of reference {reference.reference} is not finite")
     if reference.views and (dimension is None or len(reference.views) % (dimension // 8)):
         raise IntegrityError(f"the views of reference {reference.reference} have {len(reference.views)} bytes")
@@ -126,20 +144,3 @@ def _index_features(references: Sequence[Reference]) -> FeatureIndex | None:
     """Index the local features of as many references as can be searched in time; the others are only compared."""
     searched = [reference.local for reference in references[:LARGEST]]
     return FeatureIndex.build(searched, shipped_codebook()) if any(searched) else None
-
-
-def _dimension(vectors: Sequence[bytes]) -> int:
-    return len(vectors[0]) // 4 if vectors else 0
-
-
-def _stack(vectors: Sequence[bytes]) -> Vectors:
-    if not vectors:
-        return np.empty((0, 0), dtype=np.float32)
-    return np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(vectors), -1).astype(np.float32, copy=False)
-
-
-def _group_by_sha256(references: Sequence[Reference]) -> dict[str, tuple[int, ...]]:
-    groups: dict[str, tuple[int, ...]] = {}
-    for number, reference in enumerate(references):
-        groups[reference.sha256] = (*groups.get(reference.sha256, ()), number)
-    return groups

@@ -19,11 +19,11 @@ import numpy as np
 
 from shared.core.matching import MIN_PDQ_QUALITY, Calibration, Floats, SetFacts
 from shared.types import Reference, ReferenceMatch
-from workers.ann_index import Vectors
 from workers.block_sketch import read_sketch
+from workers.embeddings import Vectors
 from workers.evidence import SURELY_COPY, Finding, Sight, compare_inside, place
 from workers.index_segment import Numbers
-from workers.live_segment import Hit, LiveSegment, Measures, Probe, first_scores, floor_of
+from workers.live_segment import Hit, LiveSegment, Probe, first_scores, floor_of
 from workers.scoring import Scored, score_hits
 
 MATCHES_PER_SET: Final = 5
@@ -99,16 +99,13 @@ class IndexView:
         return [self._answer(probe, [of_live[place] for of_live in rows]) for place, probe in enumerate(probes)]
 
     def _answer(self, probe: Probe, rows: Sequence[Numbers]) -> tuple[ReferenceMatch, ...]:
-        measures = [live.measures(probe) for live in self.segments]
         hits = [
-            hit
-            for live, over_floor, measured in zip(self.segments, rows, measures, strict=True)
-            for hit in live.near(probe, over_floor, measured)
+            hit for live, over_floor in zip(self.segments, rows, strict=True) for hit in live.near(probe, over_floor)
         ]
         if probe.sight is not None:
             scores = first_scores(self.calibration, hits)
             if self._wanted(scores, probe.sight) and probe.sight.in_time():
-                hits = self._look_closer(probe, probe.sight, hits, scores, measures)
+                hits = self._look_closer(probe, probe.sight, hits, scores)
         return self._best(hits, probe.sight)
 
     def _wanted(self, scores: Floats, sight: Sight) -> bool:
@@ -125,16 +122,14 @@ class IndexView:
             sight.cut_short = True
         return small and sight.spare
 
-    def _look_closer(
-        self, probe: Probe, sight: Sight, hits: list[Hit], scores: Floats, measures: Sequence[Measures]
-    ) -> list[Hit]:
+    def _look_closer(self, probe: Probe, sight: Sight, hits: list[Hit], scores: Floats) -> list[Hit]:
         """Return the hits with what a look at the likeliest of them gave, and what only local features found."""
         look = _Look(sight)
         nearest = LOOK_AT_NEAREST_OF_A_PAGE if sight.paper else LOOK_AT_NEAREST
         look.at([hits[number] for number in np.argsort(-scores, kind="stable")[:nearest]])
         voted = []
         if not look.explains_the_image():
-            voted = self._voted(probe, sight, measures)
+            voted = self._voted(probe, sight)
             look.at(voted)
         near = {(hit.reference.set, hit.reference.reference) for hit in hits}
         found = [
@@ -146,7 +141,7 @@ class IndexView:
         ]
         return [_settled(hit, look.findings.get(hit.reference.sha256), sight) for hit in (*hits, *found)]
 
-    def _voted(self, probe: Probe, sight: Sight, measures: Sequence[Measures]) -> list[Hit]:
+    def _voted(self, probe: Probe, sight: Sight) -> list[Hit]:
         """Return the references that most of the image's local features speak for, the likeliest first."""
         votes = [
             (count, place, number)
@@ -156,8 +151,8 @@ class IndexView:
         votes.sort(key=lambda vote: -vote[0])
         del votes[LOOK_AT_VOTED:]
         hits = [
-            live.hits([number for _, at, number in votes if at == place], probe, measured)
-            for place, (live, measured) in enumerate(zip(self.segments, measures, strict=True))
+            live.hits([number for _, at, number in votes if at == place], probe)
+            for place, live in enumerate(self.segments)
         ]
         return [hits[place][number] for _, place, number in votes if number in hits[place]]
 

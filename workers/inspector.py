@@ -26,6 +26,7 @@ from workers.block_sketch import make_sketch
 from workers.codebook import shipped_codebook
 from workers.collisions import Neighbours
 from workers.embedding import EmbeddingQueue, Embeds
+from workers.embeddings import to_bytes
 from workers.enrolment import Fingerprint
 from workers.evidence import Sight
 from workers.frame_matches import best_over_frames
@@ -138,7 +139,7 @@ class Inspector:
             info=image.info,
             pdq=frame.pdq,
             pdq_quality=frame.pdq_quality,
-            vectors=(whole.astype("<f4").tobytes(),),
+            vectors=(to_bytes(whole),),
             encoder=self._encoder.id,
             views=signs(np.stack(views)) if views else b"",
             local=local,

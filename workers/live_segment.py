@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +20,15 @@ from shared.core.matching import (
     needed_log10,
 )
 from shared.types import Reference
-from workers.ann_index import Vectors
+from workers.ann_index import Floors
+from workers.embeddings import Vectors
 from workers.evidence import Finding, Sight
 from workers.index_segment import Numbers, Segment
 from workers.pdq_index import UNKNOWN
+from workers.sign_index import nearest_code, signs
 
 SCORE_FLOOR: Final = 50.0
 """Below this nothing is reported (one in five unrelated images would be), unless a set's threshold is lower."""
-SMALL_SET_SHARE: Final = 64
-"""A set with less than this part of all vectors is searched exactly.
-
-The floor of a set of m is at p = 0.1/m per vector, so about 0.1 N/m unrelated ones of all N are over it: a graph that
-returns 64 neighbours would drown a small set's own.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,31 +65,31 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measures:
-    """An image against every reference of a segment; NaN where a measure is missing.
+class Reach:
+    """How near a reference of each of s sets must come to be worth a score.
 
-    ``views``: cosine with the nearest view, discounted; ``upright``, ``nearest``: PDQ distance in bits, as it is and of
-    the nearest of the eight turns.
+    ``cosines`` and ``views``: the least (inf: none does); ``distances``: the largest PDQ distance (-1: none).
     """
 
-    views: Floats
-    upright: Floats
-    nearest: Floats
+    cosines: Vectors
+    views: Vectors
+    distances: npt.NDArray[np.int16]
 
-
-Reach = Callable[[SetFacts], tuple[float, float, int]]
-"""Gives a set's (least cosine, least cosine of a view, largest PDQ distance) that can still reach its floor."""
-
-
-def make_reach(calibration: Calibration) -> Reach:
-    """Return how near a reference of a set must come to be worth a score."""
-
-    def reach(facts: SetFacts) -> tuple[float, float, int]:
-        needed = needed_log10(floor_of(facts), facts.chances)
-        views = math.inf if calibration.views is None else least_cosine(calibration.views, needed)
-        return least_cosine(calibration.cosine, needed), views, largest_distance(calibration, needed)
-
-    return reach
+    @classmethod
+    def of(cls, calibration: Calibration, facts: Sequence[SetFacts | None]) -> Reach:
+        """Return the reach of sets; nothing comes near one that is None."""
+        known = [place for place, each in enumerate(facts) if each is not None]
+        needed = np.array([needed_log10(floor_of(each), each.chances) for each in facts if each is not None])
+        reach = cls(
+            cosines=np.full(len(facts), np.inf, np.float32),
+            views=np.full(len(facts), np.inf, np.float32),
+            distances=np.full(len(facts), -1, np.int16),
+        )
+        reach.cosines[known] = least_cosine(calibration.cosine, needed)
+        if calibration.views is not None:
+            reach.views[known] = least_cosine(calibration.views, needed)
+        reach.distances[known] = largest_distance(calibration, needed)
+        return reach
 
 
 def floor_of(facts: SetFacts) -> float:
@@ -103,80 +99,54 @@ def floor_of(facts: SetFacts) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSegment:
-    """A segment and what of it can match at present sizes and thresholds.
+    """A segment and what of it can match at present sizes and thresholds; made in O(sets), for every change makes one.
 
-    ``floors``: least cosine per vector row (inf for references that are gone); ``view_floors`` and ``ceilings``: least
-    cosine of a view and largest PDQ distance per reference (inf, -1: never); ``facts``: per set of the segment;
-    ``blocks``: the rows of its small sets.
+    ``alive`` per reference; ``facts`` and ``reach`` per set of the segment; ``floors`` are the reach of vector rows.
     """
 
     segment: Segment
     alive: npt.NDArray[np.bool_]
-    floors: Vectors
-    view_floors: Vectors
-    ceilings: npt.NDArray[np.int16]
     facts: tuple[SetFacts | None, ...]
-    blocks: tuple[tuple[int, int], ...]
+    reach: Reach
+    floors: Floors
 
     @classmethod
-    def build(cls, segment: Segment, gone: Sequence[int], sets: Mapping[str, SetFacts], reach: Reach) -> LiveSegment:
-        """``gone`` are numbers of references that were removed or replaced since the segment was built."""
+    def build(
+        cls, segment: Segment, alive: npt.NDArray[np.bool_], sets: Mapping[str, SetFacts], calibration: Calibration
+    ) -> LiveSegment:
+        """``alive`` is False for references that were removed or replaced since the segment was built."""
         facts = tuple(sets.get(name) for name in segment.set_names)
-        limits = [reach(fact) if fact is not None else (np.inf, np.inf, -1) for fact in facts]
-        alive = np.ones(len(segment.references), dtype=np.bool_)
-        alive[list(gone)] = False
-
-        def least(place: int) -> Vectors:
-            of_set = np.array([limit[place] for limit in limits], dtype=np.float32)[segment.set_of]
-            return np.where(alive, of_set, np.float32(np.inf))
-
-        ceilings = np.array([limit[2] for limit in limits], dtype=np.int16)[segment.set_of]
-        return cls(
-            segment=segment,
-            alive=alive,
-            floors=least(0)[segment.owner],
-            view_floors=least(1),
-            ceilings=np.where(alive, ceilings, np.int16(-1)),
-            facts=facts,
-            blocks=tuple(
-                (first, last)
-                for first, last in segment.blocks
-                if 0 < (last - first) * SMALL_SET_SHARE < len(segment.owner)
-            ),
-        )
+        reach = Reach.of(calibration, facts)
+        floors = Floors(reach.cosines, segment.set_of_row)
+        return cls(segment=segment, alive=alive, facts=facts, reach=reach, floors=floors)
 
     def rows(self, probes: Sequence[Probe]) -> list[Numbers]:
         """Return for each probe the vector rows over their floors."""
         nothing = np.empty(0, dtype=np.intp)
         queries = [probe.vector for probe in probes if probe.vector is not None]
-        if not queries or len(self.floors) == 0:
+        if not queries:
             return [nothing] * len(probes)
-        hits = iter(self.segment.ann.candidates(np.stack(queries), self.floors, self.blocks))
+        hits = iter(self.segment.ann.candidates(np.stack(queries), self.floors))
         return [next(hits) if probe.vector is not None else nothing for probe in probes]
 
-    def measures(self, probe: Probe) -> Measures:
-        """Measure the image against every reference: 3 ms for 10,000."""
-        upright, nearest = self._bits(probe)
-        return Measures(views=self._views(probe), upright=upright, nearest=nearest)
-
-    def near(self, probe: Probe, rows: Numbers, measures: Measures) -> list[Hit]:
+    def near(self, probe: Probe, rows: Numbers) -> list[Hit]:
         """Return everything near; ``rows`` are the vector rows over their floors."""
-        segment = self.segment
-        identical = [n for n in segment.by_sha256.get(probe.sha256, ()) if self.alive[n]]
-        numbers = [
-            segment.owner[rows],
+        identical = self.segment.identical(probe.sha256)
+        numbers: list[npt.NDArray[np.integer[Any]]] = [
+            self.segment.owner[rows],
             np.array(identical, dtype=np.intp),
-            np.flatnonzero(measures.views >= self.view_floors),
-            np.flatnonzero(measures.nearest <= self.ceilings),
+            self._near_views(probe),
+            self._near_hashes(probe),
         ]
-        return list(self.hits(np.unique(np.concatenate(numbers)).tolist(), probe, measures, identical).values())
+        hits = self.hits(np.unique(np.concatenate(numbers)).tolist(), probe, identical)
+        return [hit for number, hit in hits.items() if self._reaches(number, hit)]
 
-    def hits(
-        self, numbers: Sequence[int], probe: Probe, measures: Measures, identical: Sequence[int] = ()
-    ) -> dict[int, Hit]:
+    def hits(self, numbers: Sequence[int], probe: Probe, identical: Sequence[int] = ()) -> dict[int, Hit]:
         """Return these references, however far, by their numbers; dead ones are left out."""
         kept = np.array([n for n in numbers if self.alive[n]], dtype=np.intp)
         cosines = self.segment.cosines(kept, probe.vector)
+        views = self._view_cosines(kept, probe)
+        upright, nearest = self._bits(kept, probe)
         hits = {}
         for place, number in enumerate(kept.tolist()):
             facts = self.facts[self.segment.set_of[number]]
@@ -187,9 +157,9 @@ class LiveSegment:
                 facts=facts,
                 cosine=float(cosines[place]),
                 discounted=float(cosines[place]) - probe.discount,
-                views=float(measures.views[number]),
-                upright=float(measures.upright[number]),
-                distance=float(measures.nearest[number]),
+                views=float(views[place]),
+                upright=float(upright[place]),
+                distance=float(nearest[place]),
                 identical=number in identical,
             )
         return hits
@@ -205,19 +175,46 @@ class LiveSegment:
                 votes[candidate.number] = max(candidate.votes, votes.get(candidate.number, 0.0))
         return list(votes.items())
 
-    def _views(self, probe: Probe) -> Floats:
-        signs = self.segment.signs
-        if probe.vector is None or len(self.segment.references) == 0 or signs.words.size == 0:
-            return np.full(len(self.segment.references), np.nan)
-        bits = signs.nearest(probe.vector)
-        cosines = np.cos(np.pi * bits / (signs.unknown - 1)) - probe.discount
-        return np.where(bits == signs.unknown, np.nan, cosines)
+    def _reaches(self, number: int, hit: Hit) -> bool:
+        """Tell whether a hit is near by any measure of its own set, not only by that of the set with the lowest."""
+        of_set = self.segment.set_of[number]
+        return bool(
+            hit.identical
+            or hit.cosine >= self.reach.cosines[of_set]
+            or hit.views >= self.reach.views[of_set]
+            or hit.distance <= self.reach.distances[of_set]
+        )
 
-    def _bits(self, probe: Probe) -> tuple[Floats, Floats]:
-        if not probe.pdq or not self.segment.references:
-            unknown = np.full(len(self.segment.references), np.nan)
+    def _near_views(self, probe: Probe) -> Numbers:
+        least = float(self.reach.views.min(initial=np.inf)) + probe.discount
+        if probe.vector is None or least > 1.0:
+            return np.empty(0, np.intp)
+        bits = self.segment.signs.bits
+        limit = bits if least <= -1.0 else math.ceil(bits * math.acos(least) / math.pi)
+        return self.segment.signs.near(signs(probe.vector), limit)
+
+    def _near_hashes(self, probe: Probe) -> Numbers:
+        farthest = int(self.reach.distances.max(initial=-1))
+        if not probe.pdq or farthest < 0:
+            return np.empty(0, np.intp)
+        return self.segment.pdq.near(probe.pdq, farthest)
+
+    def _view_cosines(self, numbers: Numbers, probe: Probe) -> Floats:
+        cosines = np.full(len(numbers), np.nan)
+        if probe.vector is None or self.segment.signs.bits == 0:
+            return cosines
+        wanted = signs(probe.vector)
+        for place, number in enumerate(numbers.tolist()):
+            bits = nearest_code(self.segment.references[number].views, wanted)
+            if bits is not None:
+                cosines[place] = math.cos(math.pi * bits / self.segment.signs.bits) - probe.discount
+        return cosines
+
+    def _bits(self, numbers: Numbers, probe: Probe) -> tuple[Floats, Floats]:
+        if not probe.pdq or len(numbers) == 0:
+            unknown = np.full(len(numbers), np.nan)
             return unknown, unknown
-        upright, nearest = (np.where(d == UNKNOWN, np.nan, d) for d in self.segment.pdq.distances(probe.pdq))
+        upright, nearest = (np.where(d == UNKNOWN, np.nan, d) for d in self.segment.pdq.distances(probe.pdq, numbers))
         return upright, nearest
 
 

@@ -9,18 +9,18 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from workers.hamming import CHUNK_ROWS, Distances, Words, hamming
+
 WORDS: Final = 4
 UNKNOWN: Final = 257
 """The distance of a reference without a usable hash: farther than any."""
-
-Distances = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
 class PdqIndex:
     """``words`` (4 x n, uint64, one row a word so that each is contiguous); ``known`` tells which rows hold a hash."""
 
-    words: npt.NDArray[np.uint64]
+    words: Words
     known: npt.NDArray[np.bool_]
 
     @classmethod
@@ -30,15 +30,23 @@ class PdqIndex:
         words = np.ascontiguousarray(packed.reshape(-1, WORDS).T)
         return cls(words, np.array([bool(h) for h in hashes], dtype=np.bool_))
 
-    def distances(self, variants: Sequence[str]) -> tuple[Distances, Distances]:
-        """Return each row's distance to the first variant (upright) and to the nearest of all, in bits."""
-        upright = self._distance(variants[0])
-        nearest = upright
-        for variant in variants[1:]:
-            nearest = np.minimum(nearest, self._distance(variant))
-        return upright, nearest
+    def distances(self, variants: Sequence[str], rows: npt.NDArray[np.intp]) -> tuple[Distances, Distances]:
+        """Return these rows' distances to the first variant (upright) and to the nearest of all, in bits."""
+        words, known = self.words[:, rows], self.known[rows]
+        each = [np.where(known, hamming(words, query), np.uint16(UNKNOWN)) for query in _packed(variants)]
+        return each[0], np.minimum.reduce(each)
 
-    def _distance(self, variant: str) -> Distances:
-        query = np.frombuffer(bytes.fromhex(variant), dtype=np.uint64)
-        bits = np.bitwise_count(self.words ^ query[:, None]).sum(axis=0, dtype=np.uint16)
-        return np.where(self.known, bits, np.uint16(UNKNOWN))
+    def near(self, variants: Sequence[str], limit: int) -> npt.NDArray[np.intp]:
+        """Return the rows within ``limit`` bits of any of the variants, ascending."""
+        queries = _packed(variants)
+        found = [np.empty(0, np.intp)]
+        for first in range(0, self.words.shape[1], CHUNK_ROWS):
+            part = self.words[:, first : first + CHUNK_ROWS]  # read once for all variants
+            nearest = np.minimum.reduce([hamming(part, query) for query in queries])
+            found.append(first + np.flatnonzero(nearest <= limit))
+        rows = np.concatenate(found)
+        return rows[self.known[rows]]
+
+
+def _packed(variants: Sequence[str]) -> list[Words]:
+    return [np.frombuffer(bytes.fromhex(variant), dtype=np.uint64) for variant in variants]

@@ -247,24 +247,27 @@ def needed_log10(score: float, chances: int) -> float:
     return max(LOG10_FLOOR, min(0.0, math.log10(pair / WAYS_TO_MATCH))) if pair > 0.0 else LOG10_FLOOR
 
 
-def least_cosine(curve: Curve, log10_p: float) -> float:
-    """Return a cosine just under every one that is as rare as ``log10_p`` by its curve; above 1 where none is."""
-    low, high = -1.001, 1.001
-    if curve.at(low) <= log10_p:
-        return -math.inf
-    if curve.at(high) > log10_p:
-        return math.inf
+def least_cosine(curve: Curve, log10_p: npt.ArrayLike) -> Floats:
+    """Return a cosine just under every one that is as rare as ``log10_p`` by its curve; inf where none is.
+
+    For each of an array of them; -inf where every cosine is.
+    """
+    wanted = np.asarray(log10_p, dtype=np.float64)
+    low, high = np.full(wanted.shape, -1.001), np.full(wanted.shape, 1.001)
+    always, never = curve.at(low) <= wanted, curve.at(high) > wanted
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (low, middle) if curve.at(middle) <= log10_p else (middle, high)
-    # float32 embeddings give cosines good to about 1e-6: a pair at the edge must still be looked at.
-    return low - 1e-5
+        rare = curve.at(middle) <= wanted
+        low, high = np.where(rare, low, middle), np.where(rare, middle, high)
+    # Half-precision embeddings give cosines good to about 1e-4: a pair at the edge must still be looked at.
+    least = np.where(never, math.inf, low - 2e-4)
+    return np.asarray(np.where(always, -math.inf, least), dtype=np.float64)
 
 
-def largest_distance(calibration: Calibration, log10_p: float) -> int:
-    """Return the largest PDQ distance that is as rare as ``log10_p``; -1 where none is."""
-    rare = calibration.pdq.at(np.arange(PDQ_BITS + 1)) <= log10_p + 1e-9
-    return int(rare.sum()) - 1  # the curve is monotone, so the rare ones come first
+def largest_distance(calibration: Calibration, log10_p: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    """Return the largest PDQ distance that is as rare as each ``log10_p``; -1 where none is."""
+    rarity = calibration.pdq.at(np.arange(PDQ_BITS + 1))  # ascends, so the rare ones come first
+    return np.asarray(np.searchsorted(rarity, np.asarray(log10_p) + 1e-9, side="right") - 1, dtype=np.intp)
 
 
 def raw_score(cosine: float) -> float:

@@ -15,7 +15,7 @@ CLASSIFIER_LOG: Final = "classifiers"
 class Reference:
     """A protected image as the index keeps it: never the picture.
 
-    ``reference`` is unique in its set.  ``vectors`` are L2-normalised float32 embeddings in little-endian bytes, the
+    ``reference`` is unique in its set.  ``vectors`` are L2-normalised embeddings in little-endian half precision, the
     whole picture's first; ``views`` the signs of the other views' embeddings, 1 bit a dimension, one after the other;
     ``pdq`` is the upright hash (empty where the quality is too low to use).  ``local`` are its local features and
     ``sketch`` the signature of its blocks, packed (``workers/local_features.py``, ``workers/block_sketch.py``); empty

@@ -10,6 +10,7 @@ from shared.errors import IntegrityError
 from shared.types import IndexEvent, ReferenceMatch, ReferenceRemoved, SetDeleted
 from tests.index_factories import ENCODER, SEALER, added, make_pdq, make_set, make_vector
 from tests.index_views import make_builder, play, rebase
+from workers.embeddings import to_bytes
 from workers.index_snapshot import Snapshot, pack, unpack
 from workers.index_state import IndexState
 from workers.index_view import IndexView
@@ -22,7 +23,7 @@ events: st.SearchStrategy[IndexEvent] = st.one_of(
     st.builds(make_set, names, threshold=st.sampled_from([0.0, 60.0, 85.0])),
     st.builds(SetDeleted, name=names),
     st.builds(lambda seed, name: added(seed, set=name), seeds, names),
-    st.builds(lambda seed, other: added(seed, set="a", vectors=(make_vector(other).tobytes(),)), seeds, seeds),
+    st.builds(lambda seed, other: added(seed, set="a", vectors=(to_bytes(make_vector(other)),)), seeds, seeds),
     st.builds(lambda seed, name: ReferenceRemoved(set=name, reference=f"r{seed}"), seeds, names),
 )
 histories = st.lists(events, max_size=30).map(lambda tail: [make_set("a"), make_set("b"), *tail])

@@ -166,7 +166,7 @@ class Pdq:
 
     def query(self, sample: Sample) -> Ranking:
         """Rank by minus the Hamming distance."""
-        upright, nearest = self._index.distances(_pdq_variants(sample.image))
+        upright, nearest = self._index.distances(_pdq_variants(sample.image), np.arange(len(self._hashes)))
         return best_of(-(nearest if self._turns else upright).astype(np.float64))
 
 

@@ -65,8 +65,8 @@ def build_view(encoder: Encoder, references: Sequence[Reference], sets: Sequence
     builder = ViewBuilder(encoder.id, encoder.calibration, refused)
     state = IndexState(list(sets), list(references))
     builder.restore(None, state, set())
-    builder.begin()
-    builder.adopt(builder.build_base(builder.searchable(state), lambda: False))
+    job = builder.begin(state)
+    builder.adopt(job, builder.build_segment(job.references, lambda: False))
     return builder.build(builder.inputs(state, 1))
 
 

@@ -1,84 +1,126 @@
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from shared.errors import IntegrityError
 from tests.index_factories import DIMENSION, make_vector
-from workers.ann_index import AnnIndex, BuildStoppedError, Vectors
+from workers.ann_index import FETCH, PROJECTED, AnnIndex, BuildStoppedError, Floors, Graph
+from workers.embeddings import Vectors, to_bytes
 
 EXACT = 1_000_000
 GRAPH = 0
+AXES = 8 + 4 * DIMENSION * DIMENSION
 
 
-def stack(count: int) -> Vectors:
-    return np.stack([make_vector(seed) for seed in range(count)]) if count else np.empty((0, 0), np.float32)
+def stack(count: int, *, dimension: int = DIMENSION) -> Vectors:
+    if not count:
+        return np.empty((0, dimension), np.float32)
+    return np.stack([make_vector(seed, dimension=dimension) for seed in range(count)])
 
 
-def floors(count: int, floor: float = 0.9) -> Vectors:
-    return np.full(count, floor, dtype=np.float32)
+def kept(vectors: Vectors) -> list[bytes]:
+    return [to_bytes(vector) for vector in vectors]
+
+
+def floors(count: int, floor: float = 0.9) -> Floors:
+    return Floors(np.full(1, floor, dtype=np.float32), np.zeros(count, dtype=np.int32))
 
 
 @pytest.mark.parametrize("exact_limit", [EXACT, GRAPH])
 @pytest.mark.parametrize("count", [1, 2, 3, 50, 300])
 def test_every_vector_finds_itself(count: int, exact_limit: int) -> None:
     vectors = stack(count)
-    index = AnnIndex.build(vectors, exact_limit=exact_limit)
+    index = AnnIndex.build(kept(vectors), exact_limit=exact_limit)
     assert (index.graph is None) == (exact_limit == EXACT)
-    found = index.candidates(vectors, floors(count, 0.999))
+    found = index.candidates(vectors, floors(count, 0.995))
     assert [rows.tolist() for rows in found] == [[row] for row in range(count)]
 
 
 def test_an_empty_index_finds_nothing() -> None:
-    found = AnnIndex.build(stack(0)).candidates(stack(2), floors(0))
+    found = AnnIndex.build([]).candidates(stack(2), floors(0))
     assert [rows.tolist() for rows in found] == [[], []]
 
 
 @pytest.mark.parametrize("exact_limit", [EXACT, GRAPH])
 def test_rows_with_an_infinite_floor_are_never_found(exact_limit: int) -> None:
     vectors = stack(100)
-    limits = floors(100)
-    limits[7] = np.inf
-    index = AnnIndex.build(vectors, exact_limit=exact_limit)
+    limits = Floors(np.array([0.9, np.inf], np.float32), (np.arange(100) == 7).astype(np.int32))
+    index = AnnIndex.build(kept(vectors), exact_limit=exact_limit)
     assert index.candidates(vectors[7:8], limits)[0].tolist() == []
+    assert index.candidates(vectors[8:9], limits)[0].tolist() == [8]
     assert index.candidates(vectors[7:8], floors(100, np.inf))[0].tolist() == []
 
 
-def test_a_graph_whose_answer_overflows_is_checked_exactly() -> None:
-    vectors = stack(500)
-    expected = np.flatnonzero(vectors @ vectors[0] >= -0.5).tolist()
-    assert len(expected) > 400
-    index = AnnIndex.build(vectors, exact_limit=GRAPH)
-    assert index.candidates(vectors[:1], floors(500, -0.5))[0].tolist() == expected
+def test_a_graph_is_asked_for_more_while_the_end_of_its_answer_holds_candidates() -> None:
+    vectors = stack(900)
+    expected = np.flatnonzero(vectors @ vectors[0] >= -0.1).tolist()
+    assert len(expected) > FETCH[1]
+    index = AnnIndex.build(kept(vectors), exact_limit=GRAPH)
+    found = index.candidates(vectors[:1], floors(900, -0.1))[0].tolist()
+    assert len(set(found) ^ set(expected)) <= 2  # half precision rounds
+
+
+def test_of_a_crowd_larger_than_the_last_fetch_the_nearest_are_candidates() -> None:
+    vectors = stack(FETCH[-1] + 300)
+    index = AnnIndex.build(kept(vectors), exact_limit=GRAPH)
+    (found,) = index.candidates(vectors[3:4], floors(len(vectors), -1.0))
+    assert len(found) == FETCH[-1]
+    assert 3 in found
 
 
 def test_a_small_set_is_found_behind_a_crowd_of_others() -> None:
-    # 400 rows are the query itself and belong to a set that does not want them; two rows far off belong to another.
+    # 2,000 rows are the query itself and belong to a set that wants nothing less; two far off belong to another.
     query = make_vector(0)
-    vectors = np.stack([query] * 400 + [make_vector(1), query])
-    limits = floors(402, np.inf)
-    limits[400:] = -1.0
-    index = AnnIndex.build(vectors, exact_limit=GRAPH)
-    assert index.candidates(query[None], limits, [(400, 402)])[0].tolist() == [400, 401]
+    vectors = np.stack([query] * 2000 + [make_vector(1), query])
+    limits = Floors(np.array([0.9, -1.0], np.float32), (np.arange(2002) >= 2000).astype(np.int32))
+    index = AnnIndex.build(kept(vectors), [(0, 2000), (2000, 2002)], exact_limit=GRAPH)
+    assert index.candidates(query[None], limits)[0].tolist()[-2:] == [2000, 2001]
+
+
+def test_the_graph_holds_fewer_dimensions_and_the_kept_vectors_decide() -> None:
+    vectors = stack(600, dimension=512)
+    index = AnnIndex.build(kept(vectors), exact_limit=GRAPH)
+    assert index.graph is not None
+    assert index.graph.axes.shape == (512, PROJECTED)
+    near = vectors + 0.5 * stack(600, dimension=512)[::-1]
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    found = index.candidates(near, floors(600, 0.7))
+    assert sum(rows.tolist() == [row] for row, rows in enumerate(found)) == 600
+
+
+def test_a_graph_that_reaches_fewer_nodes_than_asked_for_is_passed_by() -> None:
+    class Unreachable:
+        def knn_query(self, query: Vectors, k: int, num_threads: int) -> None:
+            raise RuntimeError("Cannot return the results in a contiguous 2D array. Probably ef or M is too small")
+
+    vectors = stack(300)
+    built = AnnIndex.build(kept(vectors), exact_limit=GRAPH)
+    broken = replace(built, graph=Graph(Unreachable(), np.eye(DIMENSION, dtype=np.float32)))
+    found = broken.candidates(vectors, floors(300, 0.995))
+    assert [rows.tolist() for rows in found] == [[row] for row in range(300)]
 
 
 def test_another_dimension_is_an_error() -> None:
     with pytest.raises(ValueError, match="64 dimensions"):
-        AnnIndex.build(stack(3)).candidates(np.zeros((1, DIMENSION + 1), np.float32), floors(3))
+        AnnIndex.build(kept(stack(3))).candidates(np.zeros((1, DIMENSION + 1), np.float32), floors(3))
 
 
-def test_a_graph_survives_as_bytes() -> None:
-    vectors = stack(300)
-    data = AnnIndex.build(vectors, exact_limit=GRAPH).graph_bytes()
-    restored = AnnIndex.from_graph(vectors, data)
-    found = restored.candidates(vectors, floors(300, 0.999))
+@pytest.mark.parametrize("dimension", [DIMENSION, 192])
+def test_a_graph_survives_as_bytes(dimension: int) -> None:
+    vectors = stack(300, dimension=dimension)
+    data = AnnIndex.build(kept(vectors), exact_limit=GRAPH).graph_bytes()
+    restored = AnnIndex.from_graph(kept(vectors), [], data)
+    found = restored.candidates(vectors, floors(300, 0.995))
     assert [rows.tolist() for rows in found] == [[row] for row in range(300)]
-    assert AnnIndex.build(vectors).graph_bytes() == b""
+    assert AnnIndex.build(kept(vectors)).graph_bytes() == b""
 
 
 def _with_word(data: bytes, word: int, value: int) -> bytes:
-    return data[: 8 * word] + struct.pack("<Q", value) + data[8 * word + 8 :]
+    start = AXES + 8 * word
+    return data[:start] + struct.pack("<Q", value) + data[start + 8 :]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +128,10 @@ def _with_word(data: bytes, word: int, value: int) -> bytes:
     [
         lambda data: data[:0],
         lambda data: data[:40],
+        lambda data: data[: AXES + 40],
+        lambda data: struct.pack("<II", 64, 65) + data[8:],
+        lambda data: struct.pack("<II", 64, 0) + data[8:],
+        lambda data: struct.pack("<II", 63, 63) + data[8:],
         lambda data: data[: len(data) // 2],
         lambda data: _with_word(data, 1, 10),
         lambda data: _with_word(data, 2, 99),
@@ -97,11 +143,11 @@ def _with_word(data: bytes, word: int, value: int) -> bytes:
 )
 def test_a_graph_that_is_not_its_vectors_never_reaches_the_library(spoil: Callable[[bytes], bytes]) -> None:
     vectors = stack(100)
-    data = AnnIndex.build(vectors, exact_limit=GRAPH).graph_bytes()
+    data = AnnIndex.build(kept(vectors), exact_limit=GRAPH).graph_bytes()
     with pytest.raises(IntegrityError, match="graph"):
-        AnnIndex.from_graph(vectors, spoil(data))
+        AnnIndex.from_graph(kept(vectors), [], spoil(data))
 
 
 def test_building_stops_when_told() -> None:
     with pytest.raises(BuildStoppedError):
-        AnnIndex.build(stack(10), exact_limit=GRAPH, stopped=lambda: True)
+        AnnIndex.build(kept(stack(10)), exact_limit=GRAPH, stopped=lambda: True)

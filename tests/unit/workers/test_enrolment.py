@@ -16,6 +16,7 @@ from tests.factories import make_image_info
 from tests.index_factories import CALIBRATION, ENCODER, SEALER, SeedFingerprinter, make_vector
 from tests.memory_store import MemoryStore
 from workers.compaction import compact
+from workers.embeddings import to_bytes
 from workers.enrolment import NAME_LIMIT, Fingerprint, ImageSets, bytes_kept
 from workers.index_log import IndexLog
 from workers.index_replica import IndexReplica
@@ -268,7 +269,7 @@ async def test_near_duplicates_and_collisions_are_told_also_within_one_command()
     sets, replica = ImageSets(store, SEALER), make_replica(store)
     await sets.create("designs")
     await sets.create("photos")
-    same = Described(vectors=(make_vector(7).tobytes(),))
+    same = Described(vectors=(to_bytes(make_vector(7)),))
     assert (await sets.add("designs", "a.png", b"1", same, replica)).warnings == ()
     second = await sets.add("designs", "b.png", b"2", same, replica)
     assert second.status == "added"

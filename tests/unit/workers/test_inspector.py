@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,6 +14,7 @@ from shared.types import DecodedImage, ReferenceMatch
 from tests.factories import make_frame, make_match
 from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
 from tests.local_feature_factories import plane
+from workers.embeddings import from_bytes
 from workers.inspector import OFF_LOOP_BYTES, Inspector
 from workers.live_segment import Probe
 
@@ -146,7 +146,7 @@ async def test_a_fingerprint_is_what_the_index_keeps() -> None:
     async with inspecting() as (inspector, _):
         fingerprint = await inspector.fingerprint(DATA)
     assert (fingerprint.sha256, fingerprint.encoder, fingerprint.pdq_quality) == (digest(DATA), "encoder-1", 90)
-    assert [np.frombuffer(vector, "<f4").tolist() for vector in fingerprint.vectors] == [[0.5] * 4]
+    assert from_bytes(fingerprint.vectors).tolist() == [[0.5] * 4]
     assert fingerprint.views == bytes([0b11110000]) * 3
 
 

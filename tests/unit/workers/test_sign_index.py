@@ -1,45 +1,69 @@
-"""The signs of views: the nearest view's distance, whatever the number of views, and lengths that fit."""
+"""The signs of views: which references have one near, and how near it is; lengths that fit."""
 
 import numpy as np
 import pytest
 
 from shared.errors import IntegrityError
 from tests.index_factories import DIMENSION, make_vector
-from workers.sign_index import CHUNK_CODES, SignIndex, signs
+from workers.sign_index import BUILD_CHUNK, SignIndex, nearest_code, signs
 
 
 def codes(*seeds: int) -> bytes:
     return b"".join(signs(make_vector(seed)) for seed in seeds)
 
 
-def test_each_reference_answers_with_its_nearest_view() -> None:
+def test_the_nearest_code_counts() -> None:
+    wanted = signs(make_vector(2))
+    assert nearest_code(codes(1, 2, 3), wanted) == 0
+    assert nearest_code(codes(4), wanted) == int(((make_vector(2) > 0) != (make_vector(4) > 0)).sum())
+    assert nearest_code(b"", wanted) is None
+
+
+def test_references_with_a_view_within_the_limit_are_near() -> None:
     index = SignIndex.build([codes(1, 2, 3), b"", codes(4)], DIMENSION)
-    bits = index.nearest(make_vector(2))
-    assert bits[0] == 0
-    assert bits[1] == index.unknown == DIMENSION + 1
-    assert bits[2] == int(((make_vector(2) > 0) != (make_vector(4) > 0)).sum())
+    wanted = signs(make_vector(2))
+    distance = nearest_code(codes(4), wanted)
+    assert distance is not None
+    assert index.near(wanted, 0).tolist() == [0]
+    assert index.near(wanted, distance - 1).tolist() == [0]
+    assert index.near(wanted, distance).tolist() == [0, 2]
+    assert index.near(wanted, -1).tolist() == []
 
 
 def test_many_codes_are_all_looked_at() -> None:
     rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((CHUNK_CODES + 3, DIMENSION)).astype(np.float32)
-    index = SignIndex.build([signs(vectors[:CHUNK_CODES]), signs(vectors[CHUNK_CODES:])], DIMENSION)
-    assert index.nearest(vectors[-1])[1] == 0
-    expected = ((vectors[:CHUNK_CODES] > 0) != (vectors[-1] > 0)).sum(axis=1).min()
-    assert index.nearest(vectors[-1])[0] == expected
+    vectors = rng.standard_normal((BUILD_CHUNK + 3, DIMENSION)).astype(np.float32)
+    index = SignIndex.build([signs(vector) for vector in vectors], DIMENSION)
+    assert [index.near(signs(vectors[row]), 0).tolist() for row in (0, BUILD_CHUNK + 2)] == [[0], [BUILD_CHUNK + 2]]
 
 
-def test_without_views_everything_is_unknown() -> None:
-    index = SignIndex.build([b"", b""], 0)
-    assert index.nearest(make_vector(0)).tolist() == [index.unknown] * 2
-    assert SignIndex.build([], DIMENSION).nearest(make_vector(0)).shape == (0,)
+def test_a_sample_of_the_signs_lets_the_near_ones_through_and_few_others() -> None:
+    rng = np.random.default_rng(0)
+    views = rng.standard_normal((5000, 512)).astype(np.float32)
+    index = SignIndex.build([signs(view) for view in views], 512)
+    assert len(index.words) == 2
+    kept, others = 0, 0
+    for row in range(0, 5000, 10):
+        query = signs(views[row] + 0.95 * rng.standard_normal(512).astype(np.float32))
+        distance = nearest_code(signs(views[row]), query)
+        found = index.near(query, distance or 0)
+        kept += row in found
+        others += len(found) - 1
+    assert kept == 500
+    assert others < 500 * 5000 * 0.01
+
+
+def test_without_views_nothing_is_near() -> None:
+    assert SignIndex.build([b"", b""], 0).near(signs(make_vector(0)), 512).tolist() == []
+    assert SignIndex.build([], DIMENSION).near(signs(make_vector(0)), 512).tolist() == []
 
 
 def test_the_angle_is_the_share_of_signs() -> None:
     one, other = (make_vector(seed, dimension=8192) for seed in (1, 2))
     between = (one + other) / np.linalg.norm(one + other)
-    bits = SignIndex.build([signs(one)], 8192).nearest(between.astype(np.float32))
-    assert np.cos(np.pi * bits[0] / 8192) == pytest.approx(float(one @ between), abs=0.03)
+    bits = nearest_code(signs(one), signs(between))
+    assert bits is not None
+    assert np.cos(np.pi * bits / 8192) == pytest.approx(float(one @ between), abs=0.03)
 
 
 @pytest.mark.parametrize(("code", "bits"), [(bytes(7), DIMENSION), (bytes(8), 0), (bytes(5), 40)])

@@ -2,10 +2,11 @@ from shared.errors import IntegrityError
 from shared.types import ReferenceRemoved, SetDeleted
 from tests.index_factories import added, make_reference, make_set, make_vector
 from tests.index_views import make_builder, play, rebase
+from workers.embeddings import to_bytes
 from workers.index_snapshot import Snapshot
 from workers.index_state import IndexState
 from workers.index_view import IndexView
-from workers.view_builder import DELTA_LIMIT, ViewBuilder
+from workers.view_builder import DELTA_LIMIT, FRESH_LIMIT, ViewBuilder
 
 
 def best(view: IndexView, seed: int) -> str | None:
@@ -44,7 +45,7 @@ def test_a_replaced_reference_is_found_as_it_is_now() -> None:
     builder, state = make_builder(), IndexState()
     play(builder, state, [make_set(), added(1)])
     rebase(builder, state)
-    play(builder, state, [added(1, vectors=(make_vector(50).tobytes(),))])
+    play(builder, state, [added(1, vectors=(to_bytes(make_vector(50)),))])
     view = view_of(builder, state)
     assert (best(view, 50), best(view, 1)) == ("r1", None)
 
@@ -64,10 +65,9 @@ def test_a_deleted_set_is_gone_from_base_and_delta() -> None:
 def test_what_changed_while_a_base_was_built_is_kept() -> None:
     builder, state = make_builder(), IndexState()
     play(builder, state, [make_set(), added(1), added(2)])
-    references = builder.searchable(state)
-    builder.begin()
+    job = builder.begin(state)
     play(builder, state, [added(3), ReferenceRemoved(set="designs", reference="r1")])
-    builder.adopt(builder.build_base(references, lambda: False))
+    builder.adopt(job, builder.build_segment(job.references, lambda: False))
     view = view_of(builder, state)
     assert (best(view, 1), best(view, 2), best(view, 3)) == (None, "r2", "r3")
 
@@ -116,7 +116,7 @@ def test_another_encoders_references_are_counted_and_never_searched() -> None:
 def test_the_first_vector_fixes_the_dimension() -> None:
     refused: list[IntegrityError] = []
     builder, state = make_builder(refused=refused), IndexState()
-    play(builder, state, [make_set(), added(1), added(2, vectors=(make_vector(2, dimension=8).tobytes(),))])
+    play(builder, state, [make_set(), added(1), added(2, vectors=(to_bytes(make_vector(2, dimension=8)),))])
     assert best(view_of(builder, state), 1) == "r1"
     assert len(refused) == 1
 
@@ -124,7 +124,7 @@ def test_the_first_vector_fixes_the_dimension() -> None:
 def test_a_snapshots_graph_serves_with_what_came_since() -> None:
     references = tuple(make_reference(seed) for seed in range(60))
     first = make_builder(exact_limit=10)
-    base = first.build_base(references, lambda: False)
+    base = first.build_segment(references, lambda: False)
     snapshot = Snapshot(
         encoder="encoder-1", position=1, sets=(make_set(),), references=references, graph=base.ann.graph_bytes()
     )
@@ -143,3 +143,44 @@ def test_without_a_graph_a_large_index_serves_exactly_and_asks_for_one() -> None
     builder.restore(None, state, set())
     assert best(view_of(builder, state), 7) == "r7"
     assert builder.worn()
+
+
+def test_what_came_since_becomes_segments_that_double() -> None:
+    builder, state = make_builder(), IndexState()
+    play(builder, state, [make_set(), *(added(seed) for seed in range(FRESH_LIMIT * 2))])
+    rebase(builder, state)
+    sizes = []
+    for seed in range(FRESH_LIMIT * 2, FRESH_LIMIT * 7 + 10):
+        play(builder, state, [added(seed)])
+        if builder.crowded():
+            job = builder.begin_merge()
+            play(builder, state, [ReferenceRemoved(set="designs", reference=f"r{seed}"), added(5000 + seed)])
+            builder.adopt(job, builder.build_segment(job.references, lambda: False))
+            sizes.append(len(job.references))
+            assert len(builder.inputs(state, 1).fresh) == 1
+    assert sizes == [FRESH_LIMIT * n + 1 for n in (1, 2, 3, 1, 5)]
+    view = view_of(builder, state)
+    assert view.sets["designs"].size == len(state) == FRESH_LIMIT * 7 + 10
+    assert all(best(view, seed) == f"r{seed}" for seed in (0, 200, 300, 400, 5000 + 192))
+    assert builder.tombstones > 0
+    rebase(builder, state)
+    assert builder.tombstones == 0
+
+
+def test_a_view_is_not_changed_by_what_comes_later() -> None:
+    builder, state = make_builder(), IndexState()
+    play(builder, state, [make_set(), added(1), added(2)])
+    rebase(builder, state)
+    before = view_of(builder, state)
+    play(builder, state, [ReferenceRemoved(set="designs", reference="r1"), added(3)])
+    assert (best(before, 1), best(before, 3), before.sets["designs"].size) == ("r1", None, 2)
+    assert (best(view_of(builder, state), 1), best(view_of(builder, state), 3)) == (None, "r3")
+
+
+def test_a_job_that_was_abandoned_leaves_everything_as_it_is() -> None:
+    builder, state = make_builder(), IndexState()
+    play(builder, state, [make_set(), added(1)])
+    builder.begin(state)
+    builder.abandon()
+    play(builder, state, [added(2)])
+    assert [best(view_of(builder, state), seed) for seed in (1, 2)] == ["r1", "r2"]

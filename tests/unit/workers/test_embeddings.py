@@ -1,0 +1,14 @@
+import numpy as np
+
+from tests.index_factories import DIMENSION, make_vector
+from workers.embeddings import dimension_of, from_bytes, to_bytes
+
+
+def test_a_vector_is_kept_to_three_digits() -> None:
+    vectors = [make_vector(seed, dimension=512) for seed in range(50)]
+    kept = from_bytes([to_bytes(vector) for vector in vectors])
+    assert kept.dtype == np.float32
+    assert dimension_of(to_bytes(make_vector(0))) == DIMENSION
+    exact = np.stack(vectors)
+    assert np.abs(kept @ exact.T - exact @ exact.T).max() < 1e-4
+    assert from_bytes([]).shape == (0, 0)
