@@ -38,6 +38,7 @@ demo: setup
 servers: deploy/kafka/libs/.installed deploy/tus/node_modules/.installed
 	@sh deploy/redis/install.sh
 	@sh deploy/browser/install.sh
+	@sh deploy/curl/install.sh
 
 deploy/kafka/libs/.installed: deploy/kafka/pom.xml deploy/kafka/install.sh
 	@sh deploy/kafka/install.sh

@@ -15,7 +15,7 @@ from shared.core.policy import OnUninspected, Selectors
 from shared.types import Action, Mode, UninspectedReason
 from tests.factories import make_policy
 from tests.memory_store import MemoryStore
-from tests.origins import Origin, serve_origin
+from tests.origins import Origin, TestAuthority, serve_origin
 from tests.proxies import RunningProxy, Setup, make_image, serve_proxy
 from tests.upload_origins import AzureOrigin, GoogleOrigin, S3Origin, ScottyOrigin, TusOrigin, UploadOrigin
 
@@ -36,15 +36,18 @@ def cut(body: bytes, cuts: Sequence[int] = CUTS) -> list[tuple[int, bytes]]:
 class Client:
     """Sends to the origin whatever host is asked for, through one proxy."""
 
-    def __init__(self, proxy: RunningProxy, http: httpx.AsyncClient, port: int) -> None:
+    def __init__(self, proxy: RunningProxy, http: httpx.AsyncClient, scheme: str = "http") -> None:
         self.proxy = proxy
         self._http = http
-        self._port = port
+        self._scheme = scheme
 
     async def send(
         self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        return await self._http.request(method, f"http://origin.example:80{target}", content=body, headers=headers)
+        address = f"{self._scheme}://origin.example{target}"
+        answer = await self._http.request(method, address, content=body, headers=headers)
+        assert answer.http_version == ("HTTP/2" if self._scheme == "https" else "HTTP/1.1")
+        return answer
 
 
 @asynccontextmanager
@@ -53,7 +56,25 @@ async def through_proxy(
 ) -> AsyncIterator[Client]:
     resolve = {f"{host}:80": f"127.0.0.1:{origin.port}" for host in hosts}
     async with serve_proxy(setup, tmp_path, resolve=resolve) as proxy, proxy.client() as http:
-        yield Client(proxy, http, origin.port)
+        yield Client(proxy, http)
+
+
+@asynccontextmanager
+async def between(tmp_path: Path, held: UploadOrigin, setup: Setup, version: str) -> AsyncIterator[Client]:
+    """A client and an origin that speak this version of HTTP, plain or over TLS, with a proxy between them."""
+    if version == "HTTP/1.1":
+        async with serve_origin(held) as origin, through_proxy(tmp_path, origin, setup) as client:
+            yield client
+        return
+    authority = TestAuthority(tmp_path)
+    async with serve_origin(held, authority.context("origin.example")) as origin:
+        resolve = {"origin.example:443": f"127.0.0.1:{origin.port}"}
+        async with (
+            serve_proxy(setup, tmp_path, resolve=resolve, upstream_ca=authority.file) as proxy,
+            proxy.client(http2=True) as http,
+        ):
+            yield Client(proxy, http, "https")
+        assert {seen.http for seen in origin.seen if seen.body} == {"2"}
 
 
 Upload = Callable[[Client, bytes], Awaitable[list[httpx.Response]]]
@@ -159,13 +180,14 @@ PROTOCOLS = [
 ]
 
 
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
 @pytest.mark.parametrize(("kind", "upload", "cancels"), PROTOCOLS)
 async def test_a_protected_image_is_blocked_where_it_becomes_whole(
-    tmp_path: Path, kind: type[UploadOrigin], upload: Upload, cancels: bool
+    tmp_path: Path, kind: type[UploadOrigin], upload: Upload, cancels: bool, version: str
 ) -> None:
     held = kind()
     setup = Setup(policies=[POLICY])
-    async with serve_origin(held) as origin, through_proxy(tmp_path, origin, setup) as client:
+    async with between(tmp_path, held, setup, version) as client:
         answers = await upload(client, SECRET)
         await setup.parts.close()
         assert [answer.status_code < 400 for answer in answers] == [*[True] * (len(answers) - 1), False]
@@ -176,13 +198,14 @@ async def test_a_protected_image_is_blocked_where_it_becomes_whole(
         assert [alert.finding.kind for alert in setup.recorder.alerts] == ["match"]
 
 
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
 @pytest.mark.parametrize(("kind", "upload", "cancels"), PROTOCOLS)
 async def test_other_images_arrive_byte_for_byte(
-    tmp_path: Path, kind: type[UploadOrigin], upload: Upload, cancels: bool
+    tmp_path: Path, kind: type[UploadOrigin], upload: Upload, cancels: bool, version: str
 ) -> None:
     held = kind()
     setup = Setup(policies=[POLICY])
-    async with serve_origin(held) as origin, through_proxy(tmp_path, origin, setup) as client:
+    async with between(tmp_path, held, setup, version) as client:
         answers = await upload(client, PUBLIC)
         assert [answer.status_code for answer in answers if answer.status_code >= 400] == []
         assert list(held.objects.values()) == [PUBLIC]
