@@ -97,6 +97,7 @@ class _Fields(TypedDict):
     budget_ms: int
     sent_at: float
     reply_to: int
+    size: int
     payload: bytes | None
     blob: str | None
 
@@ -239,6 +240,7 @@ class Gateway:
             "budget_ms": max(0, int((deadline - self._clock.monotonic()) * 1000)),
             "sent_at": self._clock.wall(),
             "reply_to": self._instance,
+            "size": len(part.data),
             "payload": None if large else part.data,
             "blob": blob,
         }

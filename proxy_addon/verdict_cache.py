@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy_addon.judging import Judge, judgement_of
-from shared.errors import ErrorCode, StoreError
+from shared.core.lasting import is_lasting
+from shared.errors import StoreError
 from shared.ports import Clock, Store
 from shared.telemetry import Metrics
 from shared.types import CLASSIFIER_LOG, INDEX_LOG, ImageJudgement, Part, Priority, UninspectedReason, Verdict
@@ -29,11 +30,6 @@ POLL_SECONDS: Final = 0.25
 """An image that is enrolled is searchable within a second: the worker's own delay and this together."""
 BLIND_SECONDS: Final = 2.0
 """After so long without word from the store the index may have moved: no cached verdict counts."""
-LASTING_ERRORS: Final = frozenset(
-    {ErrorCode.NOT_AN_IMAGE, ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.CORRUPT, ErrorCode.TRUNCATED}
-    | {ErrorCode.TOO_MANY_PIXELS, ErrorCode.ENCRYPTED}
-)
-"""What is wrong with the image itself; any other error may have passed the next time."""
 
 _log = logging.getLogger(__name__)
 
@@ -145,9 +141,7 @@ class VerdictCache:
             del self._asked[digest]
 
     def _remember(self, verdict: Verdict | None, classifiers: frozenset[str]) -> None:
-        if verdict is None or verdict.degraded or verdict.hurried:
-            return
-        if verdict.error and verdict.error.code not in LASTING_ERRORS:
+        if verdict is None or not is_lasting(verdict):
             return
         position = position_of(verdict.index_revision)
         if position is None:

@@ -16,6 +16,7 @@ from shared.types import (
     IndexEvent,
     InspectionReply,
     InspectionRequest,
+    KnownVerdict,
     RedactionReply,
     RedactionRequest,
     Reference,
@@ -128,6 +129,16 @@ def encode_object(known: RememberedObject) -> bytes:
 def decode_object(data: bytes) -> RememberedObject:
     """Decode what is remembered of an application's object; raises WireError."""
     return _decode(data, RememberedObject)
+
+
+def encode_known(known: KnownVerdict) -> bytes:
+    """Encode a verdict that is kept."""
+    return _PREFIX + _encode(known)
+
+
+def decode_known(data: bytes) -> KnownVerdict:
+    """Decode a verdict that is kept; raises WireError."""
+    return _decode(data, KnownVerdict)
 
 
 def encode_references(references: tuple[Reference, ...]) -> bytes:

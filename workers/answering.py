@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from shared import codec
@@ -23,13 +24,16 @@ from shared.types import (
     BusMessage,
     InspectionReply,
     InspectionRequest,
+    Priority,
     RedactionOrder,
     RedactionReply,
     RedactionRequest,
     Verdict,
     VerdictError,
 )
-from workers.inspector import Inspector, digest
+from workers.admission import Admission
+from workers.inspector import digest
+from workers.verdicts import Question, Verdicts
 
 OFF_LOOP_BYTES: Final = 128 << 10
 """AES-GCM does about 1 GB/s: larger payloads are opened in a thread."""
@@ -58,14 +62,16 @@ class Answerer:
 
     def __init__(
         self,
-        inspector: Inspector,
+        verdicts: Verdicts,
+        admission: Admission,
         obscurer: Obscures,
         store: Store,
         sealer: Sealer,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        self._inspector = inspector
+        self._verdicts = verdicts
+        self._admission = admission
         self._obscurer = obscurer
         self._store = store
         self._sealer = sealer
@@ -123,18 +129,25 @@ class Answerer:
         self._metrics.count("safelight_worker_dropped_messages_total", cause=cause)
 
     async def _verdict(self, request: InspectionRequest) -> Verdict:
-        try:
-            data, deadline = await self._image(request)
-        except DecodeError as error:
-            return self._inspector.refusal(request.sha256, error.code, str(error))
-        return await self._inspector.inspect(data, request.sha256, deadline)
+        return await self._verdicts.verdict(
+            Question(
+                sha256=request.sha256,
+                size=request.size,
+                deadline=self._deadline(request),
+                fetch=partial(self._image, request),
+                priority=request.priority,
+                classifiers=request.classifiers,
+            )
+        )
 
     async def _redaction(self, request: RedactionRequest) -> RedactionReply:
         try:
-            data, deadline = await self._image(request)
-            if await digest(data) != request.sha256:
-                raise DecodeError(ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
-            obscured = await self._obscurer.obscure(data, request.order, deadline=deadline)
+            deadline = self._deadline(request)
+            async with self._admission.turn(request.size, deadline, Priority.UPLOAD):
+                data = await self._image(request)
+                if await digest(data) != request.sha256:
+                    raise DecodeError(ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
+                obscured = await self._obscurer.obscure(data, request.order, deadline=deadline)
             reply = await self._hand_over(request, obscured)
         except DecodeError as error:
             reply = RedactionReply(
@@ -155,15 +168,16 @@ class Answerer:
             raise DecodeError(ErrorCode.INTERNAL_ERROR, "the obscured image cannot be handed over") from error
         return RedactionReply(id=request.id, sha256=request.sha256, blob=blob)
 
-    async def _image(self, request: InspectionRequest | RedactionRequest) -> tuple[bytes, float]:
-        """Return the image and until when (monotonic) an answer is of use; raises DecodeError."""
+    def _deadline(self, request: InspectionRequest | RedactionRequest) -> float:
+        """Return until when (monotonic) an answer is of use; may have passed."""
         age = self._clock.wall() - request.sent_at
         self._metrics.observe("safelight_worker_queue_seconds", max(0.0, age))
         # Clocks of two machines differ: a request from the future has its whole budget, never more.
         left = min(request.budget_ms / 1000 - age, request.budget_ms / 1000)
-        if left <= 0:
-            raise DecodeError(ErrorCode.TOO_LATE, "the asker no longer waits")
-        deadline = self._clock.monotonic() + left
+        return self._clock.monotonic() + left
+
+    async def _image(self, request: InspectionRequest | RedactionRequest) -> bytes:
+        """Return the image file; raises DecodeError."""
         try:
             data = await self._payload(request)
         except (StoreError, IntegrityError) as error:
@@ -171,7 +185,7 @@ class Answerer:
             raise DecodeError(ErrorCode.INTERNAL_ERROR, "the image cannot be fetched") from error
         if data is None:
             raise DecodeError(ErrorCode.TOO_LATE, "the image has expired")
-        return data, deadline
+        return data
 
     async def _payload(self, request: InspectionRequest | RedactionRequest) -> bytes | None:
         if request.blob is None:

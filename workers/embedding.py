@@ -1,4 +1,7 @@
-"""The loop around the encoder: images in, one vector each out, batched as they come."""
+"""The loop around the encoder: images in, one vector each out, batched as they come.
+
+How long a run takes is measured all the time, so that an image whose deadline leaves no time for it is told at once.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from numpy.typing import NDArray
 from shared.errors import DecodeError, EncoderUnavailableError, ErrorCode
 from shared.ports import Clock
 from shared.telemetry import Metrics
+from shared.types import Priority
 from workers.batching import MicroBatcher
+from workers.running_average import RunningAverage
 
 BATCH_WAIT_SECONDS: Final = 0.0
 """A CPU encodes eight images in eight times the time of one, so holding one back for company only costs."""
@@ -36,11 +41,12 @@ class _Item:
 class EmbeddingQueue:
     """Share one encoder among many images, between ``start`` and ``stop``."""
 
-    def __init__(self, encoder: Embeds, clock: Clock, metrics: Metrics, *, limit: int) -> None:
+    def __init__(self, encoder: Embeds, clock: Clock, metrics: Metrics, *, sizes: Sequence[int]) -> None:
         self._encoder = encoder
         self._clock = clock
         self._metrics = metrics
-        self._batcher: MicroBatcher[_Item] = MicroBatcher(limit=limit, wait=BATCH_WAIT_SECONDS)
+        self._batcher: MicroBatcher[_Item] = MicroBatcher(sizes=sizes, wait=BATCH_WAIT_SECONDS)
+        self._run_time = RunningAverage()
         self._added = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -55,12 +61,24 @@ class EmbeddingQueue:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
-    async def embed(self, pixels: bytes, *, deadline: float | None = None) -> NDArray[np.float32]:
-        """Return one vector; raises DecodeError(too_late), or what the encoder raised."""
+    def expected(self) -> float:
+        """Return the seconds after which an image that comes now has its vector, as far as is known."""
+        return self._run_time.seconds * (1 + len(self._batcher) // self._batcher.limit)
+
+    async def embed(
+        self, pixels: bytes, *, deadline: float | None = None, priority: Priority = Priority.UPLOAD
+    ) -> NDArray[np.float32]:
+        """Return one vector; raises DecodeError(too_late), at once where the deadline leaves no time for the encoder.
+
+        Raises what the encoder raised, EncoderUnavailableError where nothing serves.
+        """
         if self._task is None or self._task.done():
             raise EncoderUnavailableError("the encoder's queue is not running")
+        now = self._clock.monotonic()
+        if deadline is not None and now + self.expected() > deadline:
+            raise _too_late()
         item = _Item(pixels, asyncio.get_running_loop().create_future())
-        self._batcher.add(item, self._clock.monotonic(), deadline)
+        self._batcher.add(item, now, deadline, priority)
         self._added.set()
         return await item.vector
 
@@ -74,7 +92,7 @@ class EmbeddingQueue:
             due = self._batcher.due(now)
             for item in due.late:
                 if not item.vector.done():
-                    item.vector.set_exception(DecodeError(ErrorCode.TOO_LATE, "the deadline passed before encoding"))
+                    item.vector.set_exception(_too_late())
             # Who gave up waiting is not computed for.
             wanted = [item for item in due.batch if not item.vector.done()]
             if wanted:
@@ -98,7 +116,14 @@ class EmbeddingQueue:
                     item.vector.set_exception(error)
             return
         self._metrics.observe("safelight_worker_batch_size", len(items))
-        self._metrics.observe("safelight_worker_encode_seconds", self._clock.monotonic() - started)
+        elapsed = self._clock.monotonic() - started
+        self._metrics.observe("safelight_worker_encode_seconds", elapsed)
+        self._run_time.add(elapsed)
+        self._batcher.reserve = self._run_time.seconds
         for item, vector in zip(items, vectors, strict=True):
             if not item.vector.done():
                 item.vector.set_result(vector)
+
+
+def _too_late() -> DecodeError:
+    return DecodeError(ErrorCode.TOO_LATE, "the deadline leaves no time for the encoder")

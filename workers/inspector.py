@@ -1,7 +1,7 @@
 """One image in, one verdict out: digest, decode, encode, search.  Nothing that happens to an image raises.
 
-When the encoder fails the verdict rests on SHA-256 and PDQ alone and says so (``degraded``); everything else that
-goes wrong is the verdict's ``error``.
+When the encoder fails, or the deadline leaves no time for it, the verdict rests on SHA-256 and PDQ alone and says so
+(``degraded``); everything else that goes wrong is the verdict's ``error``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.core.matching import SetFacts
 from shared.errors import DecodeError, ErrorCode
 from shared.ports import Clock
 from shared.telemetry import Metrics
-from shared.types import DecodedFrame, DecodedImage, ReferenceMatch, Verdict, VerdictError
+from shared.types import DecodedFrame, DecodedImage, KnownVerdict, Priority, ReferenceMatch, Verdict, VerdictError
 from workers.block_sketch import make_sketch
 from workers.codebook import shipped_codebook
 from workers.collisions import Neighbours
@@ -31,6 +31,7 @@ from workers.enrolment import Fingerprint
 from workers.evidence import Sight
 from workers.frame_matches import best_over_frames
 from workers.local_features import REFERENCE_FEATURES, extract, pack
+from workers.refreshing import traces_of
 from workers.sign_index import signs
 
 OFF_LOOP_BYTES: Final = 256 << 10
@@ -39,6 +40,9 @@ LOOK_RESERVE: Final = 0.5
 """Seconds before the deadline after which nothing is looked at closely: under load that is what is shed first."""
 SPARE_INSPECTIONS: Final = 4
 """Inspections at work up to which an image is looked at closely though no set insists on it and nothing hints at it."""
+
+SEARCH_RESERVE: Final = 0.02
+"""Seconds before the deadline by which the encoder must be done: for the search, the reply and its way back."""
 
 type Vectors = Sequence[NDArray[np.float32] | None]
 
@@ -85,7 +89,7 @@ class Index(Protocol):
 
 
 class Inspector:
-    """Judges images between ``start`` and ``stop``; ``batch_limit`` images an encoder run at most."""
+    """Judges images between ``start`` and ``stop``; ``batch_sizes`` are those of the encoder's runs."""
 
     def __init__(
         self,
@@ -95,14 +99,14 @@ class Inspector:
         clock: Clock,
         metrics: Metrics,
         *,
-        batch_limit: int = 8,
+        batch_sizes: Sequence[int] = (1, 2, 4, 8),
     ) -> None:
         self._decoder = decoder
         self._encoder = encoder
         self._index = index
         self._clock = clock
         self._metrics = metrics
-        self._embedding = EmbeddingQueue(encoder, clock, metrics, limit=batch_limit)
+        self._embedding = EmbeddingQueue(encoder, clock, metrics, sizes=batch_sizes)
         self._at_work = 0
 
     def start(self) -> None:
@@ -115,25 +119,35 @@ class Inspector:
 
     async def inspect(self, data: bytes, sha256: str, deadline: float | None = None) -> Verdict:
         """Return the verdict on ``data``, whose digest the asker says is ``sha256``, by ``deadline`` (monotonic)."""
+        return (await self.examine(data, sha256, deadline)).verdict
+
+    async def examine(
+        self, data: bytes, sha256: str, deadline: float | None = None, priority: Priority = Priority.UPLOAD
+    ) -> KnownVerdict:
+        """Return the verdict and what it takes to bring it up to date when the index has changed."""
         timings: dict[str, float] = {}
         self._at_work += 1
         try:
             with self._timed("total", timings):
-                return await self._inspect(data, sha256, deadline, timings)
+                return await self._inspect(data, sha256, deadline, priority, timings)
         except DecodeError as error:
-            return self.refusal(sha256, error.code, str(error), timings)
+            refusal = self.refusal(sha256, error.code, str(error), timings)
         except Exception:  # noqa: BLE001 - one image's bug must not be the worker's end
             _log.exception("inspecting an image failed")
-            return self.refusal(sha256, ErrorCode.INTERNAL_ERROR, "an internal error; the worker's log has it", timings)
+            code, message = ErrorCode.INTERNAL_ERROR, "an internal error; the worker's log has it"
+            refusal = self.refusal(sha256, code, message, timings)
         finally:
             self._at_work -= 1
+        return KnownVerdict(verdict=refusal)
 
     async def fingerprint(self, data: bytes) -> Fingerprint:
         """Return what the index keeps of a reference; raises DecodeError, or what the encoder does."""
         image = await self._decoder.decode(data, views=True)
         frame = image.frames[0]
         local, sketch = await asyncio.to_thread(_look, frame)
-        whole, *views = await asyncio.gather(*(self._embedding.embed(view) for view in (frame.pixels, *frame.views)))
+        whole, *views = await asyncio.gather(
+            *(self._embedding.embed(view, priority=Priority.BACKGROUND) for view in (frame.pixels, *frame.views))
+        )
         return Fingerprint(
             sha256=await digest(data),
             info=image.info,
@@ -160,20 +174,22 @@ class Inspector:
             timings_ms=dict(timings or {}),
         )
 
-    async def _inspect(self, data: bytes, sha256: str, deadline: float | None, timings: dict[str, float]) -> Verdict:
+    async def _inspect(
+        self, data: bytes, sha256: str, deadline: float | None, priority: Priority, timings: dict[str, float]
+    ) -> KnownVerdict:
         if await digest(data) != sha256:
-            return self.refusal(sha256, ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
+            raise DecodeError(ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
         with self._timed("decode", timings):
             image = await self._decoder.decode(data, deadline=deadline)
         with self._timed("encode", timings):
-            vectors = await self._embed(image.frames, deadline)
+            vectors = await self._embed(image.frames, deadline, priority)
         with self._timed("search", timings):
             view = self._index.current()
             matches, hurried = await self._search(view, image.frames, vectors, sha256, deadline)
         self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
         if any(match.matched for match in matches):
             self._metrics.count("safelight_worker_matches_total")
-        return Verdict(
+        verdict = Verdict(
             sha256=sha256,
             image=image.info,
             pdq=image.frames[0].pdq[0],
@@ -185,16 +201,25 @@ class Inspector:
             hurried=hurried,
             timings_ms=timings,
         )
+        return KnownVerdict(verdict=verdict, traces=() if vectors is None else traces_of(image.frames, vectors))
 
-    async def _embed(self, frames: Sequence[DecodedFrame], deadline: float | None) -> Vectors | None:
-        """Return a vector for each frame (None for one that shows nothing), or None where the encoder fails."""
+    async def _embed(
+        self, frames: Sequence[DecodedFrame], deadline: float | None, priority: Priority
+    ) -> Vectors | None:
+        """Return a vector for each frame (None for one that shows nothing).
+
+        None where the encoder fails or the deadline leaves no time for it; raises DecodeError past the deadline.
+        """
+        limit = None if deadline is None else deadline - SEARCH_RESERVE
         telling = [number for number, frame in enumerate(frames) if not frame.low_information]
         try:
             found = await asyncio.gather(
-                *(self._embedding.embed(frames[number].pixels, deadline=deadline) for number in telling)
+                *(self._embedding.embed(frames[number].pixels, deadline=limit, priority=priority) for number in telling)
             )
-        except DecodeError:  # too late
-            raise
+        except DecodeError:
+            if deadline is not None and self._clock.monotonic() >= deadline:
+                raise
+            return None
         except Exception as error:  # noqa: BLE001 - whatever the runtime raises, the exact matchers still work
             _log.error("the encoder failed, this verdict is degraded: %s", error)
             return None

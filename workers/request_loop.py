@@ -1,9 +1,14 @@
-"""Requests off the bus, several at work at a time, replies out, then commit: in this order, whatever fails."""
+"""Requests off the bus, replies out, then commit: in this order, whatever fails.
+
+As many are at hand as fit, by number and by bytes; most of them wait for their turn (``workers/admission.py``), the
+more urgent ones first.  While no more fit the bus is told so now and then: who is not heard of is taken for dead.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Final, Protocol
 
 from shared.errors import BusError
@@ -13,6 +18,12 @@ from shared.types import BusMessage
 from workers.answering import Answer
 from workers.commits import CommitOrder, Ticket
 
+AT_HAND: Final = 256
+"""Requests; a worker of two cores answers as many within 1.5 s, which is what a transfer waits by default."""
+BYTES_AT_HAND: Final = 128 << 20
+"""Of messages; a larger image is behind a claim check, and not fetched before its turn comes."""
+FULL_SECONDS: Final = 5.0
+"""How often the bus is told that no more fit."""
 RECEIVE_SECONDS: Final = 0.5
 """How long one look at an idle bus lasts; the longest that a stop waits for it."""
 PAUSE_SECONDS: Final = 0.1
@@ -36,25 +47,37 @@ class Answers(Protocol):
 
 
 class RequestLoop:
-    """At most ``in_flight`` requests at work."""
+    """At most ``at_hand`` requests, and about ``size`` bytes of them."""
 
-    def __init__(self, bus: AnsweringBus, answerer: Answers, metrics: Metrics, *, in_flight: int) -> None:
+    def __init__(
+        self,
+        bus: AnsweringBus,
+        answerer: Answers,
+        metrics: Metrics,
+        *,
+        at_hand: int = AT_HAND,
+        size: int = BYTES_AT_HAND,
+        full_seconds: float = FULL_SECONDS,
+    ) -> None:
         self._bus = bus
         self._answerer = answerer
         self._metrics = metrics
-        self._in_flight = in_flight
+        self._at_hand = at_hand
+        self._size = size
+        self._full_seconds = full_seconds
+        self._bytes = 0
         self._order = CommitOrder()
         self._working: set[asyncio.Task[None]] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve until ``stopping`` is set, then finish what was taken."""
         while not stopping.is_set():
-            free = self._in_flight - len(self._working)
+            free = self._at_hand - len(self._working) if self._bytes < self._size else 0
             if free == 0:
-                await asyncio.wait(self._working, return_when=asyncio.FIRST_COMPLETED)
-                continue
+                await asyncio.wait(self._working, return_when=asyncio.FIRST_COMPLETED, timeout=self._full_seconds)
+                free = self._at_hand - len(self._working) if self._bytes < self._size else 0
             try:
-                deliveries = await self._bus.receive(free, RECEIVE_SECONDS)
+                deliveries = await self._bus.receive(free, RECEIVE_SECONDS if free else 0.0)
             except BusError as error:
                 self._bus_failed("receive", error)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -62,8 +85,14 @@ class RequestLoop:
             for delivery in deliveries:
                 task = asyncio.get_running_loop().create_task(self._serve(self._order.received(delivery)))
                 self._working.add(task)
-                task.add_done_callback(self._working.discard)
+                size = len(delivery.message.value)
+                self._bytes += size
+                task.add_done_callback(partial(self._done, size))
         await self._drain()
+
+    def _done(self, size: int, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        self._bytes -= size
 
     async def _drain(self) -> None:
         if not self._working:

@@ -11,7 +11,9 @@ from shared.adapters.lease import Lease
 from shared.adapters.opening import open_answering_bus, open_store
 from shared.adapters.role import RoleContext
 from shared.adapters.starting import started
+from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key
+from workers.admission import Admission
 from workers.answering import Answerer
 from workers.compaction import LEASE_KEY, maintain
 from workers.decoding import DecodePool
@@ -19,9 +21,11 @@ from workers.encoder import Encoder
 from workers.index_replica import IndexReplica
 from workers.inspector import Inspector
 from workers.request_loop import RequestLoop
+from workers.shared_verdicts import SharedVerdicts
+from workers.verdicts import Verdicts
 
-IN_FLIGHT_PER_DECODER: Final = 8
-"""Enough to keep decoders and encoder busy; each may hold an image of ``proxy.max_object`` bytes."""
+AT_WORK_PER_DECODER: Final = 6
+"""Images: enough to keep decoders and encoder busy, and few enough that an urgent one soon gets its turn."""
 INDEX_POLL_SECONDS: Final = 0.05
 
 
@@ -57,7 +61,7 @@ async def run_worker(context: RoleContext) -> None:
         readiness.add("store", lambda: True)
         index = IndexReplica(store, sealer, encoder.id, encoder.calibration, context.metrics)
         readiness.add("index", index.caught_up)
-        inspector = Inspector(pool, encoder, index, context.clock, context.metrics, batch_limit=worker.batch_limit)
+        inspector = Inspector(pool, encoder, index, context.clock, context.metrics, batch_sizes=encoder.batch_sizes)
         inspector.start()
         stack.push_async_callback(inspector.stop)
         bus = open_answering_bus(settings)
@@ -65,10 +69,22 @@ async def run_worker(context: RoleContext) -> None:
         if not await started("the bus", bus.start, context.stopping):
             return
         readiness.add("bus", bus.connected)
-        answerer = Answerer(inspector, pool, store, sealer, context.clock, context.metrics)
-        loop = RequestLoop(bus, answerer, context.metrics, in_flight=worker.decoders * IN_FLIGHT_PER_DECODER)
+        admission = Admission(context.clock, context.metrics, places=worker.decoders * AT_WORK_PER_DECODER)
+        sharing = _sharing(context, store, sealer, encoder.id)
+        if sharing is not None:
+            stack.push_async_callback(sharing.stop)
+        verdicts = Verdicts(inspector, index, admission, context.clock, context.metrics, sharing=sharing)
+        answerer = Answerer(verdicts, admission, pool, store, sealer, context.clock, context.metrics)
+        loop = RequestLoop(bus, answerer, context.metrics)
         upkeep = maintain(store, sealer, index, Lease(store, LEASE_KEY))
         await _serve(loop, index, upkeep, context.stopping)
+
+
+def _sharing(context: RoleContext, store: Store, sealer: Sealer, encoder: str) -> SharedVerdicts | None:
+    """Return what workers tell each other, where there can be several: the embedded store serves one."""
+    if context.settings.sqlite_path is not None:
+        return None
+    return SharedVerdicts(store, sealer, encoder, context.clock, context.metrics)
 
 
 async def _serve(

@@ -68,7 +68,7 @@ async def open_inspection(
         metrics=metrics,
     )
     index = replica if narrow is None else StillIndex(narrow(encoder))
-    inspector = Inspector(pool, encoder, index, SystemClock(), metrics, batch_limit=worker.batch_limit)
+    inspector = Inspector(pool, encoder, index, SystemClock(), metrics, batch_sizes=encoder.batch_sizes)
     await pool.start()
     inspector.start()
     try:

@@ -39,6 +39,7 @@ from shared.types.index import (
     SetDeleted,
     SetThreshold,
 )
+from shared.types.known import FrameTrace, KnownVerdict
 from shared.types.messages import (
     BLOB_SECONDS,
     CLAIM_CHECK_BYTES,
@@ -113,6 +114,7 @@ __all__ = [
     "Direction",
     "Evidence",
     "Finding",
+    "FrameTrace",
     "HashHit",
     "Headers",
     "HttpHead",
@@ -123,6 +125,7 @@ __all__ = [
     "IndexEvent",
     "InspectionReply",
     "InspectionRequest",
+    "KnownVerdict",
     "LabelScore",
     "LogEntry",
     "Matcher",

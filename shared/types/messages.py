@@ -19,7 +19,8 @@ class InspectionRequest:
     """A proxy asks for a verdict.  Exactly one of ``payload`` and ``blob`` (a claim check) is set.
 
     ``sent_at`` is wall time in seconds since 1970, ``budget_ms`` how long the asker waits from then on: machines
-    share no monotonic clock.  ``reply_to`` is the asker's reply partition, ``priority`` whom it goes before.
+    share no monotonic clock.  ``reply_to`` is the asker's reply partition, ``priority`` whom it goes before,
+    ``size`` the image's bytes, which a claim check does not tell.
     ``classifiers`` names those whose labels a policy asks for; no other is computed.
     """
 
@@ -28,6 +29,7 @@ class InspectionRequest:
     budget_ms: int
     sent_at: float
     reply_to: int
+    size: int
     payload: bytes | None = None
     blob: str | None = None
     attempt: int = 1

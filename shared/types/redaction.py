@@ -39,6 +39,7 @@ class RedactionRequest:
     budget_ms: int
     sent_at: float
     reply_to: int
+    size: int
     order: RedactionOrder
     payload: bytes | None = None
     blob: str | None = None

@@ -52,6 +52,7 @@ class Asker:
             budget_ms=10_000,
             sent_at=CLOCK.wall() - age,
             reply_to=INSTANCE,
+            size=len(data),
             payload=None if blob else data,
             blob=name,
         )

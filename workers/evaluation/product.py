@@ -77,7 +77,7 @@ class Product:
         self._encoder = encoder
         self._index = FixedIndex(build_view(encoder, (), ()))
         self._inspector = Inspector(
-            DirectDecoder(encoder.side), encoder, self._index, SystemClock(), Metrics(), batch_limit=1
+            DirectDecoder(encoder.side), encoder, self._index, SystemClock(), Metrics(), batch_sizes=(1,)
         )
         self._runner = asyncio.Runner()
 

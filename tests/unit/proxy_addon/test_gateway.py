@@ -142,6 +142,7 @@ async def test_what_a_question_says() -> None:
         budget_ms=1500,
         sent_at=w.clock.wall(),
         reply_to=7,
+        size=8,
         payload=part.data,
         classifiers=("documents",),
     )

@@ -79,7 +79,14 @@ EVENTS: tuple[IndexEvent, ...] = (
     ReferenceRemoved(set="designs", reference="r1"),
 )
 REQUEST = InspectionRequest(
-    id="q1", sha256="c" * 64, budget_ms=1500, sent_at=1.5, reply_to=3, payload=b"\xff\xd8", classifiers=("documents",)
+    id="q1",
+    sha256="c" * 64,
+    budget_ms=1500,
+    sent_at=1.5,
+    reply_to=3,
+    size=2,
+    payload=b"\xff\xd8",
+    classifiers=("documents",),
 )
 REPLY = InspectionReply(id="q1", sha256="c" * 64, verdict=VERDICT)
 
@@ -89,6 +96,7 @@ REDACTION_REQUEST = RedactionRequest(
     budget_ms=800,
     sent_at=1.5,
     reply_to=3,
+    size=2,
     order=RedactionOrder(regions=((12, 40, 610, 402),), how=Obscuring.BLUR),
     payload=b"\xff\xd8",
 )

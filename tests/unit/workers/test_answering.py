@@ -21,8 +21,10 @@ from shared.types import (
 )
 from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
 from tests.memory_store import MemoryStore
+from workers.admission import Admission
 from workers.answering import OFF_LOOP_BYTES, Answer, Answerer
 from workers.inspector import Inspector
+from workers.verdicts import Verdicts
 
 DATA = b"an image"
 SEALER = Sealer(bytes(32))
@@ -37,6 +39,7 @@ def request_for(**overrides: Any) -> InspectionRequest:
         "budget_ms": 1500,
         "sent_at": CLOCK.today,
         "reply_to": 3,
+        "size": len(DATA),
         "payload": DATA,
     }
     return InspectionRequest(**{**values, **overrides})
@@ -77,7 +80,9 @@ class Desk:
         self.decoder = KnownDecoder()
         self.obscurer = KnownObscurer()
         self.inspector = Inspector(self.decoder, KnownEncoder(), KnownIndex(), CLOCK, self.metrics)
-        self.answerer = Answerer(self.inspector, self.obscurer, self.store, SEALER, CLOCK, self.metrics)
+        admission = Admission(CLOCK, self.metrics, places=2)
+        verdicts = Verdicts(self.inspector, KnownIndex(), admission, CLOCK, self.metrics)
+        self.answerer = Answerer(verdicts, admission, self.obscurer, self.store, SEALER, CLOCK, self.metrics)
 
     def dropped(self, cause: str) -> float:
         return self.metrics.value("safelight_worker_dropped_messages_total", cause=cause)
@@ -186,6 +191,7 @@ def redaction_of(**overrides: Any) -> BusMessage:
         "budget_ms": 1500,
         "sent_at": CLOCK.today,
         "reply_to": 3,
+        "size": len(DATA),
         "order": ORDER,
         "payload": DATA,
     }

@@ -1,9 +1,11 @@
 """Images share encoder runs; each gets its own vector, or its own error."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared.errors import DecodeError, EncoderUnavailableError, ErrorCode
 from shared.telemetry import Metrics
@@ -20,7 +22,7 @@ def encoder() -> KnownEncoder:
 
 @pytest.fixture
 async def queue(encoder: KnownEncoder) -> AsyncIterator[EmbeddingQueue]:
-    queue = EmbeddingQueue(encoder, StillClock(), Metrics(), limit=4)
+    queue = EmbeddingQueue(encoder, StillClock(), Metrics(), sizes=(1, 2, 4))
     queue.start()
     yield queue
     await queue.stop()
@@ -39,6 +41,36 @@ async def test_late_items_are_not_computed(queue: EmbeddingQueue, encoder: Known
     assert encoder.batches == []
 
 
+class SlowEncoder(KnownEncoder):
+    """Every run takes a tenth of a second of a clock that is handed in."""
+
+    def __init__(self, clock: StillClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def embed(self, pixels: Sequence[bytes]) -> NDArray[np.float32]:
+        self._clock.now += 0.1
+        return super().embed(pixels)
+
+
+async def test_who_has_less_time_than_a_run_takes_is_told_at_once() -> None:
+    clock = StillClock()
+    encoder = SlowEncoder(clock)
+    queue = EmbeddingQueue(encoder, clock, Metrics(), sizes=(1, 2))
+    queue.start()
+    try:
+        assert queue.expected() == 0.0
+        await queue.embed(PIXELS, deadline=clock.now + 0.01)
+        assert queue.expected() == pytest.approx(0.1)
+        with pytest.raises(DecodeError) as caught:
+            await queue.embed(PIXELS, deadline=clock.now + 0.05)
+        assert caught.value.code == ErrorCode.TOO_LATE
+        assert encoder.batches == [1]
+        await queue.embed(PIXELS, deadline=clock.now + 0.15)
+    finally:
+        await queue.stop()
+
+
 async def test_a_failing_run_fails_its_items_and_the_next_one_is_tried(
     queue: EmbeddingQueue, encoder: KnownEncoder
 ) -> None:
@@ -50,7 +82,7 @@ async def test_a_failing_run_fails_its_items_and_the_next_one_is_tried(
 
 
 async def test_a_queue_that_does_not_run_says_so(encoder: KnownEncoder) -> None:
-    queue = EmbeddingQueue(encoder, StillClock(), Metrics(), limit=4)
+    queue = EmbeddingQueue(encoder, StillClock(), Metrics(), sizes=(1, 2, 4))
     with pytest.raises(EncoderUnavailableError):
         await queue.embed(PIXELS)
     queue.start()

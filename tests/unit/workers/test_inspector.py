@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from shared.errors import DecodeError, ErrorCode
@@ -93,6 +95,36 @@ async def test_too_late_for_the_encoder_is_too_late() -> None:
         verdict = await inspector.inspect(DATA, digest(DATA), 99.0)
     assert verdict.error is not None
     assert verdict.error.code == ErrorCode.TOO_LATE
+
+
+class Ticking(KnownEncoder):
+    """A run takes a second of a clock that is handed in."""
+
+    def __init__(self, clock: StillClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def embed(self, pixels: Sequence[bytes]) -> NDArray[np.float32]:
+        self._clock.now += 1.0
+        return super().embed(pixels)
+
+
+async def test_where_the_deadline_leaves_no_time_for_the_encoder_the_verdict_is_degraded() -> None:
+    clock, index = StillClock(), KnownIndex()
+    encoder = Ticking(clock)
+    inspector = Inspector(KnownDecoder(), encoder, index, clock, Metrics())
+    inspector.start()
+    try:
+        first = await inspector.examine(DATA, digest(DATA), clock.now + 5.0)
+        hurried = await inspector.examine(DATA, digest(DATA), clock.now + 0.6)
+    finally:
+        await inspector.stop()
+    assert (first.verdict.degraded, len(first.traces)) == (False, 1)
+    assert hurried.verdict.error is None
+    assert (hurried.verdict.degraded, hurried.traces) == (True, ())
+    assert hurried.verdict.pdq == "a" * 64
+    assert [probe.vector is None for probe in index.asked] == [False, True]
+    assert encoder.batches == [1]
 
 
 async def test_bytes_that_are_not_what_was_asked_for_are_not_judged() -> None:

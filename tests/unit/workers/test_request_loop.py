@@ -75,9 +75,9 @@ class Echo:
         self.forgotten.append(answer.reply.correlation_id)
 
 
-async def run(bus: ScriptedBus, echo: Echo, *, in_flight: int = 8) -> Metrics:
+async def run(bus: ScriptedBus, echo: Echo, *, at_hand: int = 8, size: int = 1 << 20) -> Metrics:
     metrics = Metrics()
-    await RequestLoop(bus, echo, metrics, in_flight=in_flight).run(bus.stopping)
+    await RequestLoop(bus, echo, metrics, at_hand=at_hand, size=size, full_seconds=0.01).run(bus.stopping)
     return metrics
 
 
@@ -103,9 +103,21 @@ async def test_a_slow_request_holds_back_the_commits_after_it() -> None:
 
 async def test_no_more_than_the_limit_is_at_work() -> None:
     bus, echo = ScriptedBus([delivery(n) for n in range(7)], asyncio.Event()), Echo()
-    await run(bus, echo, in_flight=2)
+    await run(bus, echo, at_hand=2)
     assert max(bus.limits) <= 2
     assert bus.events[-1] == "commit 6"
+
+
+async def test_no_more_bytes_than_the_limit_are_at_hand_and_the_bus_is_told() -> None:
+    bus, echo = ScriptedBus([delivery(n) for n in range(3)], asyncio.Event()), Echo(held="0")
+    running = asyncio.get_running_loop().create_task(run(bus, echo, at_hand=1, size=1))
+    while 0 not in bus.limits:
+        await asyncio.wait({running}, timeout=0.01)
+    assert (bus.events, max(bus.limits)) == ([], 1)
+    echo.release.set()
+    await running
+    assert max(bus.limits) == 1
+    assert bus.events[-1] == "commit 2"
 
 
 @pytest.mark.error_logs("a request could not be answered")

@@ -12,7 +12,15 @@ ERROR = VerdictError(code=ErrorCode.CORRUPT, message="bad")
 def test_a_request_has_its_picture_in_one_place(payload: bytes | None, blob: str | None) -> None:
     with pytest.raises(ValueError, match="exactly one"):
         RedactionRequest(
-            id="q", sha256="", budget_ms=1, sent_at=1.0, reply_to=0, order=RedactionOrder(), payload=payload, blob=blob
+            id="q",
+            sha256="",
+            budget_ms=1,
+            sent_at=1.0,
+            reply_to=0,
+            size=1,
+            order=RedactionOrder(),
+            payload=payload,
+            blob=blob,
         )
 
 

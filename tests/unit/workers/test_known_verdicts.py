@@ -1,0 +1,30 @@
+"""What a worker remembers is bounded in number and in time."""
+
+from shared.types import KnownVerdict
+from tests.factories import make_verdict
+from workers.known_verdicts import KnownVerdicts
+
+
+def known(revision: str = "e:1") -> KnownVerdict:
+    return KnownVerdict(verdict=make_verdict(index_revision=revision))
+
+
+def test_the_one_not_asked_for_the_longest_goes_first() -> None:
+    memory = KnownVerdicts(capacity=2)
+    memory.put("a", known(), 0.0)
+    memory.put("b", known(), 0.0)
+    assert memory.get("a", 1.0) is not None
+    memory.put("c", known(), 1.0)
+    assert [name for name in "abc" if memory.get(name, 1.0)] == ["a", "c"]
+    assert len(memory) == 2
+
+
+def test_nothing_is_remembered_for_ever_however_often_it_is_brought_up_to_date() -> None:
+    memory = KnownVerdicts(seconds=10.0)
+    memory.put("a", known("e:1"), 0.0)
+    memory.put("a", known("e:2"), 9.0)
+    held = memory.get("a", 9.9)
+    assert held is not None
+    assert held.verdict.index_revision == "e:2"
+    assert memory.get("a", 10.0) is None
+    assert len(memory) == 0

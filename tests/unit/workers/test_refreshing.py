@@ -1,0 +1,90 @@
+"""A known verdict and a changed index give the verdict of an inspection now, or none where that takes the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from shared.core.matching import SetFacts
+from shared.errors import ErrorCode
+from shared.types import KnownVerdict, ReferenceMatch, VerdictError
+from tests.factories import make_frame, make_match, make_verdict
+from tests.inspection_doubles import KnownIndex
+from workers.index_view import HINT_SCORE, SMALL_SET
+from workers.live_segment import Probe
+from workers.refreshing import TRACED_FRAMES, refreshed, traces_of
+
+VECTOR = np.full(4, 0.5, dtype=np.float32)
+WEAK = make_match(matched=False, score=HINT_SCORE - 1, evidence=None)
+
+
+class View(KnownIndex):
+    """Finds what it is told to."""
+
+    revision = "e1:9"
+
+    def __init__(self, *matches: ReferenceMatch, thorough: bool | None = False, size: int = 1) -> None:
+        super().__init__()
+        facts = SetFacts(name="designs", threshold=85.0, size=size, thorough=thorough)
+        self.sets: Mapping[str, SetFacts] = {"designs": facts}
+        self.matches = matches
+
+    def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
+        self.asked += probes
+        return [self.matches] * len(probes)
+
+
+def known(frames: int = 1, *, low_information: bool = False) -> KnownVerdict:
+    pictures = [make_frame(index=number, low_information=low_information) for number in range(frames)]
+    traces = traces_of(pictures, [None if low_information else VECTOR] * frames)
+    return KnownVerdict(verdict=make_verdict(index_revision="e1:1", matches=()), traces=traces)
+
+
+def test_what_was_added_is_found_by_what_the_image_was_searched_by() -> None:
+    view = View(WEAK)
+    current = refreshed(known(), view)
+    assert current is not None
+    assert (current.verdict.matches, current.verdict.index_revision) == ((WEAK,), "e1:9")
+    (probe,) = view.asked
+    assert probe.vector is not None
+    assert probe.vector.tolist() == VECTOR.tolist()
+    assert probe.pdq == make_frame().pdq
+    assert probe.sight is None
+
+
+def test_what_was_removed_is_gone() -> None:
+    current = refreshed(replace(known(), verdict=make_verdict(matches=(WEAK,), index_revision="e1:1")), View())
+    assert current is not None
+    assert current.verdict.matches == ()
+
+
+def test_every_frame_is_searched_again() -> None:
+    view = View()
+    assert refreshed(known(3), view) is not None
+    assert len(view.asked) == 3
+
+
+def test_where_something_is_near_the_picture_is_needed() -> None:
+    assert refreshed(known(), View(replace(WEAK, score=HINT_SCORE))) is None
+
+
+def test_so_it_is_where_a_set_looks_at_every_image_closely() -> None:
+    assert refreshed(known(), View(thorough=True)) is None
+    assert refreshed(known(), View(thorough=None, size=SMALL_SET)) is None
+    assert refreshed(known(), View(thorough=None, size=SMALL_SET + 1)) is not None
+    assert refreshed(known(low_information=True), View(thorough=True)) is not None
+
+
+def test_a_file_of_many_frames_leaves_no_traces() -> None:
+    view = View()
+    assert refreshed(known(TRACED_FRAMES + 1), view) is None
+    assert view.asked == []
+
+
+def test_what_is_wrong_with_an_image_does_not_depend_on_the_index() -> None:
+    error = VerdictError(code=ErrorCode.CORRUPT, message="cut")
+    current = refreshed(KnownVerdict(verdict=make_verdict(error=error, index_revision="e1:1")), View())
+    assert current is not None
+    assert (current.verdict.error, current.verdict.index_revision) == (error, "e1:9")

@@ -1,0 +1,20 @@
+"""An average that moves with what is measured."""
+
+import pytest
+
+from workers.running_average import RunningAverage
+
+
+def test_it_begins_with_the_first_measurement() -> None:
+    average = RunningAverage()
+    assert average.seconds == 0.0
+    average.add(2.0)
+    assert average.seconds == 2.0
+
+
+def test_it_moves_towards_what_is_measured_now() -> None:
+    average = RunningAverage()
+    average.add(1.0)
+    for _ in range(60):
+        average.add(3.0)
+    assert average.seconds == pytest.approx(3.0, abs=0.01)

@@ -1,0 +1,89 @@
+"""A known verdict brought up to date with an index that has changed, without the image.
+
+Every score depends on its set's size, so there is no change that leaves all scores as they are.  But what an image was
+searched by is kept, and searching again costs a millisecond where decoding and encoding cost ten: additions, removals,
+new thresholds and deleted sets all end up in the verdict as if the image had been inspected now.  Only where local
+features would be looked at, for which the picture itself is needed, it is inspected again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.core.matching import SetFacts
+from shared.types import DecodedFrame, FrameTrace, KnownVerdict, Verdict
+from workers.collisions import Neighbours
+from workers.frame_matches import best_over_frames
+from workers.index_view import HINT_SCORE, SMALL_SET
+from workers.live_segment import Probe
+
+TRACED_FRAMES: Final = 8
+"""A file of more frames is inspected again: 3 KB each are kept."""
+
+
+class Refreshes(Neighbours, Protocol):
+    """The index at one revision, such as an IndexView."""
+
+    @property
+    def revision(self) -> str:
+        """Names the state that is searched."""
+        ...
+
+    @property
+    def sets(self) -> Mapping[str, SetFacts]:
+        """The image sets by name."""
+        ...
+
+
+def traces_of(frames: Sequence[DecodedFrame], vectors: Sequence[NDArray[np.float32] | None]) -> tuple[FrameTrace, ...]:
+    """Return what is kept of the frames; nothing where they are too many."""
+    if len(frames) > TRACED_FRAMES:
+        return ()
+    return tuple(
+        FrameTrace(
+            index=frame.index,
+            vector=b"" if vector is None else vector.astype("<f4").tobytes(),
+            pdq=frame.pdq,
+            pdq_quality=frame.pdq_quality,
+            low_information=frame.low_information,
+        )
+        for frame, vector in zip(frames, vectors, strict=True)
+    )
+
+
+def refreshed(known: KnownVerdict, view: Refreshes) -> KnownVerdict | None:
+    """Return the verdict that an inspection now would give, or None where it takes one; blocks for a search."""
+    if known.verdict.error is not None:  # the image's own, whatever the index
+        return replace(known, verdict=replace(known.verdict, index_revision=view.revision))
+    if not known.traces or _looks_at_everything(known.traces, view.sets):
+        return None
+    found = view.search([_probe(known.verdict, trace, view) for trace in known.traces])
+    if any(match.score >= HINT_SCORE for matches in found for match in matches):
+        return None
+    matches = best_over_frames([trace.index for trace in known.traces], found)
+    return replace(known, verdict=replace(known.verdict, matches=matches, index_revision=view.revision))
+
+
+def _looks_at_everything(traces: Sequence[FrameTrace], sets: Mapping[str, SetFacts]) -> bool:
+    if all(trace.low_information for trace in traces):
+        return False
+    return any(
+        facts.size and (facts.thorough or (facts.thorough is None and facts.size <= SMALL_SET))
+        for facts in sets.values()
+    )
+
+
+def _probe(verdict: Verdict, trace: FrameTrace, view: Refreshes) -> Probe:
+    vector = np.frombuffer(trace.vector, "<f4").astype(np.float32) if trace.vector else None
+    return view.probe(
+        verdict.sha256,
+        vector,
+        trace.pdq,
+        pdq_quality=trace.pdq_quality,
+        low_information=trace.low_information,
+    )

@@ -1,0 +1,214 @@
+"""The verdict on an image: known already, being found out, or to be found out, each image once at a time.
+
+A verdict that is known at the index's present revision is told at once.  Otherwise the first who asks brings it up to
+date, from this worker's memory or what other workers know, or has the image inspected when its turn comes; who asks
+for the same image meanwhile waits for the same answer, unless that hurries less than they can wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from shared.core.lasting import is_lasting
+from shared.errors import DecodeError, ErrorCode
+from shared.ports import Clock
+from shared.telemetry import Metrics
+from shared.types import KnownVerdict, Priority, Verdict
+from workers.admission import Admission
+from workers.inspector import SPARE_INSPECTIONS
+from workers.known_verdicts import KnownVerdicts
+from workers.refreshing import Refreshes, refreshed
+
+_log = logging.getLogger(__name__)
+OF_THE_MOMENT: Final = frozenset(
+    {ErrorCode.TOO_LATE, ErrorCode.INTERNAL_ERROR, ErrorCode.ENCODER_UNAVAILABLE, ErrorCode.OVER_BUDGET}
+)
+"""Errors that say nothing about the image: who waited for such an answer asks for their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked: ``size`` of the file in bytes, ``deadline`` (monotonic), ``fetch`` gets the file's bytes.
+
+    ``classifiers`` are those whose labels are asked for.  ``fetch`` raises DecodeError.
+    """
+
+    sha256: str
+    size: int
+    deadline: float
+    fetch: Callable[[], Awaitable[bytes]]
+    priority: Priority = Priority.UPLOAD
+    classifiers: tuple[str, ...] = ()
+
+    @property
+    def remembered(self) -> bool:
+        """Whether its answer depends on the image and the index alone."""
+        return not self.classifiers
+
+
+class Examines(Protocol):
+    """What judges images, such as an Inspector."""
+
+    async def examine(
+        self, data: bytes, sha256: str, deadline: float | None = None, priority: Priority = Priority.UPLOAD
+    ) -> KnownVerdict:
+        """Return the verdict, and what it was searched by; raises nothing."""
+        ...
+
+    def refusal(self, sha256: str, code: ErrorCode, message: str) -> Verdict:
+        """Return a verdict that says why there are no facts."""
+        ...
+
+
+class Index(Protocol):
+    """What knows the newest view, such as an IndexReplica."""
+
+    def current(self) -> Refreshes:
+        """Return it."""
+        ...
+
+
+class Sharing(Protocol):
+    """What other workers know, such as SharedVerdicts."""
+
+    async def get(self, sha256: str) -> KnownVerdict | None:
+        """Return what is known, of whichever revision of the index; never raises."""
+        ...
+
+    def put(self, sha256: str, known: KnownVerdict) -> None:
+        """Begin to tell the others."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flight:
+    answer: asyncio.Future[Verdict]
+    priority: Priority
+
+
+class Verdicts:
+    """Stands before an inspector."""
+
+    def __init__(
+        self,
+        inspector: Examines,
+        index: Index,
+        admission: Admission,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        known: KnownVerdicts | None = None,
+        sharing: Sharing | None = None,
+    ) -> None:
+        self._inspector = inspector
+        self._index = index
+        self._admission = admission
+        self._clock = clock
+        self._metrics = metrics
+        self._known = known or KnownVerdicts()
+        self._sharing = sharing
+        self._flights: dict[tuple[str, ...], _Flight] = {}
+
+    async def verdict(self, question: Question) -> Verdict:
+        """Return the verdict by the question's deadline."""
+        key = (question.sha256, *question.classifiers)
+        while True:
+            known = self._recall(question)
+            if known is not None and self._still_true(known.verdict):
+                self._count("hit")
+                return known.verdict
+            flight = self._flights.get(key)
+            if flight is None or flight.priority > question.priority:
+                return await self._take_off(key, question, known)
+            self._count("joined")
+            verdict = await self._join(question, flight)
+            if verdict is not None:
+                return verdict
+
+    def _still_true(self, verdict: Verdict) -> bool:
+        if verdict.index_revision != self._index.current().revision:
+            return False
+        # While there is no time for a closer look there would be none for the next one either.
+        return not verdict.hurried or self._admission.at_work > SPARE_INSPECTIONS
+
+    def _recall(self, question: Question) -> KnownVerdict | None:
+        return self._known.get(question.sha256, self._clock.monotonic()) if question.remembered else None
+
+    async def _join(self, question: Question, flight: _Flight) -> Verdict | None:
+        """Return what the flight brings, or None where that is nothing for others than who began it."""
+        left = question.deadline - self._clock.monotonic()
+        await asyncio.wait({flight.answer}, timeout=max(0.0, left))
+        if not flight.answer.done() or self._clock.monotonic() >= question.deadline:
+            return self._inspector.refusal(question.sha256, ErrorCode.TOO_LATE, "the asker no longer waits")
+        if flight.answer.cancelled():
+            return None
+        verdict = flight.answer.result()
+        hurried = verdict.degraded or (verdict.error is not None and verdict.error.code in OF_THE_MOMENT)
+        return None if hurried else verdict
+
+    async def _take_off(self, key: tuple[str, ...], question: Question, known: KnownVerdict | None) -> Verdict:
+        flight = _Flight(asyncio.get_running_loop().create_future(), question.priority)
+        self._flights[key] = flight
+        try:
+            verdict = (await self._find_out(question, known)).verdict
+            flight.answer.set_result(verdict)
+        except DecodeError as error:
+            verdict = self._inspector.refusal(question.sha256, error.code, str(error))
+            flight.answer.set_result(verdict)
+        finally:
+            flight.answer.cancel()  # where neither came true: who waits for it asks again
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+        return verdict
+
+    async def _find_out(self, question: Question, known: KnownVerdict | None) -> KnownVerdict:
+        hurried = known is not None and known.verdict.hurried
+        if known is not None and not hurried and (current := await self._refresh(question.sha256, known)) is not None:
+            self._count("refreshed")
+            return current
+        if self._sharing is not None and (known is None or hurried) and question.remembered:
+            known = await self._sharing.get(question.sha256)
+            if known is not None and (current := await self._refresh(question.sha256, known)) is not None:
+                self._count("shared")
+                return current
+        self._count("miss")
+        async with self._admission.turn(question.size, question.deadline, question.priority):
+            data = await question.fetch()
+            found = await self._inspector.examine(data, question.sha256, question.deadline, question.priority)
+        if question.remembered:
+            self._remember(question.sha256, found)
+        return found
+
+    async def _refresh(self, sha256: str, known: KnownVerdict) -> KnownVerdict | None:
+        view = self._index.current()
+        if known.verdict.index_revision == view.revision:
+            self._keep(sha256, known)
+            return known
+        try:
+            current = await asyncio.to_thread(refreshed, known, view)
+        except Exception:  # noqa: BLE001 - the image is inspected anew, and that has an answer for every bug
+            _log.exception("a known verdict could not be brought up to date")
+            return None
+        if current is not None:
+            self._keep(sha256, current)
+        return current
+
+    def _remember(self, sha256: str, found: KnownVerdict) -> None:
+        lasting = is_lasting(found.verdict)
+        if not lasting and (found.verdict.degraded or not found.verdict.hurried):
+            return
+        kept = replace(found, verdict=replace(found.verdict, timings_ms={}))
+        self._keep(sha256, kept)
+        if lasting and self._sharing is not None:
+            self._sharing.put(sha256, kept)
+
+    def _keep(self, sha256: str, known: KnownVerdict) -> None:
+        self._known.put(sha256, known, self._clock.monotonic())
+        self._metrics.set("safelight_worker_known_verdicts", len(self._known))
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.count("safelight_worker_verdict_cache_total", outcome=outcome)
