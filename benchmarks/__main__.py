@@ -14,7 +14,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = Path(__file__).parent / "results"
-BENCHMARKS: Final = ("proxy_cost", "memory", "browser", "evaluation")
+BENCHMARKS: Final = ("proxy_cost", "memory", "index_quality", "browser", "evaluation")
 
 
 def command_of(benchmark: str, arguments: list[str]) -> list[str]:

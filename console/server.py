@@ -27,7 +27,8 @@ from shared.config import Settings
 from shared.errors import ConfigError
 from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key, secret_in_file
-from workers.enrolment import ImageSets, SetSummary, bytes_kept
+from workers.enrolment import ImageSets, SetSummary
+from workers.kept_bytes import bytes_kept
 
 TOKEN_FILE: Final = "console-token"  # noqa: S105 - a file name
 SHUTDOWN_SECONDS: Final = 1

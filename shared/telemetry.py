@@ -88,6 +88,10 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         "safelight_index_unsearched_references", "gauge", "References whose local features are compared, not searched"
     ),
+    Metric("safelight_index_bytes", "gauge", "Bytes kept of the references, as they are kept", ("kind",)),
+    Metric("safelight_index_tombstones", "gauge", "References that are gone and not yet built out of the index"),
+    Metric("safelight_index_self_recall", "gauge", "Share of a sample of kept vectors that find themselves, daily"),
+    Metric("safelight_index_staleness_seconds", "gauge", "Time since the index was known to be at the log's end"),
     Metric("safelight_index_position", "gauge", "Log position the index has reached"),
     Metric("safelight_index_rejected_entries_total", "counter", "Log entries or snapshots refused", ("cause",)),
     # alerts

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Final, Protocol
 
 from shared.errors import IntegrityError, LeaseHeldError, StoreError
-from shared.ports import Store
+from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from workers.index_log import IndexLog, IndexStaleError
 from workers.index_replica import IndexReplica
+from workers.index_status import write_health
 
 COMPACT_ENTRIES: Final = 1000
 """Entries past the snapshot: about 2 MB, and 0.1 s of a worker's start."""
 MAINTAIN_SECONDS: Final = 30.0
+PROBE_SECONDS: Final = 86_400.0
+"""Between two looks whether the index finds what is in it; the first follows the start."""
 LEASE_KEY: Final = "index/compaction"
 
 _logger = logging.getLogger(__name__)
@@ -38,7 +42,7 @@ class Lease(Protocol):
 
 
 async def compact(
-    store: Store, sealer: Sealer, replica: IndexReplica, lease: Lease, *, limit: int = COMPACT_ENTRIES
+    store: Store, sealer: Sealer, replica: IndexReplica, lease: Lease, clock: Clock, *, limit: int = COMPACT_ENTRIES
 ) -> bool:
     """Snapshot and truncate where the log holds more than ``limit`` entries past the snapshot; tell whether it did.
 
@@ -56,7 +60,7 @@ async def compact(
     except LeaseHeldError:
         return False
     try:
-        return await _compact(log, replica, limit)
+        return await _compact(log, replica, clock, limit)
     finally:
         await lease.release()
 
@@ -66,7 +70,7 @@ async def _due(log: IndexLog, replica: IndexReplica, limit: int) -> bool:
     return replica.position - (pointer.position if pointer else 0) > limit
 
 
-async def _compact(log: IndexLog, replica: IndexReplica, limit: int) -> bool:
+async def _compact(log: IndexLog, replica: IndexReplica, clock: Clock, limit: int) -> bool:
     older = await log.pointer()
     if replica.position - (older.position if older else 0) <= limit:
         return False  # somebody else was done just before the lease came free
@@ -74,7 +78,7 @@ async def _compact(log: IndexLog, replica: IndexReplica, limit: int) -> bool:
         snapshot = await replica.rebuild()
     except IndexStaleError:
         return False
-    return replica.complete() and await log.publish(snapshot, older)
+    return replica.complete() and await log.publish(snapshot, older, clock.wall())
 
 
 async def maintain(
@@ -82,15 +86,20 @@ async def maintain(
     sealer: Sealer,
     replica: IndexReplica,
     lease: Lease,
+    clock: Clock,
     *,
     interval: float = MAINTAIN_SECONDS,
     limit: int = COMPACT_ENTRIES,
 ) -> None:
-    """Compact for ever, when it is due; outlives every store and integrity error."""
+    """Compact and probe for ever, when it is due; outlives every store and integrity error."""
+    probed = -math.inf
     while True:
         await asyncio.sleep(interval)
         try:
-            if await compact(store, sealer, replica, lease, limit=limit):
+            if await compact(store, sealer, replica, lease, clock, limit=limit):
                 _logger.info("compacted the index log")
+            if clock.monotonic() - probed >= PROBE_SECONDS and replica.caught_up():
+                await write_health(store, await replica.probe(clock))
+                probed = clock.monotonic()
         except (StoreError, IntegrityError) as error:
-            _logger.warning("the index log was not compacted: %s", error)
+            _logger.warning("the index was not maintained: %s", error)

@@ -339,18 +339,6 @@ def _rejected(result: AddResult, error: str, message: str) -> AddResult:
     return replace(result, status="rejected", error=error, message=message)
 
 
-def bytes_kept(reference: Reference) -> dict[str, int]:
-    """Return how many bytes are kept of a reference, by what they are; names and framing left out."""
-    return {
-        "vectors": sum(map(len, reference.vectors)),
-        "views": len(reference.views),
-        "pdq": len(reference.pdq) // 2,
-        "local": len(reference.local),
-        "sketch": len(reference.sketch),
-        "thumbnail": len(reference.thumbnail),
-    }
-
-
 def _check_threshold(threshold: float) -> None:
     if math.isnan(threshold) or not 0.0 <= threshold <= 100.0:
         raise UsageError(f"a threshold lies between 0 and 100, not at {threshold}")

@@ -37,11 +37,16 @@ class IndexStaleError(SafelightError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pointer:
-    """Where the newest snapshot is; ``version`` is that of the key, ``previous`` the blob before this one."""
+    """Where the newest snapshot is; ``version`` is that of the key, ``previous`` the blob before this one.
+
+    ``at`` is when it was made (seconds since 1970), ``bytes`` its size.
+    """
 
     version: int
     blob: str
     position: int
+    at: float
+    bytes: int
     previous: str = ""
 
 
@@ -71,6 +76,8 @@ class IndexLog:
                 version=held.version,
                 blob=str(values["blob"]),
                 position=int(values["position"]),
+                at=float(values["at"]),
+                bytes=int(values["bytes"]),
                 previous=str(values["previous"]),
             )
         except (ValueError, KeyError, TypeError) as error:
@@ -87,15 +94,21 @@ class IndexLog:
                 return await asyncio.to_thread(unpack, data, self._sealer, encoder=encoder)
         raise IntegrityError("the index snapshot is missing from the store; restore it from a backup")
 
-    async def publish(self, snapshot: Snapshot, older: Pointer | None) -> bool:
-        """Make ``snapshot`` the newest in place of ``older`` and truncate the log up to it.
+    async def publish(self, snapshot: Snapshot, older: Pointer | None, at: float) -> bool:
+        """Make ``snapshot``, of the time ``at``, the newest in place of ``older`` and truncate the log up to it.
 
         False, and nothing changed, where somebody else published meanwhile.
         """
         data = await asyncio.to_thread(pack, snapshot, self._sealer)
         name = f"{SNAPSHOT_BLOB}/{snapshot.position}-{secrets.token_hex(4)}"
         await self.store.put_blob(name, data)
-        value = {"blob": name, "position": snapshot.position, "previous": older.blob if older else ""}
+        value = {
+            "blob": name,
+            "position": snapshot.position,
+            "at": at,
+            "bytes": len(data),
+            "previous": older.blob if older else "",
+        }
         version = older.version if older else None
         if await self.store.compare_and_set(SNAPSHOT_KEY, version, json.dumps(value).encode()) is None:
             await self.store.delete_blob(name)

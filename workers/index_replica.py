@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import Counter
 from typing import Final
 
 from shared.core.matching import Calibration
 from shared.errors import IntegrityError, SafelightError, StoreError
-from shared.ports import Store
+from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import INDEX_LOG
@@ -23,13 +24,17 @@ from workers.index_log import SNAPSHOT_BLOB, SNAPSHOT_KEY, IndexFollower, IndexL
 from workers.index_segment import Segment
 from workers.index_snapshot import Snapshot
 from workers.index_state import IndexState
+from workers.index_status import Health
 from workers.index_view import IndexView
+from workers.self_recall import self_recall
 from workers.view_builder import Job, ViewBuilder
 
 __all__ = ["SNAPSHOT_BLOB", "SNAPSHOT_KEY", "IndexReplica", "IndexView"]
 
 WAIT_SECONDS: Final = 1.0
 """How long one look at the end of the log lasts; an entry ends it at once."""
+LEAST_SELF_RECALL: Final = 0.99
+"""Below this share of its own vectors found an index is not well, and says so."""
 RETRY_SECONDS: Final = 0.2
 RETRY_LIMIT_SECONDS: Final = 5.0
 
@@ -156,11 +161,22 @@ class IndexReplica:
         await self._refresh()
         return segment
 
+    async def probe(self, clock: Clock) -> Health:
+        """Search for a sample of what is in the index; what came of it is a metric, too."""
+        view, position, tombstones = self._view, self.position, self._builder.tombstones
+        recall = await asyncio.to_thread(self_recall, view, seed=position)
+        self._metrics.set("safelight_index_self_recall", recall.share)
+        if recall.share < LEAST_SELF_RECALL:
+            _logger.error("the index finds %d of %d of its own vectors", recall.found, recall.tried)
+        return Health(at=clock.wall(), position=position, tombstones=tombstones, recall=recall)
+
     async def _follow(self) -> None:
         delay = self._retry_seconds
+        at_end = self._now()
         while True:
             try:
-                await self._step()
+                if await self._step():
+                    at_end = self._now()
                 delay = self._retry_seconds
             except IndexStaleError as error:
                 _logger.warning("loading the index again: %s", error)
@@ -171,14 +187,21 @@ class IndexReplica:
                 _logger.warning("the index stands still, next try in %.1f s: %s", delay, error)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, RETRY_LIMIT_SECONDS)
+            self._metrics.set("safelight_index_staleness_seconds", self._now() - at_end)
 
-    async def _step(self) -> None:
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _step(self) -> bool:
+        """Go on along the log; tell whether its end was reached."""
         if self._follower is None or self._behind:
             await self.load()
         if await self._advance():
             await self._refresh()
-        else:
-            await self.log.store.wait(INDEX_LOG, self.position, WAIT_SECONDS)
+            return False
+        await self.log.store.wait(INDEX_LOG, self.position, WAIT_SECONDS)
+        return True
 
     async def _advance(self) -> bool:
         """Apply the next entries of the log; False at its end.  Raises IndexStaleError."""
@@ -213,6 +236,12 @@ class IndexReplica:
     def _publish(self, view: IndexView) -> None:
         self._view = view
         self._metrics.set("safelight_index_references", sum(facts.size for facts in view.sets.values()))
+        self._metrics.set("safelight_index_tombstones", self._builder.tombstones)
+        kept: Counter[str] = Counter()
+        for live in view.segments:
+            kept.update(live.segment.kept)
+        for kind, size in kept.items():
+            self._metrics.set("safelight_index_bytes", size, kind=kind)
         unsearched = sum(live.segment.unsearched for live in view.segments)
         self._metrics.set("safelight_index_unsearched_references", unsearched)
         self._metrics.set("safelight_index_position", self.position)

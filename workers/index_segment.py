@@ -6,7 +6,7 @@ A view of the index is a large base segment and a small one of what came since.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from workers.codebook import shipped_codebook
 from workers.embeddings import STORED, Vectors, dimension_of
 from workers.feature_index import LARGEST, FeatureIndex
 from workers.index_state import Key
+from workers.kept_bytes import total_bytes
 from workers.local_features import unpack
 from workers.pdq_index import PdqIndex
 from workers.row_lookup import RowLookup
@@ -38,7 +39,7 @@ class Segment:
     ``owner`` gives the reference of each vector row (ascending), ``starts`` the first row of each reference and the end
     of all; ``set_of`` and ``set_of_row`` the position in ``set_names`` of each reference's and row's set, ``sizes`` how
     many references each has.  ``signs`` are the other views', ``features`` the local features, by reference (None:
-    there are none).
+    there are none).  ``kept``: bytes kept of all, by kind.
     """
 
     references: tuple[Reference, ...]
@@ -52,6 +53,7 @@ class Segment:
     set_of: Groups
     set_of_row: Groups
     sizes: Groups
+    kept: Mapping[str, int]
     by_sha256: RowLookup
     by_key: RowLookup
 
@@ -83,6 +85,7 @@ class Segment:
             set_of=set_of,
             set_of_row=np.repeat(set_of, counts),
             sizes=sizes,
+            kept=total_bytes(references),
             by_sha256=RowLookup.build(reference.sha256 for reference in references),
             by_key=RowLookup.build((reference.set, reference.reference) for reference in references),
         )

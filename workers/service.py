@@ -76,7 +76,7 @@ async def run_worker(context: RoleContext) -> None:
         verdicts = Verdicts(inspector, index, admission, context.clock, context.metrics, sharing=sharing)
         answerer = Answerer(verdicts, admission, pool, store, sealer, context.clock, context.metrics)
         loop = RequestLoop(bus, answerer, context.metrics)
-        upkeep = maintain(store, sealer, index, Lease(store, LEASE_KEY))
+        upkeep = maintain(store, sealer, index, Lease(store, LEASE_KEY), context.clock)
         await _serve(loop, index, upkeep, context.stopping)
 
 

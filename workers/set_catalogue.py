@@ -27,6 +27,11 @@ class SetCatalogue:
         assert self._follower is not None  # noqa: S101 - set by _advance
         return self._follower.state
 
+    @property
+    def position(self) -> int:
+        """The log position of the last refresh."""
+        return self._follower.position if self._follower is not None else 0
+
     async def append(self, event: IndexEvent) -> Change:
         """Write an event durably and return what it changed, given all that was written before it."""
         await self.refresh()

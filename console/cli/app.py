@@ -19,6 +19,7 @@ from console.cli import (
     encoders,
     endpoints,
     evaluation,
+    index,
     policies,
     roles,
     sets,
@@ -41,6 +42,7 @@ checks.register(app)
 coverage.register(app)
 endpoints.register(app)
 app.add_typer(sets.app, name="set")
+app.add_typer(index.app, name="index")
 app.add_typer(policies.app, name="policy")
 app.add_typer(bypass.app, name="bypass")
 app.add_typer(apps.app, name="apps")

@@ -17,7 +17,8 @@ from shared.errors import DecodeError, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.types import Reference
-from workers.enrolment import AddResult, ImageSets, SetSummary, bytes_kept
+from workers.enrolment import AddResult, ImageSets, SetSummary
+from workers.kept_bytes import bytes_kept
 
 UNREADABLE: Final = "unreadable"
 app = typer.Typer(help="Image sets: the images to protect.", no_args_is_help=True)

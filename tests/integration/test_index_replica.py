@@ -16,6 +16,7 @@ from shared.adapters.sqlite_store import SqliteStore
 from shared.ports import Store
 from shared.telemetry import Metrics
 from shared.types import INDEX_LOG, IndexEvent
+from tests.clocks import ManualClock
 from tests.index_factories import (
     CALIBRATION,
     ENCODER,
@@ -142,7 +143,7 @@ async def test_a_replica_that_was_away_across_a_truncation_recovers(store: Store
     await write(other, *(added(seed) for seed in range(2, 30)))
     compactor = make_replica(other)
     await compactor.load()
-    assert await compact(other, SEALER, compactor, lease(other), limit=0)
+    assert await compact(other, SEALER, compactor, lease(other), ManualClock(), limit=0)
     assert await other.read(INDEX_LOG, 0, 10) == ()
     async with tailing(away):
         await until(lambda: finds(away, 29))
@@ -156,7 +157,9 @@ async def test_nothing_is_lost_while_it_is_compacted_again_and_again(store: Stor
     await sets.create("designs")
     log, compactions = IndexLog(other, SEALER), 0
     async with tailing(make_replica(store)) as replica, asyncio.TaskGroup() as group:
-        maintaining = group.create_task(maintain(store, SEALER, replica, lease(store), interval=0.01, limit=3))
+        maintaining = group.create_task(
+            maintain(store, SEALER, replica, lease(store), ManualClock(), interval=0.01, limit=3)
+        )
         for seed in range(60):
             assert (await sets.add("designs", "a.png", b"%d" % seed, SEEDS)).status == "added"
             await asyncio.sleep(0.005)
@@ -177,7 +180,8 @@ async def test_two_compactors_at_once_lose_nothing(store: Store, other: Store) -
     await write(store, added(50))
     await two.load()
     results = await asyncio.gather(
-        compact(store, SEALER, one, lease(store), limit=0), compact(other, SEALER, two, lease(other), limit=0)
+        compact(store, SEALER, one, lease(store), ManualClock(), limit=0),
+        compact(other, SEALER, two, lease(other), ManualClock(), limit=0),
     )
     assert sum(results) >= 1
     again = make_replica(store)
@@ -215,7 +219,7 @@ async def test_a_refused_snapshot_leaves_the_index_serving_and_unready() -> None
     store = MemoryStore()
     await write(store, make_set(), added(1), added(2))
     async with tailing(make_replica(store)) as replica:
-        await replica.log.publish(await replica.rebuild(), None)
+        await replica.log.publish(await replica.rebuild(), None, 0.0)
         (name,) = store.blobs
         good = store.blobs[name]
         store.blobs[name] = good[:-1]

@@ -34,6 +34,7 @@ RUN_BY: Final[dict[str, str]] = {
         for name in ("checks", "encoders", "policies", "sets", "settings_commands", "session", "inspection")
     },
     "console/cli/set_reports.py": "tests/integration/test_set_commands.py",
+    "console/cli/index.py": "tests/integration/test_index_commands.py",
     "console/cli/roles.py": "tests/integration/test_supervisor.py",
     "console/deployment.py": "tests/integration/test_cli.py",
     "console/role_runner.py": "tests/integration/test_supervisor.py",

@@ -12,14 +12,16 @@ from shared.errors import IntegrityError, StoreError, UsageError
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import INDEX_LOG, ReferenceAdded, SetDeleted
+from tests.clocks import ManualClock
 from tests.factories import make_image_info
 from tests.index_factories import CALIBRATION, ENCODER, SEALER, SeedFingerprinter, make_vector
 from tests.memory_store import MemoryStore
 from workers.compaction import compact
 from workers.embeddings import to_bytes
-from workers.enrolment import NAME_LIMIT, Fingerprint, ImageSets, bytes_kept
+from workers.enrolment import NAME_LIMIT, Fingerprint, ImageSets
 from workers.index_log import IndexLog
 from workers.index_replica import IndexReplica
+from workers.kept_bytes import bytes_kept
 
 SEEDS = SeedFingerprinter()
 
@@ -77,7 +79,7 @@ def make_replica(store: MemoryStore, *, usual: float | None = None) -> IndexRepl
 async def compacted(store: MemoryStore) -> None:
     replica = IndexReplica(store, SEALER, ENCODER, CALIBRATION, Metrics())
     await replica.load()
-    assert await compact(store, SEALER, replica, Lease(), limit=0)
+    assert await compact(store, SEALER, replica, Lease(), ManualClock(), limit=0)
 
 
 async def test_an_added_image_is_found_by_a_worker() -> None:

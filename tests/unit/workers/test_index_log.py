@@ -49,7 +49,7 @@ async def test_a_snapshot_stands_for_what_was_truncated() -> None:
     log = IndexLog(store, SEALER)
     for event in (make_set(), added(1), added(2)):
         await log.append(event)
-    assert await log.publish(snapshot_at(2, 1), None)
+    assert await log.publish(snapshot_at(2, 1), None, 7.0)
     assert [entry.position for entry in await store.read(INDEX_LOG, 0, 10)] == [3]
     follower = await load(store)
     assert {reference.reference for reference in follower.state.references()} == {"r1", "r2"}
@@ -61,8 +61,8 @@ async def test_of_two_snapshots_the_first_wins_and_the_second_changes_nothing() 
     log = IndexLog(store, SEALER)
     for event in (make_set(), added(1)):
         await log.append(event)
-    assert await log.publish(snapshot_at(1), None)
-    assert not await log.publish(snapshot_at(2, 1), None)
+    assert await log.publish(snapshot_at(1), None, 7.0)
+    assert not await log.publish(snapshot_at(2, 1), None, 7.0)
     assert len(store.blobs) == 1
     assert len((await load(store)).state) == 1
 
@@ -72,7 +72,7 @@ async def test_a_replaced_snapshot_is_kept_for_one_generation() -> None:
     log = IndexLog(store, SEALER)
     await log.append(make_set())
     for number in range(4):
-        assert await log.publish(snapshot_at(1), await log.pointer())
+        assert await log.publish(snapshot_at(1), await log.pointer(), 7.0)
         assert len(store.blobs) == min(2, number + 1)
     pointer = await log.pointer()
     assert pointer is not None
@@ -85,10 +85,10 @@ async def test_a_truncation_past_the_follower_is_noticed() -> None:
     follower = await load(store)
     for event in (make_set(), added(1)):
         await log.append(event)
-    await log.publish(snapshot_at(1), None)
+    await log.publish(snapshot_at(1), None, 7.0)
     with pytest.raises(IndexStaleError, match="goes on at 2 after 0"):
         await follower.advance()
-    await log.publish(snapshot_at(2, 1), await log.pointer())
+    await log.publish(snapshot_at(2, 1), await log.pointer(), 7.0)
     with pytest.raises(IndexStaleError, match="does not end there"):
         await follower.advance()
 
@@ -107,7 +107,7 @@ async def test_a_log_that_does_not_continue_the_snapshot_is_refused() -> None:
     log = IndexLog(store, SEALER)
     for seed in range(3):
         await log.append(added(seed))
-    await log.publish(snapshot_at(1), None)
+    await log.publish(snapshot_at(1), None, 7.0)
     await store.truncate(INDEX_LOG, 2)
     with pytest.raises(IntegrityError, match="does not continue"):
         await load(store)
@@ -117,7 +117,7 @@ async def test_a_missing_or_unreadable_snapshot_is_refused() -> None:
     store = MemoryStore()
     log = IndexLog(store, SEALER)
     await log.append(make_set())
-    await log.publish(snapshot_at(1), None)
+    await log.publish(snapshot_at(1), None, 7.0)
     store.blobs.clear()
     with pytest.raises(IntegrityError, match="missing"):
         await load(store)

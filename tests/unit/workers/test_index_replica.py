@@ -65,7 +65,7 @@ async def test_a_snapshot_and_what_came_since_are_found_after_loading(exact_limi
     await first.load()
     snapshot = await first.rebuild()
     assert bool(snapshot.graph) == (exact_limit == 10)
-    assert await first.log.publish(snapshot, None)
+    assert await first.log.publish(snapshot, None, 0.0)
     await write(store, added(99))
     second, _ = make_replica(store, exact_limit=exact_limit)
     await second.load()
@@ -90,7 +90,7 @@ async def test_a_snapshot_of_another_encoder_is_refused_and_counted() -> None:
     await write(store, make_set(), added(1))
     first, _ = make_replica(store)
     await first.load()
-    await first.log.publish(await first.rebuild(), None)
+    await first.log.publish(await first.rebuild(), None, 0.0)
     other, metrics = make_replica(store, encoder="encoder-2")
     with pytest.raises(IntegrityError, match="encoder-1"):
         await other.load()
@@ -103,7 +103,7 @@ async def test_a_snapshot_that_was_tampered_with_is_refused_and_what_was_there_s
     await write(store, make_set(), added(1))
     replica, metrics = make_replica(store)
     await replica.load()
-    await replica.log.publish(await replica.rebuild(), None)
+    await replica.log.publish(await replica.rebuild(), None, 0.0)
     for name, data in store.blobs.items():
         store.blobs[name] = data[:-1] + bytes([data[-1] ^ 1])
     with pytest.raises(IntegrityError, match="changed"):
@@ -179,7 +179,7 @@ async def test_a_command_catches_up_across_a_compaction() -> None:
     await write(store, added(2))
     other, _ = make_replica(store)
     await other.load()
-    assert await replica.log.publish(await other.rebuild(), None)
+    assert await replica.log.publish(await other.rebuild(), None, 0.0)
     await write(store, added(3))
     await replica.catch_up()
     assert all(finds(replica, seed) for seed in (1, 2, 3))
