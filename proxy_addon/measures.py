@@ -12,7 +12,7 @@ from proxy_addon.failsafe import Failsafe
 from proxy_addon.judging import Judged
 from proxy_addon.redaction import Redaction
 from proxy_addon.responses import Reply, x_safelight
-from proxy_addon.rewriting import Rewritten
+from proxy_addon.rewriting import Framing, Rewritten
 from shared.errors import RedactionError, RedactionRefusal
 from shared.types import Action, Decision, HttpMessage, ImageJudgement
 
@@ -47,7 +47,7 @@ class Measures:
         return await self._enforcement.repeat(case, decision, incident)
 
     async def settle_body(
-        self, case: Case, judged: Judged, read: Callable[[], HttpMessage]
+        self, case: Case, judged: Judged, read: Callable[[], HttpMessage], framing: Framing = Framing.FREE
     ) -> Reply | Rewritten | None:
         """Return what is to pass in a body's place, the answer where nothing is to, or None."""
         decision = await self._excused(case, judged.decision, judged.judgements)
@@ -57,7 +57,7 @@ class Measures:
         async def rewrite() -> Rewritten | RedactionRefusal:
             try:
                 return await self._redaction.rewrite(
-                    read(), case.policies, judged.judgements, judged.parts, judged.deadline
+                    read(), case.policies, judged.judgements, judged.parts, judged.deadline, framing
                 )
             except RedactionError as error:
                 _log.warning("blocked instead of redacted: %s", error)

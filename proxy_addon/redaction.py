@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from proxy_addon.rewriting import Rewritten, check_changeable, head_edits
+from proxy_addon.rewriting import Framing, Rewritten, check_changeable, head_edits
 from proxy_addon.stepping import StepsTooLate, run_steps
 from shared.core.policy import Policy
 from shared.core.redaction import redaction_orders
@@ -28,6 +28,8 @@ from shared.types import HttpMessage, ImageJudgement, Part, RedactionOrder
 OFF_LOOP_BYTES: Final = 128 << 10
 """Digests of larger bodies are computed in a thread."""
 AWS_CHUNKED: Final = "aws-chunked"
+ENGINE_IO_MESSAGE: Final = b"\x04"
+"""What Engine.IO 3 puts before a binary message (https://github.com/socketio/engine.io-protocol/tree/v3)."""
 
 
 class Obscurer(Protocol):
@@ -62,10 +64,13 @@ class Redaction:
         judgements: Sequence[ImageJudgement],
         parts: Sequence[Part],
         deadline: float,
+        framing: Framing = Framing.FREE,
     ) -> Rewritten:
         """Return the message without what ``policies`` redact, by ``deadline`` (monotonic).  Raises RedactionError."""
         try:
-            rewritten = await self._rewrite(message, redaction_orders(policies, judgements), parts, deadline)
+            orders = redaction_orders(policies, judgements)
+            _check_framing(framing, message, orders, parts)
+            rewritten = await self._rewrite(message, orders, parts, deadline)
         except RedactionError as error:
             self._metrics.count("safelight_proxy_redactions_total", outcome=error.reason)
             raise
@@ -132,6 +137,15 @@ class Redaction:
             return await run_steps(steps, late=lambda: self._clock.monotonic() >= deadline)
         except StepsTooLate:
             raise RedactionError(RedactionRefusal.TOO_LATE, "the message was not rewritten in time") from None
+
+
+def _check_framing(
+    framing: Framing, message: HttpMessage, orders: Mapping[str, RedactionOrder], parts: Sequence[Part]
+) -> None:
+    size = len(message.body.removeprefix(ENGINE_IO_MESSAGE))
+    whole = all(len(part.data) in {len(message.body), size} for part in parts if part.sha256 in orders)
+    if framing is Framing.FIXED or (framing is Framing.OPAQUE and not whole):
+        raise RedactionError(RedactionRefusal.NOT_POSSIBLE_HERE, "in a message that may hold lengths of its own")
 
 
 async def _digest(data: bytes) -> str:

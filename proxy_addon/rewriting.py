@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from shared.errors import RedactionError, RedactionRefusal
@@ -46,6 +47,17 @@ _ALGORITHMS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "sha": lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),
     "md5": lambda data: hashlib.md5(data, usedforsecurity=False).digest(),
 }
+
+
+class Framing(Enum):
+    """What around a picture may be rewritten, so that whoever reads the message still finds his way in it."""
+
+    FREE = auto()
+    """Text, or a body whose lengths are in its head: a picture anywhere in it may grow and shrink."""
+    OPAQUE = auto()
+    """Bytes that may hold lengths nobody here knows: only a picture that is the whole message may."""
+    FIXED = auto()
+    """A part of something that has passed already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,13 @@ from proxy_addon.background import Background
 from proxy_addon.enforcement import Case
 from proxy_addon.failsafe import Failsafe
 from proxy_addon.responses import Reply
-from proxy_addon.stream_refusals import refusal
+from proxy_addon.rewriting import Framing, Rewritten
+from proxy_addon.stream_refusals import Refusal, refusal
 from proxy_addon.transfer import Transfers
 from proxy_addon.unit_relay import Pending, units_to_judge
 from shared.core.policy import REASON_OF_ERROR, wait_ms
 from shared.extract.codings import codings_of
-from shared.extract.units import UnitFeed, splitter_for
+from shared.extract.units import UnitFeed, is_framed, splitter_for
 from shared.telemetry import Metrics
 from shared.types import Direction, HttpMessage, UninspectedReason
 
@@ -49,32 +50,38 @@ class StreamGuard:
         """Judge what waits, and say what is done instead of passing it."""
         case, failed = replace(pending.case, uninspected=[]), False
 
-        async def judge() -> Reply | None:
+        async def judge() -> Reply | Rewritten | None:
             return await self._judge(pending, case)
 
         def fail() -> None:
             nonlocal failed
             failed = True
 
-        reply = await self._failsafe.guard("stream", judge, fail)
+        instead = await self._failsafe.guard("stream", judge, fail)
         if failed:
-            reply = await self._transfers.uninspected(case, UninspectedReason.DEFAULT, "the unit was not judged")
+            instead = await self._transfers.uninspected(case, UninspectedReason.DEFAULT, "the unit was not judged")
         if case.uninspected:
             self._accounts.fate(pending.flow, pending.direction).reason = case.uninspected[0]
-        if reply is not None:
+        outcome = "passed"
+        if isinstance(instead, Rewritten):
+            outcome, pending.instead = "redacted", Refusal(data=instead.body, ends=False)
+        elif instead is not None:
             message = _message_of(pending.flow, pending.direction)
-            pending.instead = refusal(_media_type(message), pending.direction, reply, is_coded=pending.is_coded)
-        outcome = "passed" if reply is None else "blocked"
+            outcome = "blocked"
+            pending.instead = refusal(_media_type(message), pending.direction, instead, is_coded=pending.is_coded)
         self._metrics.count("safelight_proxy_messages_total", direction=pending.direction, outcome=outcome)
 
-    async def _judge(self, pending: Pending, case: Case) -> Reply | None:
+    async def _judge(self, pending: Pending, case: Case) -> Reply | Rewritten | None:
         waits = wait_ms(case.policies) > 0
+        framing = _framing(pending)
         for unit in units_to_judge(pending.piece):
             message = _as_message(pending, unit.data)
             if not waits:
                 self._behind(case, message)
-            elif (reply := await self._transfers.message(case, lambda message=message: message)) is not None:  # type: ignore[misc]
-                return reply
+            else:
+                instead = await self._transfers.message(case, lambda message=message: message, framing)  # type: ignore[misc]
+                if instead is not None:
+                    return instead
         problem, reason = pending.piece.problem, UninspectedReason.TOO_LARGE
         if problem is not None:
             reason = REASON_OF_ERROR.get(problem.code, UninspectedReason.DEFAULT)
@@ -91,6 +98,12 @@ class StreamGuard:
     async def _unjudged(self, case: Case) -> None:
         detail = "too much to be judged at once"
         await self._transfers.uninspected(case, UninspectedReason.TIMEOUT, detail, too_late=True)
+
+
+def _framing(pending: Pending) -> Framing:
+    """An event or a line is text; a frame says how long it is, and so may what is in it; coded bytes are not ours."""
+    framed = is_framed(_media_type(_message_of(pending.flow, pending.direction)))
+    return Framing.FIXED if framed or pending.is_coded else Framing.FREE
 
 
 def _message_of(flow: HTTPFlow, direction: Direction) -> Message:

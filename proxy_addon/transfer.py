@@ -19,7 +19,7 @@ from proxy_addon.judging import Judged
 from proxy_addon.measures import Measures
 from proxy_addon.operations import Classifier, Operations
 from proxy_addon.responses import Reply, is_preflight, preflight_reply
-from proxy_addon.rewriting import Rewritten
+from proxy_addon.rewriting import Framing, Rewritten
 from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.inspection import Uploads
 from proxy_addon.uploads.note import Note
@@ -179,18 +179,18 @@ class Transfers:
                 return reply
         return None
 
-    async def message(self, case: Case, read: Callable[[], HttpMessage]) -> Reply | None:
-        """Judge one message of a connection that stays open; return the answer where it is not to pass."""
+    async def message(self, case: Case, read: Callable[[], HttpMessage], framing: Framing) -> Reply | Rewritten | None:
+        """Judge one message of a connection that stays open; return as ``body`` does."""
         judged = await self._judge(case, read)
         if isinstance(judged, Refusal):
             return await self._measures.repeat(case, judged.decision(), judged.incident)
-        return await self._measures.settle(case, judged.decision, judged.judgements)
+        return await self._measures.settle_body(case, judged, read, framing)
 
     async def early(self, case: Case, read: Callable[[], HttpMessage]) -> Reply | None:
         """Judge the beginning of a body that is judged again when it is whole: only what ends it here is recorded."""
         judged = await self._judge(case, read)
-        # What is to be redacted is so when it is whole.
-        if isinstance(judged, Refusal) or judged.decision.action in (Action.ALLOW, Action.REDACT):
+        # Of a picture that is to be redacted the beginning may not pass either: nobody has to send the rest.
+        if isinstance(judged, Refusal) or judged.decision.action is Action.ALLOW:
             return None
         return await self._measures.settle(case, judged.decision, judged.judgements)
 

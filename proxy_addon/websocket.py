@@ -3,6 +3,9 @@
 Whatever an application frames inside its messages (SignalR, socket.io, MQTT, protobuf), a picture is found in base64 or
 as raw bytes; extraction knows no protocol.  A picture sent in several messages is judged with the last of them; where
 a policy blocks what cannot be decoded, nothing is waited for, and its first message is blocked.
+
+What is to be redacted is, in text and where a message is nothing but the picture; in other binary messages, which may
+hold lengths of their own, and where a part of the picture has passed, the connection ends.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from proxy_addon.background import Background
 from proxy_addon.enforcement import Case
 from proxy_addon.failsafe import Failsafe
 from proxy_addon.responses import Reply
+from proxy_addon.rewriting import Framing, Rewritten
 from proxy_addon.stepping import run_steps
 from proxy_addon.transfer import Ruling, Transfers, Treatment
 from shared.core import coverage
@@ -76,7 +80,12 @@ class WebSocketGuard:
         elif ruling.treatment is Treatment.COPY:
             await self._guarded(case, lambda: self._copy(flow, direction, case, message))
         else:
-            reply = await self._guarded(case, lambda: self._hold(flow, direction, case, message))
+            instead = await self._guarded(case, lambda: self._hold(flow, direction, case, message))
+            if isinstance(instead, Rewritten):
+                websocket_stream.rewrite(flow, instead.body)
+                self._count(direction, "redacted")
+            else:
+                reply = instead
             self._accounts.message(flow, direction, len(message), _reason(case))
         if reply is not None:
             self._refuse(flow, direction, reply)
@@ -109,7 +118,9 @@ class WebSocketGuard:
     async def _ruling(self, flow: HTTPFlow, direction: Direction) -> Ruling:
         return await self._transfers.message_head(lambda: _head_and_actor(flow), direction)
 
-    async def _guarded(self, case: Case, work: Callable[[], Awaitable[Reply | None]]) -> Reply | None:
+    async def _guarded(
+        self, case: Case, work: Callable[[], Awaitable[Reply | Rewritten | None]]
+    ) -> Reply | Rewritten | None:
         failed = False
 
         def fail() -> None:
@@ -121,21 +132,24 @@ class WebSocketGuard:
             return await self._transfers.uninspected(case, UninspectedReason.DEFAULT, "the message was not judged")
         return reply
 
-    async def _hold(self, flow: HTTPFlow, direction: Direction, case: Case, message: bytes) -> Reply | None:
+    async def _hold(self, flow: HTTPFlow, direction: Direction, case: Case, message: bytes) -> Reply | Rewritten | None:
         joined = await self._join(flow, direction, case, message)
         if joined.later is not None:
             self._behind(flow, direction, case, joined.later, 0)
         reply = None
         if joined.too_large:
             reply = await self._too_large(case, f"a picture of more than {self._max_split} bytes in several messages")
-        if reply is None:
-            judge = self._transfers.early if joined.early else self._transfers.message
+        instead: Reply | Rewritten | None = reply
+        if reply is None and joined.early:
             # What a beginning lacks is no failure: it is booked as what it will be judged with.
-            judged = replace(case, uninspected=[]) if joined.early else case
-            reply = await judge(judged, lambda: _as_message(flow, direction, joined.now))
-        if reply is None:
+            beginning = replace(case, uninspected=[])
+            instead = await self._transfers.early(beginning, lambda: _as_message(flow, direction, joined.now))
+        elif reply is None:
+            framing = _framing(flow) if len(joined.now) == len(message) else Framing.FIXED
+            instead = await self._transfers.message(case, lambda: _as_message(flow, direction, joined.now), framing)
+        if instead is None:
             self._count(direction, "passed")
-        return reply
+        return instead
 
     async def _copy(self, flow: HTTPFlow, direction: Direction, case: Case, message: bytes) -> None:
         joined = await self._join(flow, direction, case, message)
@@ -198,6 +212,10 @@ def _reason(case: Case) -> str:
 
 def _is_text(flow: HTTPFlow) -> bool:
     return flow.websocket is not None and flow.websocket.messages[-1].is_text
+
+
+def _framing(flow: HTTPFlow) -> Framing:
+    return Framing.FREE if _is_text(flow) else Framing.OPAQUE
 
 
 def _direction(flow: HTTPFlow) -> Direction:

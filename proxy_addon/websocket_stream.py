@@ -82,6 +82,12 @@ class BetweenFramesHook(commands.StartHook):
     pause: None = None
 
 
+def rewrite(flow: HTTPFlow, content: bytes) -> None:
+    """Let the newest message pass with other ``content``."""
+    if flow.websocket is not None:
+        flow.websocket.messages[-1].content = content
+
+
 def refuse(flow: HTTPFlow, reason: str) -> None:
     """Do not let the newest message pass, and close the connection; ``reason`` is told to both ends."""
     flow.metadata[_REFUSED] = reason.encode("ascii", "replace")[:MAX_REASON].decode()
@@ -197,6 +203,8 @@ class InspectedWebsocketLayer(WebsocketLayer):
         data.messages.append(message)
         yield hook
         data.messages.clear()
+        if message.content is not content:
+            held.frames = [io.BytesIO(message.content)]
         reason = self.flow.metadata.get(_REFUSED)
         if reason is None:
             return not message.dropped

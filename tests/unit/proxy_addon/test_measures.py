@@ -7,7 +7,7 @@ import pytest
 from proxy_addon.enforcement import Case
 from proxy_addon.measures import not_redacted
 from proxy_addon.responses import Reply
-from proxy_addon.rewriting import Rewritten
+from proxy_addon.rewriting import Framing, Rewritten
 from shared.errors import RedactionRefusal
 from shared.types import Action, Decision, Direction, HttpMessage, Part, RedactionOrder, Versioned
 from tests.factories import make_context, make_finding, make_head, make_policy
@@ -60,7 +60,7 @@ async def test_a_pass_that_cannot_be_looked_for_is_none() -> None:
 async def test_what_is_settled_without_its_body_is_not_redacted() -> None:
     setup = Setup(policies=[REDACT])
     case = Case(request=make_head(), context=make_context(), policies=(REDACT,))
-    reply = await setup.transfers().message(case, message)
+    reply = await setup.transfers().message(case, message, Framing.FIXED)
     assert isinstance(reply, Reply)
     assert setup.recorder.alerts[0].finding.note == "not redacted: not_possible_here"
 
