@@ -1,42 +1,93 @@
-"""``make bench``: every benchmark of the project, results as tables and as files under benchmarks/results.
+"""``make bench``: all benchmarks of the project, one after the other, side by side with their baselines.
 
-``make bench ARGS="proxy_cost"`` runs one of them; ``make bench ARGS="evaluation --quick --section recall"`` hands the
-further arguments to it.
+``make bench ARGS="latency --seconds 60"`` runs one of them with arguments of its own, ``ARGS=list`` says which there
+are, ``ARGS="-o benchmarks/reports/mine"`` puts the report of a whole run elsewhere than under benchmarks/results.
+One that fails is reported, and the others run.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from benchmarks.reporting import write_run
+from benchmarks.sections import SECTIONS, Section, listing, named
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = Path(__file__).parent / "results"
-BENCHMARKS: Final = ("proxy_cost", "memory", "index_quality", "browser", "evaluation")
+UNWIND_SECONDS: Final = 45.0
 
 
-def command_of(benchmark: str, arguments: list[str]) -> list[str]:
-    """The process that runs one benchmark; pictures are those at hand, drawn ones where there are no others."""
-    if benchmark != "evaluation":
-        return [sys.executable, "-m", f"benchmarks.{benchmark}", "-o", str(RESULTS), *arguments]
-    command = [sys.executable, "-m", "console.cli", "encoder", "evaluate", "-o", str(RESULTS / "evaluation")]
-    data = Path(os.environ.get("SAFELIGHT_CORPUS", ROOT.parent / "shared" / "data"))
-    return [*command, *(["--data", str(data)] if data.is_dir() and "--data" not in arguments else []), *arguments]
+def run_section(section: Section, folder: Path, arguments: Sequence[str], limit: float | None = None) -> int:
+    """Run one to its end and return its exit status; after ``limit`` seconds it is told to take itself down."""
+    # A session of its own: Ctrl-C in the terminal reaches it once, from here.
+    with subprocess.Popen(section.command(folder, arguments), cwd=ROOT, start_new_session=True) as process:
+        try:
+            return process.wait(limit)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
+            process.send_signal(signal.SIGINT)  # not SIGTERM: it ends the servers and proxies that it started
+            try:
+                status = process.wait(UNWIND_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                status = process.wait()
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return status or 1
 
 
-def main() -> int:
-    """Run those that are named, or all, one after the other; the worst exit status is the last word."""
-    named, arguments = (sys.argv[1:2], sys.argv[2:]) if sys.argv[1:2] and sys.argv[1] in BENCHMARKS else ([], [])
-    if sys.argv[1:] and not named:
-        sys.stderr.write(f"there is no benchmark {sys.argv[1]!r}; known: {', '.join(BENCHMARKS)}\n")
-        return 2
-    return max(
-        subprocess.run(command_of(benchmark, arguments), check=False, cwd=ROOT).returncode
-        for benchmark in named or BENCHMARKS
+def run_all(sections: Sequence[Section], report: Path, results_folder: Path = RESULTS) -> int:
+    """Run these and write the report; 1 where one failed."""
+    results_folder.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {}
+    failed: dict[str, str] = {}
+    for number, section in enumerate(sections, start=1):
+        sys.stdout.write(f"\n[{number}/{len(sections)}] {section.name}: {section.measures} (~{section.seconds} s)\n")
+        sys.stdout.flush()
+        file = results_folder / f"{section.name}.json"
+        file.unlink(missing_ok=True)
+        begun = time.monotonic()
+        status = run_section(section, results_folder, section.quick, section.limit)
+        if file.exists():
+            results[section.name] = json.loads(file.read_text()) | {"seconds": round(time.monotonic() - begun)}
+        if status:
+            needs = f"; it needs {section.needs}" if section.needs else ""
+            failed[section.name] = f"ended with status {status} after {time.monotonic() - begun:.0f} s{needs}"
+    for name, why in failed.items():
+        sys.stdout.write(f"{name}: {why}\n")
+    sys.stdout.write(f"\n{write_run(report, results, failed)}\n")
+    return 1 if failed else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what is asked for."""
+    if arguments[:1] == ["list"]:
+        sys.stdout.write(listing())
+        return 0
+    if arguments and not arguments[0].startswith("-"):
+        section = named(arguments[0])
+        if section is None:
+            known = ", ".join(section.name for section in SECTIONS)
+            sys.stderr.write(f"there is no benchmark {arguments[0]!r}; known: {known}\n")
+            return 2
+        return run_section(section, RESULTS, arguments[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "-o", "--output", type=Path, default=RESULTS, help="folder for report.md, plots and report.json"
     )
+    parser.add_argument("--only", nargs="+", help="these sections, with the arguments of a whole run")
+    options = parser.parse_args(arguments)
+    wanted = [each for each in SECTIONS if (each.name in options.only if options.only else not each.alone)]
+    return run_all(wanted, options.output)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

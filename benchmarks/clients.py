@@ -34,7 +34,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 async def run(target: Target, protocol: Protocol, *, connections: int, requests: int) -> float:
     """Send ``requests`` in all over ``connections``; return the seconds it took."""
-    ready = await asyncio.gather(*(_connected(target, protocol) for _ in range(connections)))
+    ready = await asyncio.gather(*(connected(target, protocol) for _ in range(connections)))
     begun = time.perf_counter()
     await asyncio.gather(*(_repeat(ask, requests // connections) for ask, _ in ready))
     spent = time.perf_counter() - begun
@@ -48,7 +48,8 @@ async def _repeat(ask: Ask, times: int) -> None:
         await ask()
 
 
-async def _connected(target: Target, protocol: Protocol) -> tuple[Ask, asyncio.StreamWriter]:
+async def connected(target: Target, protocol: Protocol) -> tuple[Ask, asyncio.StreamWriter]:
+    """Return how to ask on a new connection, and the connection, to be closed."""
     if protocol == "http/1.1":
         reader, writer = await asyncio.open_connection(*target.proxy)
         return _http1(reader, writer, target, f"http://localhost:{target.port}{target.path}"), writer

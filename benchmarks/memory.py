@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.clients import Target, run
+from benchmarks.processes import resident_mb
 from benchmarks.proxies import Proxy, origin_process, safelight_proxy, write_report
 from workers.training.drawing import FAMILIES, draw
 
@@ -25,14 +26,6 @@ WARM_UPLOADS: Final = 200
 """After these every cache is filled; growth is counted from here."""
 SAMPLE_SECONDS: Final = 0.5
 PIECE: Final = bytes(256 << 10)
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process in MB (VmRSS)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1000
-    raise ProcessLookupError(pid)
 
 
 @asynccontextmanager

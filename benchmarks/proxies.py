@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -165,7 +166,11 @@ def say(text: str) -> None:
 
 def machine() -> str:
     """What it was measured on, without its name."""
-    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    processor = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    name = f"{platform.machine()} ({processor[1]})" if processor else platform.machine()
+    system = f"{platform.system()}, Python {platform.python_version()}"
+    return f"{name}, {os.cpu_count()} cores, {memory:.0f} GB, {system}"
 
 
 def write_report(folder: Path | None, what: str, figures: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ from workers.decode_protocol import (
 
 START_SECONDS: Final = 60.0
 """Interpreter and libraries take 0.2 s on an idle core; a machine under load may take a while."""
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final[Mapping[str, str]] = {
     # Nothing of this process's environment (keys, passwords) is handed on.
     "PYTHONPATH": str(Path(__file__).parents[1]),
     "LC_ALL": "C.UTF-8",
@@ -63,7 +64,7 @@ class DecodeProcess:
         arguments = [str(side), str(max_pixels), str(os.getpid())]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "workers.decode_child", *arguments,
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=_ENVIRONMENT, start_new_session=True,
+            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=ENVIRONMENT, start_new_session=True,
         )  # fmt: skip
         child = cls(process)
         try:

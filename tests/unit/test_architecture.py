@@ -95,7 +95,7 @@ def test_every_package_says_so() -> None:
 def test_every_unit_test_mirrors_a_module() -> None:
     strays = [
         name_of(test)
-        for package in PACKAGES
+        for package in (*PACKAGES, "benchmarks")
         for test in sorted((UNIT / package).rglob("test_*.py"))
         if not (ROOT / test.relative_to(UNIT).with_name(test.name.removeprefix("test_"))).exists()
     ]

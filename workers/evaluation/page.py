@@ -6,18 +6,12 @@ from collections.abc import Mapping
 from html import escape
 from typing import Final
 
-from workers.evaluation.plots import legend, svg
+from workers.evaluation.plots import COLOURS, DRAWN, legend, svg
 from workers.evaluation.tables import Cell, Column, Plot, Report, Section, Table, shown
 
-STYLE: Final = """
-:root { color-scheme: light dark; --ground: #fff; --ink: #1d232b; --quiet: #5b6673; --line: #d8dee5; --tint: #f4f6f8;
-  --heat-low: 8 72% 88%; --good: #146c43; --bad: #b02a37;
-  --line-0: #1f5fbf; --line-1: #c2410c; --line-2: #15803d; --line-3: #a21caf; --line-4: #b45309; --line-5: #0e7490;
-  --line-6: #be123c; --line-7: #4d5d73; }
-@media (prefers-color-scheme: dark) { :root { --ground: #14181d; --ink: #e4e9ef; --quiet: #9aa6b3; --line: #323a44;
-  --tint: #1c2229; --good: #58c98f; --bad: #f08a93;
-  --line-0: #7db2ff; --line-1: #ff9d6b; --line-2: #6fd694; --line-3: #e59bf0; --line-4: #f3b65b; --line-5: #5fd0e3;
-  --line-6: #ff8fa6; --line-7: #a9b6c6; } }
+STYLE: Final = (
+    COLOURS
+    + """\
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 1.25rem 1rem 4rem; background: var(--ground); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
@@ -36,8 +30,9 @@ td:first-child { background: var(--ground); }
 .heat { background: color-mix(in srgb, var(--line-1) calc((1 - var(--v)) * 55%), transparent); }
 .met { color: var(--good); font-weight: 600; } .missed { color: var(--bad); font-weight: 600; }
 figure { margin: 1rem 0; } figcaption { font-weight: 600; } svg { width: 100%; max-width: 46rem; height: auto; }
-svg text { fill: var(--ink); font: 12.5px system-ui, sans-serif; } svg .grid { stroke: var(--line); stroke-width: 1; }
-svg text.dot { fill: var(--ground); font-size: 11px; font-weight: 700; }
+"""
+    + DRAWN
+    + """\
 figure ol { display: flex; flex-wrap: wrap; gap: .15rem 1.25rem; margin: .25rem 0; padding: 0; font-size: .875rem;
   list-style: none; counter-reset: point; max-width: 46rem; }
 figure li { counter-increment: point; }
@@ -49,6 +44,7 @@ figure ol.lines li::before { content: ""; height: .25rem; vertical-align: middle
   dd { margin-bottom: .3rem; } td:first-child, th:first-child { max-width: 9.5rem; white-space: normal; }
   svg text { font-size: 17px; } svg text.dot { font-size: 12px; } }
 """
+)
 
 
 def render(report: Report) -> str:

@@ -15,7 +15,23 @@ HEIGHT: Final = 420
 LEFT, RIGHT, TOP, BOTTOM = 58, 18, 16, 52
 RADIUS: Final = 9
 INKS: Final = 8
-"""Colours --line-0 to --line-7 of the page."""
+"""Colours --line-0 to --line-7."""
+COLOURS: Final = """
+:root { color-scheme: light dark; --ground: #fff; --ink: #1d232b; --quiet: #5b6673; --line: #d8dee5; --tint: #f4f6f8;
+  --heat-low: 8 72% 88%; --good: #146c43; --bad: #b02a37;
+  --line-0: #1f5fbf; --line-1: #c2410c; --line-2: #15803d; --line-3: #a21caf; --line-4: #b45309; --line-5: #0e7490;
+  --line-6: #be123c; --line-7: #4d5d73; }
+@media (prefers-color-scheme: dark) { :root { --ground: #14181d; --ink: #e4e9ef; --quiet: #9aa6b3; --line: #323a44;
+  --tint: #1c2229; --good: #58c98f; --bad: #f08a93;
+  --line-0: #7db2ff; --line-1: #ff9d6b; --line-2: #6fd694; --line-3: #e59bf0; --line-4: #f3b65b; --line-5: #5fd0e3;
+  --line-6: #ff8fa6; --line-7: #a9b6c6; } }
+"""
+DRAWN: Final = """\
+svg text { fill: var(--ink); font: 12.5px system-ui, sans-serif; } svg .grid { stroke: var(--line); stroke-width: 1; }
+svg text.dot { fill: var(--ground); font-size: 11px; font-weight: 700; }
+"""
+"""How a drawing looks, beside the colours."""
+LEGEND_LINE: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +118,29 @@ def svg(plot: Plot) -> str:
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}" xmlns="http://www.w3.org/2000/svg">'
         f"{''.join(parts)}</svg>"
+    )
+
+
+def standalone(plot: Plot) -> str:
+    """The plot as a file of its own, with its title, its colours and a legend above it; empty where ``svg`` is."""
+    drawing = svg(plot)
+    if not drawing:
+        return ""
+    names = legend(plot)
+    above = LEGEND_LINE * (len(names) + 1) + TOP
+    numbered = bool(drawable(plot))
+    lines = [f'<text x="{LEFT}" y="{LEGEND_LINE}" font-weight="700">{escape(plot.title)}</text>']
+    for number, (colour, name) in enumerate(names, start=1):
+        y = LEGEND_LINE * (number + 1)
+        sign = f"{number}: " if numbered else ""
+        lines.append(f'<rect x="{LEFT}" y="{y - 8}" width="16" height="5" fill="{colour}"/>')
+        lines.append(f'<text x="{LEFT + 24}" y="{y}">{sign}{escape(name)}</text>')
+    inner = drawing[drawing.index(">") + 1 : -len("</svg>")]
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + above}" width="{WIDTH}" height="{HEIGHT + above}" role="img"'
+        f' xmlns="http://www.w3.org/2000/svg"><style>{COLOURS}{DRAWN}</style>'
+        f'<rect width="{WIDTH}" height="{HEIGHT + above}" fill="var(--ground)"/>'
+        f'{"".join(lines)}<g transform="translate(0 {above})">{inner}</g></svg>\n'
     )
 
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from workers.evaluation.plots import HEIGHT, WIDTH, legend, linear_axis, log_axis, svg
+from workers.evaluation.plots import HEIGHT, WIDTH, legend, linear_axis, log_axis, standalone, svg
 from workers.evaluation.tables import Plot, Point
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -60,3 +60,24 @@ def test_lines_are_drawn_and_named() -> None:
 
 def test_nothing_finite_is_no_plot() -> None:
     assert svg(plot(Point(label="a", x=math.inf, y=1.0), Point(label="b", x=0.0, y=1.0))) == ""
+
+
+def test_a_file_of_its_own_has_title_names_and_colours() -> None:
+    curves = {"p50 & more": ((0.1, 1.0), (0.5, 0.9)), "p99": ((0.2, 1.0), (0.7, 0.8))}
+    lines_plot = Plot(name="p", title="T <1>", x_title="load", y_title="ms", series=curves)
+    root = ET.fromstring(standalone(lines_plot))  # noqa: S314 - our own
+    assert [text.text for text in root.findall(f"{NAMESPACE}text")] == ["T <1>", *curves]
+    colours = [box.attrib["fill"] for box in root.findall(f"{NAMESPACE}rect")][1:]
+    assert colours == [colour for colour, _ in legend(lines_plot)]
+    style = root.findtext(f"{NAMESPACE}style") or ""
+    assert all(f"{colour[4:-1]}:" in style for colour in colours)
+    assert len(root.findall(f"{NAMESPACE}g/{NAMESPACE}polyline")) == 2
+
+
+def test_numbered_points_keep_their_numbers_in_a_file_of_its_own() -> None:
+    root = ET.fromstring(standalone(plot(Point(label="a", x=1.0, y=1.0))))  # noqa: S314 - our own
+    assert [text.text for text in root.findall(f"{NAMESPACE}text")] == ["T & more", "1: a"]
+
+
+def test_nothing_finite_is_no_file() -> None:
+    assert standalone(plot(Point(label="b", x=0.0, y=1.0))) == ""

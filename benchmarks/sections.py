@@ -1,0 +1,114 @@
+"""Which benchmarks there are: what each measures, what it needs, how long it takes on two cores."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.pictures import CORPUS
+
+SERVERS: Final = "Kafka and Redis (make servers)"
+SLACK: Final = 4
+"""A section that takes so many times what it should, plus a minute, hangs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """``python -m benchmarks.NAME``; ``quick``: its arguments in a run of all, ``seconds``: what that takes.
+
+    ``alone``: not part of a run of all, it takes too long.
+    """
+
+    name: str
+    measures: str
+    needs: str = ""
+    quick: tuple[str, ...] = ()
+    seconds: int = 60
+    alone: bool = False
+
+    @property
+    def limit(self) -> float:
+        """Seconds after which it hangs."""
+        return 60.0 + SLACK * self.seconds
+
+    def command(self, folder: Path, arguments: Sequence[str]) -> list[str]:
+        """Return the process that runs it and leaves its figures in ``folder``."""
+        if self.name != "evaluation":
+            return [sys.executable, "-m", f"benchmarks.{self.name}", "-o", str(folder), *arguments]
+        command = [sys.executable, "-m", "console.cli", "encoder", "evaluate", "-o", str(folder / self.name)]
+        with_data = CORPUS.is_dir() and "--data" not in arguments
+        return [*command, *(["--data", str(CORPUS)] if with_data else []), *arguments]
+
+
+SECTIONS: Final = (
+    Section(
+        name="throughput",
+        measures="images/s of one worker beside a tight loop of decode, PDQ, resize, encode and search",
+        needs=SERVERS,
+        seconds=150,
+    ),
+    Section(
+        name="latency",
+        measures="verdict latency p50, p99, p999 at 10, 50, 80 and 150 % of capacity, open loop; what is shed; memory",
+        needs=SERVERS,
+        seconds=200,
+    ),
+    Section(
+        name="proxy_cost",
+        measures="requests without an image: requests/s and processor time beside stock mitmdump",
+        quick=("--requests", "1000"),
+        seconds=120,
+    ),
+    Section(
+        name="proxy_latency",
+        measures="requests without an image: latency beside stock mitmdump, open loop; memory of idle connections",
+        seconds=60,
+    ),
+    Section(
+        name="memory",
+        measures="whether the proxy's memory stays flat: long downloads, thousands of uploads on one connection",
+        quick=("--gigabytes", "1", "--uploads", "2000"),
+        seconds=90,
+    ),
+    Section(
+        name="index_quality",
+        measures="what an index finds, its time and weight, beside exact search and other libraries",
+        quick=("--count", "20000"),
+        seconds=60,
+    ),
+    Section(
+        name="browser",
+        measures="what an upload costs its user in a real Chromium; Mbit/s of large bodies",
+        needs="Chromium (make servers)",
+        quick=("--uploads", "60", "--bodies", "6", "--repeats", "1"),
+        seconds=120,
+    ),
+    Section(
+        name="evaluation",
+        measures="recall, false positives, documents, an adversary: an hour, a quarter of it with --quick",
+        seconds=6000,
+        alone=True,
+    ),
+)
+
+
+def named(name: str) -> Section | None:
+    """Return the section of that name."""
+    return next((section for section in SECTIONS if section.name == name), None)
+
+
+def listing() -> str:
+    """Return what there is, for a terminal."""
+    width = max(len(section.name) for section in SECTIONS)
+    lines = []
+    for section in SECTIONS:
+        when = "by name only" if section.alone else f"about {section.seconds} s"
+        lines.append(f"{section.name:<{width}}  {section.measures}")
+        lines.append(f"{'':<{width}}  {'; '.join(filter(None, (when, section.needs and f'needs {section.needs}')))}")
+    photographs = "there" if CORPUS.is_dir() else "not there, drawn pictures only"
+    source = "SAFELIGHT_CORPUS" if "SAFELIGHT_CORPUS" in os.environ else "default"
+    return "\n".join([*lines, f"photographs ({source}): {photographs}"]) + "\n"
