@@ -220,7 +220,7 @@ async def test_a_refused_snapshot_leaves_the_index_serving_and_unready() -> None
     await write(store, make_set(), added(1), added(2))
     async with tailing(make_replica(store)) as replica:
         await replica.log.publish(await replica.rebuild(), None, 0.0)
-        (name,) = store.blobs
+        name = min(store.blobs)
         good = store.blobs[name]
         store.blobs[name] = good[:-1]
         store.lose_logs()  # it must load again, and cannot

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from shared.errors import IntegrityError
 from shared.types import IndexEvent, ReferenceMatch, ReferenceRemoved, SetDeleted
 from tests.index_factories import ENCODER, SEALER, added, make_pdq, make_set, make_vector
+from tests.index_snapshots import pack, unpack
 from tests.index_views import make_builder, play, rebase
 from workers.embeddings import to_bytes
-from workers.index_snapshot import Snapshot, pack, unpack
+from workers.index_snapshot import Snapshot
 from workers.index_state import IndexState
 from workers.index_view import IndexView
 
@@ -82,9 +83,10 @@ def test_a_snapshot_and_the_rest_of_the_log_are_the_whole_log(history: list[Inde
 
 @given(st.binary(max_size=200), st.integers(0, 400), st.integers(1, 255))
 def test_no_snapshot_but_the_real_one_is_read(junk: bytes, place: int, flip: int) -> None:
-    data = bytearray(pack(Snapshot(encoder=ENCODER, position=1, sets=(make_set(),), references=()), SEALER))
-    place %= len(data)
-    data[place] ^= flip
-    for spoiled in (junk, bytes(data), bytes(data[:place])):
-        with pytest.raises(IntegrityError):
-            unpack(spoiled, SEALER)
+    whole = pack(Snapshot(encoder=ENCODER, position=1, sets=(make_set(),), references=()), SEALER)
+    for number, piece in enumerate(whole):
+        changed, at = bytearray(piece), place % len(piece)
+        changed[at] ^= flip
+        for spoiled in (junk, bytes(changed), piece[:at]):
+            with pytest.raises(IntegrityError):
+                unpack([*whole[:number], spoiled, *whole[number + 1 :]], SEALER)

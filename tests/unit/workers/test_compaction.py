@@ -35,8 +35,9 @@ class EnrolsMeanwhile(MemoryStore):
     """A store where a reference is enrolled exactly while a snapshot is being stored."""
 
     async def put_blob(self, name: str, data: bytes, *, ttl: float | None = None) -> None:
+        if not self.blobs:
+            await IndexLog(self, SEALER).append(added(500))
         await super().put_blob(name, data, ttl=ttl)
-        await IndexLog(self, SEALER).append(added(500))
 
 
 class Overtaken(MemoryStore):
@@ -46,7 +47,9 @@ class Overtaken(MemoryStore):
         await super().put_blob(name, data, ttl=ttl)
         self.keys.pop("index/snapshot", None)
         await self.compare_and_set(
-            "index/snapshot", None, b'{"blob": "theirs", "position": 0, "previous": "", "at": 0, "bytes": 0}'
+            "index/snapshot",
+            None,
+            b'{"blob": "theirs", "position": 0, "previous": "", "at": 0, "bytes": 0, "parts": 0, "previous_parts": 0}',
         )
 
 

@@ -44,6 +44,10 @@ async def test_entries_are_applied_in_order_and_tell_what_they_changed() -> None
     assert follower.position == 2
 
 
+def headers(store: MemoryStore) -> set[str]:
+    return {name for name in store.blobs if name.count("/") == 2}
+
+
 async def test_a_snapshot_stands_for_what_was_truncated() -> None:
     store = MemoryStore()
     log = IndexLog(store, SEALER)
@@ -63,7 +67,8 @@ async def test_of_two_snapshots_the_first_wins_and_the_second_changes_nothing() 
         await log.append(event)
     assert await log.publish(snapshot_at(1), None, 7.0)
     assert not await log.publish(snapshot_at(2, 1), None, 7.0)
-    assert len(store.blobs) == 1
+    assert len(headers(store)) == 1
+    assert len(store.blobs) == 2
     assert len((await load(store)).state) == 1
 
 
@@ -73,10 +78,11 @@ async def test_a_replaced_snapshot_is_kept_for_one_generation() -> None:
     await log.append(make_set())
     for number in range(4):
         assert await log.publish(snapshot_at(1), await log.pointer(), 7.0)
-        assert len(store.blobs) == min(2, number + 1)
+        assert len(headers(store)) == min(2, number + 1)
     pointer = await log.pointer()
     assert pointer is not None
-    assert set(store.blobs) == {pointer.blob, pointer.previous}
+    assert headers(store) == {pointer.blob, pointer.previous}
+    assert {name.rpartition("/")[0] for name in set(store.blobs) - headers(store)} == headers(store)
 
 
 async def test_a_truncation_past_the_follower_is_noticed() -> None:

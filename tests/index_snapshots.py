@@ -1,0 +1,24 @@
+"""Snapshots as bytes: the header, then the parts."""
+
+from __future__ import annotations
+
+from shared.sealing import Sealer
+from workers.index_snapshot import Snapshot, SnapshotReader, SnapshotWriter
+
+
+def pack(snapshot: Snapshot, sealer: Sealer) -> list[bytes]:
+    """Write a whole snapshot."""
+    writer = SnapshotWriter(snapshot, sealer)
+    parts = []
+    while (part := writer.next_part()) is not None:
+        parts.append(part)
+    return [writer.header(), *parts]
+
+
+def unpack(data: list[bytes], sealer: Sealer, *, encoder: str | None = None) -> Snapshot:
+    """Read a whole snapshot; raises IntegrityError."""
+    header, *parts = data
+    reader = SnapshotReader(header, sealer, encoder=encoder)
+    for part in parts:
+        reader.take(part)
+    return reader.snapshot()
