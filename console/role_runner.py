@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from console.event_loops import loop_factory
 from console.processes import process_name
 from shared.adapters.role import RoleContext, SystemClock
 from shared.adapters.run_files import RunFile
@@ -54,7 +55,7 @@ def run_role(role: str, main: RoleMain, settings: Settings) -> None:
     configure_logging()
     process = _RoleProcess(role, settings)
     try:
-        asyncio.run(process.run(main))
+        asyncio.run(process.run(main), loop_factory=loop_factory(role))
     except (SafelightError, BaseExceptionGroup) as error:
         known = known_error(error)
         if known is None:

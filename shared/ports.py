@@ -59,7 +59,11 @@ class AnsweringBus(Protocol):
         ...
 
     async def receive(self, limit: int, timeout: float) -> tuple[Delivery, ...]:
-        """Wait up to ``timeout`` seconds for requests; return at most ``limit``, possibly none."""
+        """Wait up to ``timeout`` seconds for requests; return at most ``limit``, possibly none.
+
+        With a limit of 0 it says that this worker lives and takes no more for now: call it every few seconds while
+        that is so.
+        """
         ...
 
     async def reply(self, message: BusMessage) -> None:

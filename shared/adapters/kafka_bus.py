@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -103,6 +104,7 @@ class KafkaAnsweringBus:
         self._settings = settings
         self._link = KafkaLink(self._connect)
         self._offsets: OffsetTracker[int] = OffsetTracker()
+        self._held: deque[Delivery] = deque()
 
     async def start(self) -> None:
         """See the port; waits for the group to be complete."""
@@ -110,13 +112,25 @@ class KafkaAnsweringBus:
 
     async def receive(self, limit: int, timeout: float) -> tuple[Delivery, ...]:
         """See the port; while the brokers are away it returns nothing."""
+        if limit > 0 and self._held:
+            return tuple(self._held.popleft() for _ in range(min(limit, len(self._held))))
         try:
-            records = await _read(self._link, timeout, limit)
+            records = await (_read(self._link, timeout, limit) if limit > 0 else self._pause())
         except BusError as error:
             _logger.debug("no requests: %s", error)
             await asyncio.sleep(min(timeout, RETRY_SECONDS))
             return ()
-        return tuple(delivery for record in records if (delivery := self._delivery(record)) is not None)
+        deliveries = [delivery for record in records if (delivery := self._delivery(record)) is not None]
+        if limit <= 0:  # of a partition that became this worker's after the others were paused
+            self._held.extend(deliveries)
+            deliveries.clear()
+        return tuple(deliveries)
+
+    async def _pause(self) -> list[Any]:
+        """Poll without taking anything: a member that does not poll is put out of its group, whatever its heartbeat."""
+        consumer = self._link.clients.consumer
+        consumer.pause(*consumer.assignment())
+        return await _read(self._link, 0.0, None)
 
     async def reply(self, message: BusMessage) -> None:
         """See the port; a reply to a partition that does not exist is dropped, for nobody can be waiting there."""
@@ -152,7 +166,7 @@ class KafkaAnsweringBus:
         return await open_clients(producer, AIOKafkaConsumer(**group_settings(self._settings)), self._join)
 
     async def _join(self, consumer: AIOKafkaConsumer) -> None:
-        consumer.subscribe([INSPECT_TOPIC], listener=_Revocation(self._offsets))
+        consumer.subscribe([INSPECT_TOPIC], listener=_Revocation(self._offsets, self._held))
         await consumer.start()
 
     def _delivery(self, record: Any) -> Delivery | None:
@@ -167,11 +181,13 @@ class KafkaAnsweringBus:
 class _Revocation(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Partitions are given out anew: what was handed out of them is delivered again, to whoever has them then."""
 
-    def __init__(self, offsets: OffsetTracker[int]) -> None:
+    def __init__(self, offsets: OffsetTracker[int], held: deque[Delivery]) -> None:
         self._offsets = offsets
+        self._held = held
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         self._offsets.forget()
+        self._held.clear()
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         """Nothing is known of them yet."""
@@ -179,6 +195,8 @@ class _Revocation(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
 async def _read(link: KafkaLink, timeout: float, limit: int | None) -> list[Any]:
     clients = link.clients
+    if limit is not None:
+        clients.consumer.resume(*clients.consumer.paused())
     call = clients.consumer.getmany(timeout_ms=round(timeout * 1000), max_records=limit)
     batches = await clients.bounded(call, timeout + READ_GRACE, "Kafka gave nothing to read")
     return [record for records in batches.values() for record in records]

@@ -246,6 +246,43 @@ class BusContract:
         assert await worker.receive(2, 0.3) == ()
         assert 0.2 < time.monotonic() - began < 2
 
+    async def test_a_full_worker_takes_nothing_and_goes_on_when_it_has_room(self, world: World) -> None:
+        asker, worker = await world.asking(), await world.answering()
+        await asker.ask(first := world.message())
+        at_work = await requests(worker, [first])
+        await asker.ask(second := world.message())
+        for _ in range(3):
+            assert await worker.receive(0, 0.2) == ()
+        assert worker.connected()
+        (late,) = await requests(worker, [second])
+        await worker.commit([*at_work, late])
+
+    async def test_a_worker_that_joins_in_the_middle_of_a_batch_loses_and_doubles_nothing(self, world: World) -> None:
+        asker, first = await world.asking(), await world.answering()
+        asked = [world.message(key=bytes([number])) for number in range(40)]
+        for message in asked[:20]:
+            await asker.ask(message)
+        at_work = await requests(first, asked[:20])
+        second = await world.answering()
+        answering = [asyncio.get_running_loop().create_task(answer_for_ever(bus)) for bus in (first, second)]
+        try:
+            for delivery in at_work:  # of a batch that began before the partitions were given out anew
+                await first.reply(delivery.message)
+            await first.commit(at_work)
+            for message in asked[20:]:
+                await asker.ask(message)
+            missing, replies = {message.correlation_id for message in asked}, 0
+            async with asyncio.timeout(ARRIVES_WITHIN):
+                while missing:
+                    missing.discard((await next_reply(asker)).correlation_id)
+                    replies += 1
+        finally:
+            for task in answering:
+                task.cancel()
+            await asyncio.gather(*answering, return_exceptions=True)
+        # What was handed out when they were may be answered by both, and a gateway takes the first; nothing else is.
+        assert replies <= len(asked) + len(at_work)
+
     async def test_a_message_over_the_limit_is_refused_at_once_and_harms_nobody(self, world: World) -> None:
         asker, worker = await world.asking(), await world.answering()
         began = time.monotonic()

@@ -196,6 +196,14 @@ async def test_no_answer_by_the_deadline() -> None:
         assert w.metrics.value("safelight_proxy_pending_requests") == 0
 
 
+async def test_a_reply_that_comes_twice_counts_once() -> None:
+    async with world(lambda asked: [make_reply(asked), make_reply(asked)]) as w:
+        (judgement,) = await w.gateway.verdicts([make_part()], FAR)
+        assert judgement.verdict is not None
+        await w.gateway.verdicts([make_part(b"another")], FAR)  # whose replies come after the second of the first
+    assert w.orphans("late") >= 1
+
+
 async def test_after_the_deadline_nothing_is_asked() -> None:
     async with world(lambda asked: [make_reply(asked)]) as w:
         (judgement,) = await w.gateway.verdicts([make_part()], w.clock.now)

@@ -125,6 +125,29 @@ def test_an_encoder_knows_when_it_left_its_device(encoder: Encoder) -> None:
     assert encoder.on_device()
 
 
+class Counting(Moving):
+    """Notes the sizes of its runs."""
+
+    def __init__(self, session: Any) -> None:
+        super().__init__(session)
+        self.sizes: list[int] = []
+
+    def run_with_iobinding(self, binding: Any) -> None:
+        self.session.run_with_iobinding(binding)
+        self.sizes.append(binding.get_outputs()[0].shape()[0])
+
+
+def test_every_size_was_run_before_the_first_picture_comes(encoder: Encoder) -> None:
+    runtime = import_runtime()
+    session = Counting(open_session(runtime, make_model(), 1, "cpu"))
+    warmed = Encoder("f2.fp32", runtime, session, encoder.calibration, batch_limit=6)
+    assert session.sizes == [1, 2, 4, 6]
+    assert warmed.batch_sizes == (1, 2, 4, 6)
+    for count in range(1, 14):
+        warmed.embed([bytes(SIDE * SIDE * 3)] * count)
+    assert set(session.sizes) == set(warmed.batch_sizes)  # and no size that was not
+
+
 def test_a_model_that_takes_no_batches_is_no_encoder(encoder: Encoder) -> None:
     runtime = import_runtime()
     session = open_session(runtime, make_model(entry=make_tensor("x", (1, 3, SIDE, SIDE))), 1, "cpu")
