@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from proxy_addon.containers import images_of
 from proxy_addon.enforcement import Case
 from proxy_addon.stepping import StepsTooLate, run_steps
 from shared.core.policy import (
@@ -171,7 +172,8 @@ class Judging:
         self._count(message, extraction)
         if extraction.parts:
             wanted = PRIORITY_OF[message.direction], classifiers_named(case.policies)
-            judgements += tuple(await self._judge.verdicts(extraction.parts, deadline, *wanted))
+            judged = await self._judge.verdicts(extraction.parts, deadline, *wanted)
+            judgements += tuple(image for each in judged for image in images_of(each))
             self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)
         learn(judgements)
         if partial:

@@ -68,6 +68,8 @@ class Redaction:
     ) -> Rewritten:
         """Return the message without what ``policies`` redact, by ``deadline`` (monotonic).  Raises RedactionError."""
         try:
+            if redaction_orders(policies, [each for each in judgements if each.container]):
+                raise RedactionError(RedactionRefusal.IN_CONTAINER, "the image is inside an archive or a document")
             orders = redaction_orders(policies, judgements)
             _check_framing(framing, message, orders, parts)
             rewritten = await self._rewrite(message, orders, parts, deadline)

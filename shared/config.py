@@ -169,6 +169,9 @@ class WorkerSettings(_Section):
     decoders: int = Field(default=2, ge=1, le=256, description="sandboxed decode processes")
     decode_timeout_ms: int = Field(default=5000, ge=50, le=300_000, description="a decode child is killed after this")
     max_pixels: int = Field(default=100_000_000, ge=1, description="images with more pixels are not decoded")
+    max_unpacked: int = Field(
+        default=256 << 20, ge=1 << 20, description="bytes that come out of an archive or document and all inside it"
+    )
     batch_limit: int = Field(default=8, ge=1, le=64, description="images per encoder run at most")
     threads: int = Field(default=1, ge=1, le=256, description="onnxruntime intra-op threads")
     provider: Literal["cpu", "cuda"] = Field(

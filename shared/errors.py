@@ -38,6 +38,7 @@ class RedactionRefusal(StrEnum):
     PARTIAL_CONTENT = "partial_content"
     UNSUPPORTED_FORMAT = "unsupported_format"
     NOT_LOCATED = "not_located"
+    IN_CONTAINER = "in_container"
     TOO_LATE = "too_late"
     FAILED = "failed"
     NOT_POSSIBLE_HERE = "not_possible_here"

@@ -66,6 +66,10 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_worker_requests_total", "counter", "Requests taken from the bus", ("outcome",)),
     Metric("safelight_worker_decode_seconds", "histogram", "Decode time in the sandbox", ("format",)),
     Metric("safelight_worker_redact_seconds", "histogram", "Time to obscure an image in the sandbox"),
+    Metric("safelight_worker_unpack_seconds", "histogram", "Time to take a container or document apart in the sandbox"),
+    Metric(
+        "safelight_worker_unpack_limit_hits_total", "counter", "Containers not read to their end, by limit", ("limit",)
+    ),
     Metric("safelight_worker_decode_errors_total", "counter", "Images that could not be decoded", ("code",)),
     Metric("safelight_worker_decoder_restarts_total", "counter", "Decode children killed or crashed", ("cause",)),
     Metric("safelight_worker_batch_size", "histogram", "Images per encoder run", (), (1, 2, 4, 8, 16, 32, 64)),

@@ -35,6 +35,7 @@ from workers.decode_protocol import (
     ObscuredImage,
     Operation,
     Reply,
+    Unpacked,
     frame,
     pack_reply,
     unpack_order,
@@ -45,6 +46,8 @@ from workers.pdq import pdq
 from workers.pixels import CANONICAL_SIDE, SIDEWAYS, canonical, grey_plane, low_information, reducible, squash
 from workers.reference_views import reference_views
 from workers.truncation import cut_off
+from workers.unpack_protocol import pack_find, unpack_unpack_order
+from workers.unpacking.unpack import unpack, warm_up
 
 ITEMS_PER_CHILD: Final = 1000
 """Then a fresh one: memory that a decoder leaked, or a trap it was led into, goes with it."""
@@ -196,8 +199,16 @@ def answer(data: bytes, limits: Limits, operation: Operation = Operation.DECODE)
         return Reply(outcome=DecodeError(ErrorCode.OVER_BUDGET, "decoding needs too much memory"), retire=True)
 
 
+def unpacked(payload: bytes, reply: Callable[[bytes], None]) -> Reply:
+    """Take a container apart, and say each find as it is found."""
+    order, file = unpack_unpack_order(payload)
+    unpack(file, order.limits(), lambda find: reply(frame(pack_find(find))))
+    return Reply(outcome=Unpacked())
+
+
 def prepare(limits: Limits) -> None:
     """Load all that decoding loads lazily; afterwards no file needs to be opened."""
+    warm_up()
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     for codec in _CODECS:
@@ -223,7 +234,10 @@ def serve(requests: BinaryIO, reply: Callable[[bytes], None], limits: Limits, *,
             return
         length, operation = REQUEST.unpack(head)
         try:
-            outcome = answer(requests.read(length), limits, Operation(operation))
+            if operation == Operation.UNPACK:
+                outcome = unpacked(requests.read(length), reply)
+            else:
+                outcome = answer(requests.read(length), limits, Operation(operation))
         except MemoryError:  # the file itself
             outcome = Reply(outcome=DecodeError(ErrorCode.OVER_BUDGET, "the file needs too much memory"), retire=True)
         spent = number == items or time.process_time() > sandbox.CPU_SECONDS / 2

@@ -24,8 +24,10 @@ from workers.decode_protocol import (
     ObscuredImage,
     Operation,
     Reply,
+    Unpacked,
     unpack_reply,
 )
+from workers.unpack_protocol import MAX_HEAD, Findings
 
 START_SECONDS: Final = 60.0
 """Interpreter and libraries take 0.2 s on an idle core; a machine under load may take a while."""
@@ -100,6 +102,24 @@ class DecodeProcess:
             await self._requests.drain()
             reply = unpack_reply(await self._read(MAX_REPLY_BYTES + (MAX_OBSCURED_BYTES if obscures else 0)))
             if not isinstance(reply.outcome, DecodeError | (ObscuredImage if obscures else DecodedImage)):
+                raise ChildLostError("a decode child answered another question")
+            return reply
+        except (OSError, WireError) as error:
+            raise ChildLostError(str(error) or "the decoder died") from error
+
+    async def unpack(self, data: bytes, order: bytes, findings: Findings, most: int) -> Reply:
+        """Have a container taken apart, ``most`` bytes a picture; what is found is in ``findings`` as it is found.
+
+        Raises ChildLostError.
+        """
+        try:
+            self._requests.write(REQUEST.pack(len(order) + len(data), Operation.UNPACK) + order)
+            self._requests.write(data)
+            await self._requests.drain()
+            while findings.take(payload := await self._read(MAX_HEAD + most)):
+                pass
+            reply = unpack_reply(payload)
+            if not isinstance(reply.outcome, DecodeError | Unpacked):
                 raise ChildLostError("a decode child answered another question")
             return reply
         except (OSError, WireError) as error:

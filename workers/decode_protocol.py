@@ -40,6 +40,7 @@ class Operation(IntEnum):
     DECODE = 0
     DECODE_WITH_VIEWS = 1
     OBSCURE = 2
+    UNPACK = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,12 @@ class ObscuredImage:
     data: bytes
 
 
-Outcome = DecodedImage | ObscuredImage | DecodeError
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacked:
+    """A container's end: what it holds has been told before (``unpack_protocol``)."""
+
+
+Outcome = DecodedImage | ObscuredImage | Unpacked | DecodeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +94,8 @@ def pack_reply(reply: Reply) -> bytes:
     elif isinstance(reply.outcome, ObscuredImage):
         head["obscured"] = True
         pixels = reply.outcome.data
+    elif isinstance(reply.outcome, Unpacked):
+        head["unpacked"] = True
     else:
         image = reply.outcome
         head |= {"info": asdict(image.info), "side": image.side, "frames": [_head(each) for each in image.frames]}
@@ -124,6 +132,8 @@ def _outcome(head: dict[str, Any], pixels: bytes) -> Outcome:
         return DecodeError(ErrorCode(code), str(message)[:MAX_MESSAGE_CHARACTERS])
     if head.get("obscured") is True:
         return ObscuredImage(data=pixels)
+    if head.get("unpacked") is True:
+        return Unpacked()
     side = _within(head["side"], 1, MAX_ENCODER_SIDE)
     parts = _Parts(pixels)
     frames = tuple(_frame(each, parts, side * side * 3) for each in head["frames"])

@@ -15,15 +15,21 @@ from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
 from shared.types import DecodedImage, RedactionOrder
 from workers.decode_process import ChildLostError, DecodeProcess
-from workers.decode_protocol import ObscuredImage, Operation, Reply, pack_order
+from workers.decode_protocol import ObscuredImage, Operation, Reply, Unpacked, pack_order
+from workers.unpack_protocol import Findings, UnpackOrder, pack_unpack_order
 
 SPARES: Final = 1
 QUEUE_PER_CHILD: Final = 64
 """Items that may wait for each child; at 8 ms a photograph that is half a second."""
 RESTART_SECONDS: Final = 1.0
 """Pause after a child that would not even start."""
+UNPACK_GRACE_SECONDS: Final = 2.0
+"""A child that unpacks looks at the clock between two entries; one that is still at it so much later is killed."""
 
 _log = logging.getLogger(__name__)
+
+
+_Result = DecodedImage | ObscuredImage | Unpacked
 
 
 class _Job:
@@ -34,6 +40,15 @@ class _Job:
         self.operation = operation
         self.order = order
         self.begun = False
+
+
+class _UnpackJob(_Job):
+    """A container; what is found in it comes before its outcome."""
+
+    def __init__(self, data: bytes, order: UnpackOrder) -> None:
+        super().__init__(data, Operation.UNPACK, pack_unpack_order(order))
+        self.limits = order.limits()
+        self.findings = Findings(self.limits)
 
 
 class DecodePool:
@@ -47,7 +62,7 @@ class DecodePool:
         self._metrics = metrics
         self._permits = asyncio.Semaphore(size)
         self._idle: asyncio.Queue[DecodeProcess] = asyncio.Queue()
-        self._running: set[asyncio.Task[DecodedImage | ObscuredImage]] = set()
+        self._running: set[asyncio.Task[_Result]] = set()
         self._keepers: list[asyncio.Task[None]] = []
         self._children: set[DecodeProcess] = set()
 
@@ -93,14 +108,23 @@ class DecodePool:
         assert isinstance(image, ObscuredImage)  # noqa: S101 - as above
         return image.data
 
-    async def _counted(self, job: _Job, deadline: float | None) -> DecodedImage | ObscuredImage:
+    async def unpack(self, data: bytes, order: UnpackOrder, *, deadline: float | None = None) -> Findings:
+        """Return what a container holds, as far as it came out by ``deadline``; raises nothing of its own."""
+        job = _UnpackJob(data, order)
+        try:
+            await self._outcome(job, deadline)
+        except DecodeError as error:
+            job.findings.error = error
+        return job.findings
+
+    async def _counted(self, job: _Job, deadline: float | None) -> _Result:
         try:
             return await self._outcome(job, deadline)
         except DecodeError as error:
             self._metrics.count("safelight_worker_decode_errors_total", code=error.code)
             raise
 
-    async def _outcome(self, job: _Job, deadline: float | None) -> DecodedImage | ObscuredImage:
+    async def _outcome(self, job: _Job, deadline: float | None) -> _Result:
         if len(self._running) >= self._size * (1 + QUEUE_PER_CHILD):
             raise DecodeError(ErrorCode.OVER_BUDGET, f"{len(self._running)} images wait for a decoder")
         loop = asyncio.get_running_loop()
@@ -114,7 +138,7 @@ class DecodePool:
             task.cancel()
         raise DecodeError(ErrorCode.TOO_LATE, "the deadline passed before the image was decoded")
 
-    async def _run(self, job: _Job) -> DecodedImage | ObscuredImage:
+    async def _run(self, job: _Job) -> _Result:
         async with self._permits:
             child = await self._next_idle()
             job.begun = True
@@ -125,6 +149,8 @@ class DecodePool:
         elapsed = asyncio.get_running_loop().time() - started
         if isinstance(reply.outcome, ObscuredImage):
             self._metrics.observe("safelight_worker_redact_seconds", elapsed)
+        elif isinstance(reply.outcome, Unpacked):
+            self._metrics.observe("safelight_worker_unpack_seconds", elapsed)
         else:
             self._metrics.observe("safelight_worker_decode_seconds", elapsed, format=reply.outcome.info.format)
         return reply.outcome
@@ -136,14 +162,18 @@ class DecodePool:
 
     async def _ask(self, child: DecodeProcess, job: _Job) -> Reply:
         cause = "cancelled"
+        timeout = job.limits.seconds + UNPACK_GRACE_SECONDS if isinstance(job, _UnpackJob) else self._timeout
         try:
-            async with asyncio.timeout(self._timeout):
-                reply = await child.ask(job.data, job.operation, job.order)
+            async with asyncio.timeout(timeout):
+                if isinstance(job, _UnpackJob):
+                    reply = await child.unpack(job.data, job.order, job.findings, job.limits.max_image_bytes)
+                else:
+                    reply = await child.ask(job.data, job.operation, job.order)
             cause = "retired" if reply.retire else ""
             return reply
         except TimeoutError:
             cause = "timeout"
-            raise DecodeError(ErrorCode.DECODE_TIMEOUT, f"not decoded within {self._timeout:g} s") from None
+            raise DecodeError(ErrorCode.DECODE_TIMEOUT, f"not decoded within {timeout:g} s") from None
         except ChildLostError as error:
             cause = "crash"
             raise DecodeError(ErrorCode.DECODER_CRASHED, "the decoder died on this image") from error
@@ -176,7 +206,7 @@ class DecodePool:
         self._children.add(child)
         self._idle.put_nowait(child)
 
-    def _finished(self, task: asyncio.Task[DecodedImage | ObscuredImage]) -> None:
+    def _finished(self, task: asyncio.Task[_Result]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, DecodeError):
             _log.error("decoding failed: %r", error)

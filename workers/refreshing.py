@@ -58,6 +58,8 @@ def traces_of(frames: Sequence[DecodedFrame], vectors: Sequence[NDArray[np.float
 
 def refreshed(known: KnownVerdict, view: Refreshes) -> KnownVerdict | None:
     """Return the verdict that an inspection now would give, or None where it takes one; blocks for a search."""
+    if known.verdict.container is not None:
+        return None
     if known.verdict.error is not None:  # the image's own, whatever the index
         return replace(known, verdict=replace(known.verdict, index_revision=view.revision))
     if not known.traces or _looks_at_everything(known.traces, view.sets):

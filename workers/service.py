@@ -16,6 +16,7 @@ from shared.sealing import Sealer, load_or_create_key
 from workers.admission import Admission
 from workers.answering import Answerer
 from workers.compaction import LEASE_KEY, maintain
+from workers.container_inspector import ContainerInspector
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
 from workers.index_replica import IndexReplica
@@ -73,7 +74,10 @@ async def run_worker(context: RoleContext) -> None:
         sharing = _sharing(context, store, sealer, encoder.id)
         if sharing is not None:
             stack.push_async_callback(sharing.stop)
-        verdicts = Verdicts(inspector, index, admission, context.clock, context.metrics, sharing=sharing)
+        containers = ContainerInspector(
+            inspector, pool, context.clock, context.metrics, max_unpacked=worker.max_unpacked
+        )
+        verdicts = Verdicts(containers, index, admission, context.clock, context.metrics, sharing=sharing)
         answerer = Answerer(verdicts, admission, pool, store, sealer, context.clock, context.metrics)
         loop = RequestLoop(bus, answerer, context.metrics)
         upkeep = maintain(store, sealer, index, Lease(store, LEASE_KEY), context.clock)

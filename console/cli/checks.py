@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
     app.command()(check)
 
 
-def check(context: typer.Context, files: Annotated[list[Path], typer.Argument(help="Image files.")]) -> None:
+def check(
+    context: typer.Context, files: Annotated[list[Path], typer.Argument(help="Images, archives and documents.")]
+) -> None:
     """Tell what a worker would say about files; exit 0 none matched, 1 some matched."""
     session = session_of(context)
     for file in files:
@@ -34,12 +36,22 @@ def check(context: typer.Context, files: Annotated[list[Path], typer.Argument(he
         async with open_inspector(settings, store, sealer) as inspector:
             for file in files:
                 verdict = await verdict_on(inspector, file, settings.proxy.max_object)
-                matched |= any(match.matched for match in verdict.matches)
-                session.row({"file": str(file)} | verdict_to_builtins(verdict), f"{file}: {_sentence(verdict)}")
+                matched |= any(match.matched for each in (verdict, *verdict.images) for match in each.matches)
+                session.row({"file": str(file)} | verdict_to_builtins(verdict), "\n".join(_lines(str(file), verdict)))
         return matched
 
     if with_store(session, run):
         raise typer.Exit(1)
+
+
+def _lines(file: str, verdict: Verdict) -> list[str]:
+    if verdict.container is None:
+        return [f"{file}: {_sentence(verdict)}"]
+    info = verdict.container
+    own = f"; {_sentence(verdict)}" if verdict.image is not None or verdict.error is not None else ""
+    counted = f"{info.format}, {info.images_inspected} of {info.images} images inside inspected"
+    lines = [f"{file}: {counted}{own}"]
+    return lines + [f"  {image.path}: {_sentence(image)}" for image in verdict.images]
 
 
 def _sentence(verdict: Verdict) -> str:

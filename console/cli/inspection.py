@@ -15,6 +15,7 @@ from shared.ports import Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import Verdict
+from workers.container_inspector import ContainerInspector
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
 from workers.index_replica import IndexReplica, IndexView
@@ -23,18 +24,19 @@ from workers.inspector import Inspector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """The path's parts: what judges an image, the index it looks into, and the encoder."""
+    """The path's parts: what judges an image or a container, the index it looks into, and the encoder."""
 
     inspector: Inspector
+    containers: ContainerInspector
     replica: IndexReplica
     encoder: Encoder
 
 
 @asynccontextmanager
-async def open_inspector(settings: Settings, store: Store, sealer: Sealer) -> AsyncIterator[Inspector]:
+async def open_inspector(settings: Settings, store: Store, sealer: Sealer) -> AsyncIterator[ContainerInspector]:
     """Yield an inspector over the index as it is now; raises what loading the encoder or the index raises."""
     async with open_inspection(settings, store, sealer) as inspection:
-        yield inspection.inspector
+        yield inspection.containers
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +71,17 @@ async def open_inspection(
     )
     index = replica if narrow is None else StillIndex(narrow(encoder))
     inspector = Inspector(pool, encoder, index, SystemClock(), metrics, batch_sizes=encoder.batch_sizes)
+    containers = ContainerInspector(inspector, pool, SystemClock(), metrics, max_unpacked=worker.max_unpacked)
     await pool.start()
     inspector.start()
     try:
-        yield Inspection(inspector=inspector, replica=replica, encoder=encoder)
+        yield Inspection(inspector=inspector, containers=containers, replica=replica, encoder=encoder)
     finally:
         await inspector.stop()
         await pool.stop()
 
 
-async def verdict_on(inspector: Inspector, file: Path, limit: int) -> Verdict:
+async def verdict_on(inspector: Inspector | ContainerInspector, file: Path, limit: int) -> Verdict:
     """Return what a worker would say about a file, or that one of more than ``limit`` bytes would not reach it.
 
     Raises UsageError where it cannot be read.

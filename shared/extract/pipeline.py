@@ -4,6 +4,9 @@ What a body says about itself is a hint at most.  It may be a picture, a multipa
 message with a head of its own (a mail, the answers of a batch); anything else is searched for pictures in base64, in
 percent-encoding and as raw bytes.  What base64, quoted-printable or a coding stands for is visited in the same way.
 
+Archives and documents (ZIP, OOXML, PDF, 7z, tar ...) are found like pictures and never opened here: workers do that in
+their sandbox.
+
 ``extract_steps`` is meant for an event loop that has other flows to serve: it pauses at least every 2 ms of CPU, and
 no single C call in it holds the GIL for longer, whatever the body is.  Any bytes give parts and problems; nothing is
 raised.
@@ -14,17 +17,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shared.errors import ErrorCode
-from shared.extract import base64_text, codings, embedded, multipart, percent_text
+from shared.extract import base64_text, codings, embedded, embedded_files, multipart, percent_text
 from shared.extract.budget import Extraction, Findings, Limits, Problem, Steps, finished
 from shared.extract.entity import inner_entity, unquote
 from shared.extract.fields import boundary_of, field_name, file_name, parse_value
-from shared.extract.sniff import SNIFF_BYTES, is_encrypted_zip, sniff, sniff_container
+from shared.extract.sniff import OPENED, SNIFF_BYTES, media_type_of, sniff, sniff_container
 from shared.extract.units import frames_of, is_framed
 from shared.types import HttpMessage
 
 __all__ = ["Extraction", "Limits", "Problem", "Steps", "extract", "extract_steps"]
 
 DEFAULT_LIMITS = Limits()
+_GZIP_HEAD = 4 * SNIFF_BYTES
+_PEEK = Limits(max_inflated_bytes=64 << 10)
 _KNOWN_TRANSFER_ENCODINGS = frozenset({"", "7bit", "7-bit", "8bit", "8-bit", "binary", "quoted-printable", "base64"})
 
 
@@ -74,12 +79,14 @@ class _Walk:
             yield from self._image((start, end), media_type, headers, place)
             return
         container = sniff_container(head)
-        if container == "gzip":
+        if container == "gzip" and not (yield from self._wraps_container(start, end)):
             yield from self._coded((start, end), ("gzip",), headers, locator, depth)
             return
+        if container in OPENED:
+            yield from self._image((start, end), media_type_of(container), headers, place)
+            return
         if container:
-            code = ErrorCode.ENCRYPTED if is_encrypted_zip(head) else ErrorCode.OPAQUE
-            self._findings.report(code, place, end - start, f"{container} is not opened")
+            self._findings.report(ErrorCode.OPAQUE, place, end - start, f"{container} is not opened")
             return
         declared = parse_value(headers.get("content-type", ""))
         boundary = boundary_of(declared) or multipart.guess_boundary(self._data, start, end)
@@ -101,7 +108,17 @@ class _Walk:
         yield from base64_text.scan(self._data, *span, findings, locator, self._inside)
         is_form = media_type == "application/x-www-form-urlencoded"
         yield from percent_text.scan(self._data, *span, findings, locator, is_form=is_form)
-        yield from embedded.scan(self._data, *span, findings, locator)
+        start, end = span
+        for begins, ends in (yield from embedded_files.scan(self._data, *span, findings, locator)):
+            yield from embedded.scan(self._data, start, begins, findings, locator)
+            start = ends
+        yield from embedded.scan(self._data, start, end, findings, locator)
+
+    def _wraps_container(self, start: int, end: int) -> Steps[bool]:
+        """Tell by its first bytes whether gzip holds an archive, which workers open as it came."""
+        head = memoryview(self._data)[start : min(start + _GZIP_HEAD, end)]
+        inflated = yield from codings.undo(head, ("gzip",), _PEEK)
+        return sniff_container(inflated.body[:SNIFF_BYTES]) in OPENED - {"gzip"}
 
     def _inside(self, data: bytes, locator: str) -> Steps[None]:
         yield from self._decoded(data, {}, locator, 0)

@@ -43,10 +43,13 @@ _CONTAINERS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"Rar!\x1a\x07", "rar"),
     (0, b"\x1f\x8b\x08", "gzip"),
     (0, b"\xfd7zXZ\x00", "xz"),
-    (0, b"BZh", "bzip2"),
+    (0, b"\x28\xb5\x2f\xfd", "zstd"),
+    (0, b"MSCF\x00\x00\x00\x00", "cab"),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole"),
     (257, b"ustar", "tar"),
 )
+
+_BZIP2_BLOCKS: Final = frozenset({b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"})  # a block's magic, and an empty file's end
 
 
 def sniff(data: bytes) -> str | None:
@@ -110,14 +113,39 @@ def _is_ico(data: bytes) -> bool:
     return plausible and size >= 40 and offset >= 6 + 16 * count
 
 
+_CONTAINER_TYPES: Final = {
+    "zip": "application/zip",
+    "pdf": "application/pdf",
+    "7z": "application/x-7z-compressed",
+    "gzip": "application/gzip",
+    "xz": "application/x-xz",
+    "bzip2": "application/x-bzip2",
+    "zstd": "application/zstd",
+    "ole": "application/x-ole-storage",
+    "tar": "application/x-tar",
+}
+OPENED: Final = frozenset(_CONTAINER_TYPES)
+"""Containers that workers open."""
+
+
+def media_type_of(container: str) -> str:
+    """Return the media type of a container that workers open."""
+    return _CONTAINER_TYPES[container]
+
+
 def sniff_container(data: bytes) -> str | None:
     """Return the short name of an archive or document format that may hold pictures, or None."""
     for at, magic, name in _CONTAINERS:
         if data.startswith(magic, at):
             return name
-    return None
+    if data[:3] == b"BZh" and data[4:10] in _BZIP2_BLOCKS:
+        return "bzip2"
+    return "tar" if _is_old_tar(data) else None
 
 
-def is_encrypted_zip(data: bytes) -> bool:
-    """Tell whether the first entry of a zip is encrypted (APPNOTE 4.4.4: bit 0 of the general purpose flag)."""
-    return data[:4] == b"PK\x03\x04" and len(data) > 6 and bool(data[6] & 1)
+def _is_old_tar(data: bytes) -> bool:
+    """Tell a tar archive from before ustar by the sum of its first header, which stands in it in octal."""
+    digits = data[148:156].strip(b" \0")
+    if len(data) < 512 or not 3 <= len(digits) <= 7 or digits.translate(None, b"01234567"):
+        return False
+    return sum(data[:148]) + 8 * ord(" ") + sum(data[156:512]) == int(digits, 8)

@@ -11,6 +11,7 @@ from shared.types.decisions import (
     ImageJudgement,
 )
 from shared.types.facts import (
+    ContainerInfo,
     DecodedFrame,
     DecodedImage,
     Evidence,
@@ -18,6 +19,7 @@ from shared.types.facts import (
     ImageInfo,
     LabelScore,
     ReferenceMatch,
+    UnreadPart,
     Verdict,
     VerdictError,
 )
@@ -107,6 +109,7 @@ __all__ = [
     "Alert",
     "BusMessage",
     "Cancel",
+    "ContainerInfo",
     "Decision",
     "DecodedFrame",
     "DecodedImage",
@@ -154,6 +157,7 @@ __all__ = [
     "Source",
     "StepKind",
     "UninspectedReason",
+    "UnreadPart",
     "UploadStep",
     "Verdict",
     "VerdictError",

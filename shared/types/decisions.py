@@ -12,7 +12,10 @@ from shared.types.vocabulary import Action, Mode, Severity, UninspectedReason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageJudgement:
-    """One image of a transfer as ``decide`` sees it: a verdict, or why there is none."""
+    """One image of a transfer as ``decide`` sees it: a verdict, or why there is none.
+
+    ``container`` is the SHA-256 of the archive or document that it came out of, empty for an image of the message.
+    """
 
     locator: str
     sha256: str
@@ -20,6 +23,7 @@ class ImageJudgement:
     name: str = ""
     verdict: Verdict | None = None
     uninspected: UninspectedReason | None = None
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,6 +141,24 @@ class VerdictError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadPart:
+    """What of a container could not be looked into; ``path`` inside it, empty for the container as a whole."""
+
+    path: str
+    error: VerdictError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerInfo:
+    """What came out of an archive or a document: ``images`` found, of which ``images_inspected`` have facts."""
+
+    format: str
+    images: int
+    images_inspected: int
+    unread: tuple[UnreadPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Facts about one image, free of user data and cacheable by (sha256, index_revision, classifier_revision).
 
@@ -148,6 +166,10 @@ class Verdict:
     not ``other``.  ``classifier_revision`` is the position of the classifiers' log that they rest on.
     ``degraded``: bytes and hash only were looked up, the encoder was not asked.  ``hurried``: there was no time for a
     closer look that was due, so the next look may find more: not to be cached.
+
+    For an archive or a document ``container`` says what came out and ``images`` holds a verdict for each picture
+    inside, in which ``path`` is where it lies; ``error`` then says what could not be read.  A file that is a picture
+    and a container has both.
     """
 
     sha256: str
@@ -164,3 +186,6 @@ class Verdict:
     hurried: bool = False
     error: VerdictError | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
+    container: ContainerInfo | None = None
+    images: tuple[Verdict, ...] = ()
+    path: str = ""

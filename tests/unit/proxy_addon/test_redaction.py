@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -174,3 +175,13 @@ async def test_large_bodies_take_turns_with_other_work() -> None:
     await redact(message_of(large))
     done = True
     assert turns > 20
+
+
+async def test_an_image_inside_a_document_is_refused() -> None:
+    message = message_of(SECRET)
+    parts, (judgement,) = judged(message)
+    inside = replace(judgement, locator="body/word/media/image1.png", container="c" * 64)
+    redaction = Redaction(MarkRemover(), StillClock(), Metrics())
+    with pytest.raises(RedactionError) as error:
+        await redaction.rewrite(message, (POLICY,), [judgement, inside], parts, FAR)
+    assert error.value.reason is RedactionRefusal.IN_CONTAINER

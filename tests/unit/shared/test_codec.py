@@ -8,6 +8,7 @@ import pytest
 from shared import codec
 from shared.errors import ErrorCode, WireError
 from shared.types import (
+    ContainerInfo,
     Evidence,
     ImageInfo,
     IndexEvent,
@@ -27,6 +28,7 @@ from shared.types import (
     SetCreated,
     SetDeleted,
     SetThreshold,
+    UnreadPart,
     Verdict,
     VerdictError,
 )
@@ -70,6 +72,13 @@ VERDICT = Verdict(
     labels=(LabelScore(classifier="documents", label="receipt", score=91.0),),
     classifier_revision=4,
     timings_ms={"decode": 1.5},
+    container=ContainerInfo(
+        format="zip",
+        images=2,
+        images_inspected=1,
+        unread=(UnreadPart(path="b.zip", error=VerdictError(code=ErrorCode.ENCRYPTED, message="locked")),),
+    ),
+    images=(Verdict(sha256="e" * 64, path="a.png"),),
 )
 EVENTS: tuple[IndexEvent, ...] = (
     SetCreated(name="designs", threshold=85.0, thorough=True, prior=0.001, keep_thumbnail=True),
@@ -168,6 +177,7 @@ def test_a_verdict_as_json_has_the_contract_s_fields() -> None:
     assert list(plain) == [
         *("sha256", "image", "pdq", "pdq_quality", "matches", "labels", "hash_hits"),
         *("encoder", "index_revision", "classifier_revision", "degraded", "hurried", "error", "timings_ms"),
+        *("container", "images", "path"),
     ]
     failed = Verdict(sha256="c" * 64, error=VerdictError(code=ErrorCode.CORRUPT, message="bad"))
     assert codec.verdict_to_builtins(failed)["error"] == {"code": "corrupt", "message": "bad"}

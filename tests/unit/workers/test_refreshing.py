@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.core.matching import SetFacts
 from shared.errors import ErrorCode
-from shared.types import KnownVerdict, ReferenceMatch, VerdictError
+from shared.types import ContainerInfo, KnownVerdict, ReferenceMatch, VerdictError
 from tests.factories import make_frame, make_match, make_verdict
 from tests.inspection_doubles import KnownIndex
 from workers.index_view import HINT_SCORE, SMALL_SET
@@ -88,3 +88,9 @@ def test_what_is_wrong_with_an_image_does_not_depend_on_the_index() -> None:
     current = refreshed(KnownVerdict(verdict=make_verdict(error=error, index_revision="e1:1")), View())
     assert current is not None
     assert (current.verdict.error, current.verdict.index_revision) == (error, "e1:9")
+
+
+def test_a_container_is_opened_again() -> None:
+    info = ContainerInfo(format="zip", images=0, images_inspected=0)
+    verdict = make_verdict(error=VerdictError(code=ErrorCode.ENCRYPTED, message=""), container=info)
+    assert refreshed(KnownVerdict(verdict=verdict, traces=known().traces), View()) is None

@@ -2,9 +2,9 @@
 
 import pytest
 
-from shared.core.lasting import is_lasting
+from shared.core.lasting import MAX_IMAGES, is_lasting
 from shared.errors import ErrorCode
-from shared.types import VerdictError
+from shared.types import ContainerInfo, UnreadPart, Verdict, VerdictError
 from tests.factories import make_verdict
 
 
@@ -25,3 +25,20 @@ def test_a_verdict_lasts_and_a_degraded_one_does_not() -> None:
 )
 def test_what_is_wrong_with_the_image_lasts(code: ErrorCode, lasts: bool) -> None:
     assert is_lasting(make_verdict(error=VerdictError(code=code, message=""))) is lasts
+
+
+def container(*images: Verdict, code: ErrorCode | None = None) -> Verdict:
+    error = None if code is None else VerdictError(code=code, message="")
+    unread = () if error is None else (UnreadPart(path="", error=error),)
+    info = ContainerInfo(format="zip", images=len(images), images_inspected=len(images), unread=unread)
+    return Verdict(sha256="a" * 64, container=info, images=images, error=error)
+
+
+def test_a_container_lasts_where_all_in_it_does() -> None:
+    late = make_verdict(error=VerdictError(code=ErrorCode.TOO_LATE, message=""))
+    assert is_lasting(container(make_verdict()))
+    assert not is_lasting(container(make_verdict(), late))
+    assert is_lasting(container(make_verdict(), code=ErrorCode.ENCRYPTED))
+    assert is_lasting(container(make_verdict(), code=ErrorCode.OPAQUE))
+    assert not is_lasting(container(make_verdict(), code=ErrorCode.OVER_BUDGET))
+    assert not is_lasting(container(*[make_verdict()] * (MAX_IMAGES + 1)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import tarfile
 from collections.abc import Sequence
 from typing import Final
 
@@ -52,3 +54,15 @@ def run[T](steps: Steps[T]) -> T:
         except StopIteration as done:
             result: T = done.value
             return result
+
+
+def old_tar() -> bytes:
+    """An archive from before ustar: no magic, only the sum of its header."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("a"), io.BytesIO(b""))
+    header = bytearray(file.getvalue()[:512])
+    header[257:265] = bytes(8)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)

@@ -14,7 +14,7 @@ from shared.errors import ErrorCode
 from shared.extract.pipeline import Extraction, Limits, extract, extract_steps
 from shared.types import Direction, HttpMessage
 from tests.factories import make_head
-from tests.unit.shared.extract.pictures import BMP, BY_TYPE, JPEG, PNG, form, make_message
+from tests.unit.shared.extract.pictures import BMP, BY_TYPE, JPEG, PNG, form, make_message, old_tar
 
 
 def codes(result: Extraction) -> list[ErrorCode]:
@@ -247,10 +247,24 @@ def test_a_cut_image_over_budget_is_only_a_problem() -> None:
     assert codes(result) == [ErrorCode.OVER_BUDGET]
 
 
-def test_archives_and_documents_are_reported() -> None:
-    body = form(("", b"PK\x03\x04\x14\x00\x01\x00 locked"), ("", b"PK\x03\x04\x14\x00\x00\x00"), ("", b"%PDF-1.4"))
-    result = extract(make_message(body, "multipart/form-data; boundary=bnd"))
-    assert codes(result) == [ErrorCode.ENCRYPTED, ErrorCode.OPAQUE, ErrorCode.OPAQUE]
+def test_archives_and_documents_are_parts() -> None:
+    files = (b"PK\x03\x04\x14\x00\x00\x00", b"%PDF-1.4", gzip.compress(old_tar()))
+    result = extract(make_message(form(*(("", file) for file in files)), "multipart/form-data; boundary=bnd"))
+    types = [part.media_type for part in result.parts]
+    assert types == ["application/zip", "application/pdf", "application/gzip"]
+    assert [part.data for part in result.parts] == list(files)
+    assert not result.problems
+
+
+def test_an_archive_that_nobody_opens_is_reported() -> None:
+    result = extract(make_message(b"Rar!\x1a\x07\x01\x00" + bytes(64)))
+    assert (result.parts, codes(result)) == ((), [ErrorCode.OPAQUE])
+
+
+def test_an_archive_in_json_is_a_part() -> None:
+    archive = b"PK\x03\x04\x14\x00\x00\x00" + bytes(range(256)) * 2
+    (part,) = extract(make_message(json.dumps({"file": b64(archive)}).encode(), "application/json")).parts
+    assert (part.media_type, part.data) == ("application/zip", archive)
 
 
 def test_images_are_bounded() -> None:

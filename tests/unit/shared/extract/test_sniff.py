@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import bz2
 import struct
 
 import pytest
 
-from shared.extract.sniff import is_encrypted_zip, sniff, sniff_container
-from tests.unit.shared.extract.pictures import BMP, BY_TYPE, JPEG, TIFF
+from shared.extract.sniff import OPENED, media_type_of, sniff, sniff_container
+from tests.unit.shared.extract.pictures import BMP, BY_TYPE, JPEG, TIFF, old_tar
 
 
 def ftyp(*brands: bytes) -> bytes:
@@ -86,6 +87,13 @@ def test_bmp_needs_one_plane_and_a_known_depth() -> None:
         ("rar", b"Rar!\x1a\x07\x01\x00"),
         ("gzip", b"\x1f\x8b\x08\x00"),
         ("tar", bytes(257) + b"ustar"),
+        ("bzip2", bz2.compress(b"text")),
+        ("bzip2", bz2.compress(b"")),
+        ("zstd", b"\x28\xb5\x2f\xfd\x04"),
+        ("cab", b"MSCF\0\0\0\0"),
+        ("tar", old_tar()),
+        (None, b"BZh is no archive"),
+        (None, bytes(512)),
         (None, b"plain text"),
         (None, JPEG),
         (None, TIFF),
@@ -95,7 +103,5 @@ def test_containers(name: str | None, data: bytes) -> None:
     assert sniff_container(data) == name
 
 
-def test_an_encrypted_zip_is_told_apart() -> None:
-    assert is_encrypted_zip(b"PK\x03\x04\x14\x00\x01\x00")
-    assert not is_encrypted_zip(b"PK\x03\x04\x14\x00\x08\x00")
-    assert not is_encrypted_zip(b"PK\x03\x04")
+def test_each_container_that_workers_open_has_a_media_type() -> None:
+    assert {media_type_of(name).partition("/")[0] for name in OPENED} == {"application"}

@@ -1,0 +1,1 @@
+"""Containers and documents taken apart inside the decode child: archives, office documents, PDF, mails."""
