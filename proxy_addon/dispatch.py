@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Final
 
 from mitmproxy import exceptions, flow, hooks
@@ -18,6 +18,8 @@ from mitmproxy.master import Master
 
 Handlers = tuple[tuple[Callable[..., Any], ...], ...]
 """Of one hook: per addon of the chain that has any, its own handler and those of the addons inside it, in order."""
+_Calls = Generator[Awaitable[object], None, None]
+"""Calls handlers one after the other; yields what has to be waited for, and is thrown what comes of it."""
 _UPDATE: Final = hooks.UpdateHook.name
 
 
@@ -54,20 +56,37 @@ class CachedDispatch(AddonManager):
         super().clear()  # type: ignore[no-untyped-call]
         self._handlers.clear()
 
+    def begin(self, name: str, argument: Any) -> Coroutine[Any, Any, None] | None:
+        """Do what ``handle_lifecycle`` does as far as nothing in it waits; return the rest, None where there is none.
+
+        A handler that is a coroutine counts as one that waits: it is begun with the rest.
+        """
+        calls = self._calls(name, argument)
+        waiting = next(calls, None)
+        return None if waiting is None else _rest(calls, waiting)
+
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         """Call the handlers of a hook with one argument; where that is a flow, those of ``update`` after them."""
         (argument,) = event.args()
-        handlers = self._of(event.name)
-        if handlers:
-            await _call(handlers, (argument,))
-        if isinstance(argument, flow.Flow):
-            updates = self._of(_UPDATE)
-            if updates:
-                await _call(updates, ([argument],))
+        rest = self.begin(event.name, argument)
+        if rest is not None:
+            await rest
 
     async def trigger_event(self, event: hooks.Hook) -> None:
         """Call the handlers of a hook."""
-        await _call(self._of(event.name), event.args())
+        calls = _calls(self._of(event.name), event.args())
+        waiting = next(calls, None)
+        if waiting is not None:
+            await _rest(calls, waiting)
+
+    def _calls(self, name: str, argument: Any) -> _Calls:
+        handlers = self._of(name)
+        if handlers:
+            yield from _calls(handlers, (argument,))
+        if isinstance(argument, flow.Flow):
+            updates = self._of(_UPDATE)
+            if updates:
+                yield from _calls(updates, ([argument],))
 
     def _of(self, name: str) -> Handlers:
         handlers = self._handlers.get(name)
@@ -100,15 +119,28 @@ def _refusal(message: str) -> Callable[..., Any]:
     return refuse
 
 
-async def _call(handlers: Handlers, arguments: Any) -> None:
+def _calls(handlers: Handlers, arguments: Any) -> _Calls:
     for of_addon in handlers:
         try:
             for handler in of_addon:
                 waiting = handler(*arguments)
-                if waiting is not None and inspect.isawaitable(waiting):
-                    await waiting
+                if waiting is not None and (type(waiting) is types.CoroutineType or inspect.isawaitable(waiting)):
+                    yield waiting
         except exceptions.AddonHalt:
             return
         except Exception:
             with safecall():  # logs it, as mitmproxy does; entering it every time costs more than the call
                 raise
+
+
+async def _rest(calls: _Calls, waiting: Awaitable[object]) -> None:
+    while True:
+        try:
+            try:
+                await waiting
+            except BaseException as error:  # noqa: BLE001 - it is raised where the handler was called
+                waiting = calls.throw(error)
+            else:
+                waiting = next(calls)
+        except StopIteration:
+            return

@@ -20,10 +20,9 @@ aborts the transfer.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self, TypeGuard, cast
+from typing import Any, Final, Protocol, cast
 
 from mitmproxy.http import HTTPFlow, Response
 from mitmproxy.proxy import commands, events, layer
@@ -43,11 +42,11 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 from mitmproxy.proxy.tunnel import TunnelLayer
-from mitmproxy.proxy.utils import ReceiveBuffer
 
 from proxy_addon import flows
+from proxy_addon.held_body import HeldBody
 from proxy_addon.stream_refusals import Refusal
-from proxy_addon.unit_relay import UnitRelay
+from proxy_addon.unit_relay import Cut, UnitRelay
 from proxy_addon.websocket_stream import InspectedWebsocketLayer
 from shared.types import Direction
 
@@ -57,6 +56,9 @@ TURN_BYTES: Final = 1 << 20
 """Of a body that are taken in before other flows have a turn: 3 ms."""
 PIECE_BYTES: Final = 256 << 10
 """A piece is encrypted and written in well under 1 ms."""
+
+_DATA: Final = (RequestData, ResponseData)
+_REQUEST_ENDS: Final = (RequestEndOfMessage, RequestProtocolError)
 
 Commands = Generator[commands.Command, Any, None]
 
@@ -105,25 +107,6 @@ class ResponseWaitHook(commands.StartHook):
     flow: HTTPFlow
 
 
-class HeldBody(ReceiveBuffer):
-    """Grows in place and is handed over without a copy: joining 100 MB of chunks holds the event loop for 0.3 s."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._held = io.BytesIO()
-
-    def __iadd__(self, other: bytes) -> Self:
-        self._len += self._held.write(other)
-        return self
-
-    def __bytes__(self) -> bytes:
-        return self._held.getvalue()
-
-    def clear(self) -> None:
-        """Let go of the bytes."""
-        self._held, self._len = io.BytesIO(), 0
-
-
 class InspectedStream(UnitRelay):
     """One request and its response."""
 
@@ -140,59 +123,85 @@ class InspectedStream(UnitRelay):
         self._since_turn = 0
 
     def _handle_event(self, event: events.Event) -> Commands:
-        if isinstance(event, RequestData):
-            self._accounts.arrived(self.flow, Direction.OUTBOUND, len(event.data))
-        elif isinstance(event, ResponseData):
-            self._accounts.arrived(self.flow, Direction.INBOUND, len(event.data))
-        elif isinstance(event, RequestEndOfMessage | RequestProtocolError):
-            self._request_whole = True
+        """Every body byte and every end comes by here; what needs nothing of this class goes straight on."""
+        if isinstance(event, _DATA):
+            direction = Direction.OUTBOUND if isinstance(event, RequestData) else Direction.INBOUND
+            plain = self._count(direction, len(event.data))
+            plain = plain and not self._overflows(event) and self._cut_of(event) is None
+        else:
+            plain = isinstance(event, events.Start)
+            if isinstance(event, _REQUEST_ENDS):
+                self._request_whole = True
+        return cast(Commands, super()._handle_event(event)) if plain else self._watched(event)
+
+    def _count(self, direction: Direction, size: int) -> bool:
+        """Count bytes of a body; tell whether they may come in without a turn for other flows."""
+        self._accounts.arrived(self.flow, direction, size)
+        # What came while a hook was waited for is taken in all at once.
+        self._since_turn += size
+        return self._since_turn <= TURN_BYTES and not self._refused_early
+
+    def check_body_size(self, request: bool) -> Generator[commands.Command, Any, bool]:  # noqa: FBT001
+        """Let a body of any size in: mitmproxy's options for it stay unset, and looking at them takes a while."""
+        yield from ()
+        return False
+
+    def _watched(self, event: events.Event) -> Commands:
         if self._refused_early:
             if self._request_whole:
                 yield DropStream(self.stream_id)
         else:
             yield from self._paced(event)
         flow: HTTPFlow | None = getattr(self, "flow", None)
-        over = flow is not None and (not flow.live or self.child_layer is not None)
-        if flow is not None and over and (not self._refused_early or self._request_whole):
+        if (
+            flow is not None
+            and (not flow.live or self.child_layer)
+            and (not self._refused_early or self._request_whole)
+        ):
             self._accounts.ended(flow)
 
     def _paced(self, event: events.Event) -> Commands:
-        if isinstance(event, RequestData | ResponseData):
-            # What came while a hook was waited for is taken in all at once.
-            self._since_turn += len(event.data)
-            if self._since_turn > TURN_BYTES:
-                yield BetweenPiecesHook()
-                self._since_turn = 0
-        inner = self._bounded(event)
-        reply = None
+        if self._since_turn > TURN_BYTES:
+            yield BetweenPiecesHook()
+            self._since_turn = 0
+        inner, reply = self._bounded(event), None
         while True:
             try:
                 command = inner.send(reply)
             except StopIteration:
                 return
-            if _is_large(command):
+            sent = command.event if isinstance(command, SendHttp) else None
+            if isinstance(command, SendHttp) and isinstance(sent, _DATA) and len(sent.data) > PIECE_BYTES:
                 yield from _in_pieces(command)
                 reply = None
             else:
                 reply = yield command
 
     def _bounded(self, event: events.Event) -> Commands:
-        if isinstance(event, RequestData) and self._overflows(event, response=False):
-            yield from self._request_overflow(event)
-        elif isinstance(event, ResponseData) and self._overflows(event, response=True):
-            yield from self._response_overflow(event)
-        elif (cut := self._cut_of(event)) is not None:
-            refusal = yield from self._relay(event, cut)
-            if refusal is not None:
-                yield from self._break_off(refusal)
-        elif self._trickles and isinstance(event, ResponseEndOfMessage) and self._holds_response():
-            yield from self._trickle(event)
-        else:
-            yield from super()._handle_event(event)
-            if isinstance(event, RequestHeaders) and not event.end_stream and self._refused():
+        kind = type(event)
+        if kind is RequestHeaders or kind is ResponseHeaders:
+            return self._head(event)
+        if isinstance(event, _DATA) and self._overflows(event):
+            return self._request_overflow(event) if isinstance(event, RequestData) else self._response_overflow(event)
+        cut = self._cut_of(event)
+        if cut is not None:
+            return self._cut_up(event, cut)
+        if self._trickles and isinstance(event, ResponseEndOfMessage) and self.response_body_buf:
+            return self._trickle(event)
+        return cast(Commands, super()._handle_event(event))
+
+    def _head(self, event: events.Event) -> Commands:
+        yield from super()._handle_event(event)
+        if isinstance(event, RequestHeaders):
+            if not event.end_stream and self._refused():
                 yield from self._answer_now()
-            elif isinstance(event, ResponseHeaders) and self._replaced(event):
-                yield from self._refuse_response(ended=event.end_stream)
+        elif isinstance(event, ResponseHeaders) and self._replaced(event):
+            yield from self._refuse_response(ended=event.end_stream)
+
+    def _cut_up(self, event: events.Event, cut: Cut) -> Commands:
+        refusal = yield from self._relay(event, cut)
+        if refusal is not None:
+            yield from self._break_off(refusal)
 
     def flow_done(self) -> Commands:
         """Hand over to the layer that speaks WebSocket from here on; else end the stream."""
@@ -204,15 +213,12 @@ class InspectedStream(UnitRelay):
         yield from self.child_layer.handle_event(events.Start())
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
-    def _overflows(self, event: RequestData | ResponseData, *, response: bool) -> bool:
-        if response:
+    def _overflows(self, event: RequestData | ResponseData) -> bool:
+        if isinstance(event, ResponseData):
             held, holding = self.response_body_buf, self.server_state == self.state_consume_response_body
         else:
             held, holding = self.request_body_buf, self.client_state == self.state_consume_request_body
-        return holding and len(held) + len(event.data) > self._limit
-
-    def _holds_response(self) -> bool:
-        return self.server_state == self.state_consume_response_body and len(self.response_body_buf) > 0
+        return len(held) + len(event.data) > self._limit and holding
 
     def _trickle(self, event: ResponseEndOfMessage) -> Commands:
         """Let a few bytes leave while the hook waits, then the rest, or cut the client off."""
@@ -348,12 +354,6 @@ def _in_pieces(command: SendHttp, begin: int = 0) -> Commands:
         yield SendHttp(piece, command.connection)
 
 
-def _is_large(command: commands.Command) -> TypeGuard[SendHttp]:
-    if not isinstance(command, SendHttp) or not isinstance(command.event, RequestData | ResponseData):
-        return False
-    return len(command.event.data) > PIECE_BYTES
-
-
 def install(next_layer: layer.NextLayer, limit: int, accounts: Accounts, *, trickles: bool = False) -> None:
     """Put a bounded HTTP layer where mitmproxy has just chosen its own; any other layer is left alone."""
     chosen = next_layer.layer
@@ -386,7 +386,15 @@ class InspectedHttpLayer(HttpLayer):
 
     def make_stream(self, stream_id: int) -> Commands:
         """Start one stream."""
-        context, accounts = self.context.fork(), self._accounts
+        context, accounts = _fork(self.context), self._accounts
         stream = InspectedStream(context, stream_id, self._limit, accounts, trickles=self._trickles)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
+
+
+def _fork(context: Context) -> Context:
+    """Do what ``Context.fork`` does without the server connection that it makes first, to throw it away."""
+    forked = Context.__new__(Context)
+    forked.client, forked.options, forked.server = context.client, context.options, context.server
+    forked.layers = context.layers.copy()
+    return forked

@@ -32,6 +32,8 @@ SMALLEST: Final = 26
 """Bytes of a unit that may hold a picture."""
 
 _KEY: Final = "safelight_units"
+_OUTBOUND: Final = (RequestData, RequestEndOfMessage)
+_INBOUND: Final = (ResponseData, ResponseEndOfMessage)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,9 +81,9 @@ class UnitRelay(HttpStream):
 
     def _cut_of(self, event: events.Event) -> Cut | None:
         """Return what cuts the body that an event belongs to, where it is streamed and cut."""
-        if isinstance(event, RequestData | RequestEndOfMessage):
+        if isinstance(event, _OUTBOUND):
             direction, streams = Direction.OUTBOUND, self.client_state == self.state_stream_request_body
-        elif isinstance(event, ResponseData | ResponseEndOfMessage):
+        elif isinstance(event, _INBOUND):
             direction, streams = Direction.INBOUND, self.server_state == self.state_stream_response_body
         else:
             return None

@@ -89,6 +89,49 @@ def test_the_same_handlers_are_called_in_the_same_order(plan: list[Plan]) -> Non
         logging.getLogger("mitmproxy.addonmanager").disabled = False
 
 
+async def begun(plans: list[Plan]) -> list[str]:
+    """What ``handle_lifecycle`` calls, begun and then waited for as far as anything waits."""
+    log: list[str] = []
+    master = make_master()
+    master.addons = manager = CachedDispatch(master)
+    manager.add(*(make_addon(log, f"a{at}", kind, inside) for at, (kind, inside) in enumerate(plans)))
+    rest = manager.begin("request", tflow.tflow())
+    waits = any(kind == "async" for kind, inside in plans for kind in (kind, *inside))
+    assert waits or rest is None
+    if rest is not None:
+        await rest
+    return [*log, "|"]
+
+
+@given(plan=plans)
+def test_a_hook_that_is_begun_calls_the_same_and_leaves_only_what_waits(plan: list[Plan]) -> None:
+    logging.getLogger("mitmproxy.addonmanager").disabled = True
+    try:
+        whole = asyncio.run(calls(AddonManager, plan))
+        assert asyncio.run(begun(plan)) == whole[: whole.index("|") + 1]
+    finally:
+        logging.getLogger("mitmproxy.addonmanager").disabled = False
+
+
+async def test_a_handler_that_is_cancelled_ends_the_hook() -> None:
+    log: list[str] = []
+    manager = CachedDispatch(make_master())
+
+    class Waits:
+        async def request(self, _: object) -> None:
+            log.append("waits")
+            await asyncio.get_running_loop().create_future()
+
+    manager.add(Waits(), make_addon(log, "after", "sync"))
+    rest = manager.begin("request", tflow.tflow())
+    assert rest is not None
+    task = asyncio.get_running_loop().create_task(rest)
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert log == ["waits"]
+
+
 async def test_an_addon_that_comes_later_is_called() -> None:
     log: list[str] = []
     master = make_master()

@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from proxy_addon.http_stream import PIECE_BYTES, TURN_BYTES, HeldBody, InspectedHttpLayer, install
+from proxy_addon.http_stream import PIECE_BYTES, TURN_BYTES, InspectedHttpLayer, install
 from shared.types import Direction
 
 Hooks = dict[str, Callable[[HTTPFlow], None]]
@@ -146,18 +146,6 @@ def test_a_download_arrives_as_it_was_sent(size: int, at: list[int]) -> None:
     wire.from_server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *chunked(cut(body, at)))
     assert unchunked(body_of(wire.sent["client"])) == body
     assert ("response_overflow" in wire.seen) == (size > LIMIT)
-
-
-@settings(deadline=None)
-@given(st.lists(st.binary(max_size=30), max_size=20))
-def test_a_held_body_is_what_was_added(chunks: list[bytes]) -> None:
-    held = HeldBody()
-    for chunk in chunks:
-        held += chunk
-    assert bytes(held) == b"".join(chunks)
-    assert (len(held), bool(held)) == (len(b"".join(chunks)), any(chunks))
-    held.clear()
-    assert (bytes(held), len(held)) == (b"", 0)
 
 
 def test_a_large_body_goes_on_in_pieces() -> None:
