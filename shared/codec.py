@@ -25,6 +25,7 @@ from shared.types import (
     RememberedObject,
     SetCreated,
     SetDeleted,
+    SetRolledBack,
     SetThreshold,
     Verdict,
 )
@@ -36,6 +37,7 @@ _EVENT_KINDS: Final[dict[str, type[IndexEvent]]] = {
     "set_created": SetCreated,
     "set_threshold": SetThreshold,
     "set_deleted": SetDeleted,
+    "set_rolled_back": SetRolledBack,
     "reference_added": ReferenceAdded,
     "reference_removed": ReferenceRemoved,
 }

@@ -184,6 +184,14 @@ class WorkerSettings(_Section):
     )
 
 
+class IndexSettings(_Section):
+    """The index of image sets."""
+
+    keep_days: float = Field(
+        default=14, ge=0, le=365, description="how long a set's revisions, and what was removed from it, are kept"
+    )
+
+
 class AlertsSettings(_Section):
     """Alert delivery."""
 
@@ -214,6 +222,7 @@ class Settings(_Section):
     metrics: MetricsSettings = MetricsSettings()
     secrets: SecretsSettings = SecretsSettings()
     worker: WorkerSettings = WorkerSettings()
+    index: IndexSettings = IndexSettings()
     alerts: AlertsSettings = AlertsSettings()
     kafka: dict[str, str] = Field(
         default_factory=dict, description="Kafka client settings by their Java names (_ for . in the environment)"

@@ -18,6 +18,7 @@ from shared.sealing import Sealer
 from workers.index_log import IndexLog, IndexStaleError
 from workers.index_replica import IndexReplica
 from workers.index_status import write_health
+from workers.set_history import DAY, KEEP_DAYS, SetHistory
 
 COMPACT_ENTRIES: Final = 1000
 """Entries past the snapshot: about 2 MB, and 0.1 s of a worker's start."""
@@ -42,7 +43,14 @@ class Lease(Protocol):
 
 
 async def compact(
-    store: Store, sealer: Sealer, replica: IndexReplica, lease: Lease, clock: Clock, *, limit: int = COMPACT_ENTRIES
+    store: Store,
+    sealer: Sealer,
+    replica: IndexReplica,
+    lease: Lease,
+    clock: Clock,
+    *,
+    limit: int = COMPACT_ENTRIES,
+    keep_days: float = KEEP_DAYS,
 ) -> bool:
     """Snapshot and truncate where the log holds more than ``limit`` entries past the snapshot; tell whether it did.
 
@@ -60,7 +68,7 @@ async def compact(
     except LeaseHeldError:
         return False
     try:
-        return await _compact(log, replica, clock, limit)
+        return await _compact(log, SetHistory(store, sealer), replica, clock, limit, keep_days)
     finally:
         await lease.release()
 
@@ -70,7 +78,9 @@ async def _due(log: IndexLog, replica: IndexReplica, limit: int) -> bool:
     return replica.position - (pointer.position if pointer else 0) > limit
 
 
-async def _compact(log: IndexLog, replica: IndexReplica, clock: Clock, limit: int) -> bool:
+async def _compact(
+    log: IndexLog, history: SetHistory, replica: IndexReplica, clock: Clock, limit: int, keep_days: float
+) -> bool:
     older = await log.pointer()
     if replica.position - (older.position if older else 0) <= limit:
         return False  # somebody else was done just before the lease came free
@@ -78,7 +88,12 @@ async def _compact(log: IndexLog, replica: IndexReplica, clock: Clock, limit: in
         snapshot = await replica.rebuild()
     except IndexStaleError:
         return False
-    return replica.complete() and await log.publish(snapshot, older, clock.wall())
+    now = clock.wall()
+
+    async def remember(upto: int) -> None:
+        await history.remember(upto, now - keep_days * DAY)
+
+    return replica.complete() and await log.publish(snapshot, older, now, remember)
 
 
 async def maintain(
@@ -90,13 +105,14 @@ async def maintain(
     *,
     interval: float = MAINTAIN_SECONDS,
     limit: int = COMPACT_ENTRIES,
+    keep_days: float = KEEP_DAYS,
 ) -> None:
     """Compact and probe for ever, when it is due; outlives every store and integrity error."""
     probed = -math.inf
     while True:
         await asyncio.sleep(interval)
         try:
-            if await compact(store, sealer, replica, lease, clock, limit=limit):
+            if await compact(store, sealer, replica, lease, clock, limit=limit, keep_days=keep_days):
                 _logger.info("compacted the index log")
             if clock.monotonic() - probed >= PROBE_SECONDS and replica.caught_up():
                 await write_health(store, await replica.probe(clock))

@@ -12,9 +12,10 @@ from typing import Final, Literal, Protocol
 
 import numpy as np
 
+from shared.adapters.role import SystemClock
 from shared.core.matching import MIN_PDQ_QUALITY
 from shared.errors import DecodeError, UsageError
-from shared.ports import Store
+from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from shared.types import (
     SET_NAME,
@@ -31,6 +32,8 @@ from workers.embeddings import from_bytes
 from workers.evidence import Sight
 from workers.index_state import IndexState, SetState
 from workers.set_catalogue import SetCatalogue
+from workers.set_history import KEEP_DAYS
+from workers.set_rollback import Withdrawn
 from workers.thumbnails import open_thumbnail, seal_thumbnail
 
 DEFAULT_THRESHOLD: Final = 85.0
@@ -153,8 +156,17 @@ class SetContents:
 class ImageSets:
     """Use cases on image sets.  All raise StoreError where the store is down; what they wrote is durable."""
 
-    def __init__(self, store: Store, sealer: Sealer, *, thorough_limit: int = THOROUGH_LIMIT) -> None:
-        self._catalogue = SetCatalogue(store, sealer)
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        *,
+        clock: Clock | None = None,
+        keep_days: float = KEEP_DAYS,
+        thorough_limit: int = THOROUGH_LIMIT,
+    ) -> None:
+        self._catalogue = SetCatalogue(store, sealer, clock or SystemClock())
+        self._withdrawn = Withdrawn(store, sealer, keep_days=keep_days)
         self._sealer = sealer
         self._thorough_limit = thorough_limit
 
@@ -199,8 +211,8 @@ class ImageSets:
         Raises UsageError for an unknown set or a threshold off 0..100.
         """
         _check_threshold(threshold)
-        _find(await self._catalogue.refresh(), name)
-        await self._catalogue.append(SetThreshold(name=name, threshold=float(threshold)))
+        previous = _find(await self._catalogue.refresh(), name).created.threshold
+        await self._catalogue.append(SetThreshold(name=name, threshold=float(threshold), previous=previous))
         return _summary(_find(await self._catalogue.refresh(), name))
 
     async def thumbnail(self, set_name: str, reference: str) -> bytes:
@@ -213,11 +225,18 @@ class ImageSets:
             raise UsageError(f"{set_name} has no {reference}")
         return open_thumbnail(found, self._sealer)
 
-    async def delete(self, name: str) -> SetSummary:
-        """Delete a set with all its references; raises UsageError for an unknown one."""
-        summary = _summary(_find(await self._catalogue.refresh(), name))
-        await self._catalogue.append(SetDeleted(name=name))
-        return summary
+    async def delete(self, name: str, *, purge: bool = False) -> SetSummary:
+        """Delete a set with all its references; raises UsageError for an unknown one.
+
+        It can be brought back for ``keep_days``, but for ``purge``: then nothing is kept of it, nor of what was removed
+        from it before.
+        """
+        found = _find(await self._catalogue.refresh(), name)
+        kept = "" if purge else await self._withdrawn.keep(found.created, list(found.references.values()))
+        await self._catalogue.append(SetDeleted(name=name, kept=kept))
+        if purge:
+            await self._withdrawn.purge(name)
+        return _summary(found)
 
     async def list(self) -> tuple[SetSummary, ...]:
         """Return all sets by name."""
@@ -229,14 +248,23 @@ class ImageSets:
         found = _find(await self._catalogue.refresh(), name)
         return SetContents(summary=_summary(found), references=tuple(found.references.values()))
 
-    async def remove(self, set_name: str, references: Sequence[str]) -> RemoveResult:
-        """Withdraw references; unknown ones are named and hinder nothing.  Raises UsageError for an unknown set."""
-        _find(await self._catalogue.refresh(), set_name)
+    async def remove(self, set_name: str, references: Sequence[str], *, purge: bool = False) -> RemoveResult:
+        """Withdraw references; unknown ones are named and hinder nothing.  Raises UsageError for an unknown set.
+
+        They can be brought back for ``keep_days``, but for ``purge``: then nothing that was withdrawn with them, now or
+        before, is kept.
+        """
+        found = _find(await self._catalogue.refresh(), set_name)
+        known = [found.references[each] for each in dict.fromkeys(references) if each in found.references]
+        kept = "" if purge or not known else await self._withdrawn.keep(found.created, known)
         removed: list[str] = []
-        unknown: list[str] = []
-        for reference in dict.fromkeys(references):
-            change = await self._catalogue.append(ReferenceRemoved(set=set_name, reference=reference))
-            (removed if change.fresh else unknown).append(reference)
+        for reference in known:
+            event = ReferenceRemoved(set=set_name, reference=reference.reference, kept=kept)
+            if (await self._catalogue.append(event)).fresh:
+                removed.append(reference.reference)
+        if purge:
+            await self._withdrawn.purge(set_name, references)
+        unknown = [reference for reference in dict.fromkeys(references) if reference not in removed]
         return RemoveResult(removed=tuple(removed), unknown=tuple(unknown))
 
     async def add(

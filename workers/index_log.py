@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import Callable
+import struct
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,10 +27,13 @@ from workers.index_state import Change, IndexState, Key
 SNAPSHOT_KEY: Final = "index/snapshot"
 SNAPSHOT_BLOB: Final = "index/snapshot"
 """The header is the blob ``index/snapshot/POSITION-RANDOM``, its parts have a number after that."""
+KEPT_BLOB: Final = "index/kept"
+"""What was removed, for as long as it can be brought back."""
 READ_LIMIT: Final = 200
 """Entries a read: about 450 KB, opened in 4 ms."""
 LOAD_ATTEMPTS: Final = 5
 _PLACE: Final = "index-log"
+_TIME: Final = struct.Struct(">d")
 
 
 class IndexStaleError(SafelightError):
@@ -60,13 +64,35 @@ class IndexLog:
         self.store = store
         self._sealer = sealer
 
-    async def append(self, event: IndexEvent) -> int:
-        """Append one event; durable when this returns its position."""
-        return await self.store.append(INDEX_LOG, [self._sealer.seal(encode_event(event), place=_PLACE)])
+    async def append(self, *events: IndexEvent, at: float = 0.0) -> int:
+        """Append events of the time ``at``, all or none; durable when this returns the last one's position."""
+        head = _TIME.pack(at)
+        return await self.store.append(
+            INDEX_LOG, [self._sealer.seal(head + encode_event(event), place=_PLACE) for event in events]
+        )
 
-    def open(self, value: bytes) -> IndexEvent:
-        """Open one entry; raises IntegrityError or WireError."""
-        return decode_event(self._sealer.open(value, place=_PLACE))
+    def open(self, value: bytes) -> tuple[float, IndexEvent]:
+        """Open one entry: when it was written, in seconds since 1970, and the event; IntegrityError or WireError."""
+        plain = self._sealer.open(value, place=_PLACE)
+        if len(plain) < _TIME.size:
+            raise WireError("an entry of the index log is cut off")
+        return _TIME.unpack_from(plain)[0], decode_event(plain[_TIME.size :])
+
+    async def keep(self, snapshot: Snapshot, seconds: float) -> str:
+        """Store what is about to be removed; it expires by itself.  Return its name."""
+        name = f"{KEPT_BLOB}/{secrets.token_hex(8)}"
+        await self._write(snapshot, name, ttl=seconds)
+        return name
+
+    async def kept(self, name: str) -> Snapshot | None:
+        """Return what was stored under the name, None where it has expired; raises IntegrityError."""
+        return await self._read(name, None)
+
+    async def forget(self, name: str) -> None:
+        """Delete what was stored under the name; idempotent."""
+        data = await self.store.get_blob(name)
+        if data is not None:
+            await self._delete(name, len(SnapshotReader(data, self._sealer).header.parts))
 
     async def pointer(self) -> Pointer | None:
         """Return where the newest snapshot is; raises IntegrityError where the key makes no sense."""
@@ -94,28 +120,35 @@ class IndexLog:
             pointer = await self.pointer()
             if pointer is None:
                 return None
-            found = await self._read(pointer, encoder)
+            found = await self._read(pointer.blob, encoder)
             if found is not None:
                 return found
         raise IntegrityError("the index snapshot is missing from the store; restore it from a backup")
 
-    async def _read(self, pointer: Pointer, encoder: str | None) -> Snapshot | None:
-        """Return the snapshot, None where a part is gone: somebody has replaced it twice meanwhile."""
-        data = await self.store.get_blob(pointer.blob)
+    async def _read(self, name: str, encoder: str | None) -> Snapshot | None:
+        """Return a snapshot, None where a part is gone: somebody has replaced it twice meanwhile, or it expired."""
+        data = await self.store.get_blob(name)
         if data is None:
             return None
         reader = SnapshotReader(data, self._sealer, encoder=encoder)
         for number in range(len(reader.header.parts)):
-            part = await self.store.get_blob(f"{pointer.blob}/{number}")
+            part = await self.store.get_blob(f"{name}/{number}")
             if part is None:
                 return None
             await asyncio.to_thread(reader.take, part)
         return await asyncio.to_thread(reader.snapshot)
 
-    async def publish(self, snapshot: Snapshot, older: Pointer | None, at: float) -> bool:
+    async def publish(
+        self,
+        snapshot: Snapshot,
+        older: Pointer | None,
+        at: float,
+        remember: Callable[[int], Awaitable[None]] | None = None,
+    ) -> bool:
         """Make ``snapshot``, of the time ``at``, the newest in place of ``older`` and truncate the log up to it.
 
-        False, and nothing changed, where somebody else published meanwhile.
+        ``remember`` is called with the last position before it is truncated.  False, and nothing changed, where
+        somebody else published meanwhile.
         """
         name = f"{SNAPSHOT_BLOB}/{snapshot.position}-{secrets.token_hex(4)}"
         parts, size = await self._write(snapshot, name)
@@ -132,21 +165,23 @@ class IndexLog:
         if await self.store.compare_and_set(SNAPSHOT_KEY, version, json.dumps(value).encode()) is None:
             await self._delete(name, parts)
             return False
+        if remember is not None:
+            await remember(snapshot.position)
         await self.store.truncate(INDEX_LOG, snapshot.position)
         if older is not None and older.previous:
             await self._delete(older.previous, older.previous_parts)
         return True
 
-    async def _write(self, snapshot: Snapshot, name: str) -> tuple[int, int]:
+    async def _write(self, snapshot: Snapshot, name: str, ttl: float | None = None) -> tuple[int, int]:
         """Store a snapshot, the header last; return how many parts and bytes it has."""
         writer = SnapshotWriter(snapshot, self._sealer)
         parts = size = 0
         try:
             while (part := await asyncio.to_thread(writer.next_part)) is not None:
-                await self.store.put_blob(f"{name}/{parts}", part)
+                await self.store.put_blob(f"{name}/{parts}", part, ttl=ttl)
                 parts, size = parts + 1, size + len(part)
             header = writer.header()
-            await self.store.put_blob(name, header)
+            await self.store.put_blob(name, header, ttl=ttl)
         except BaseException:
             with contextlib.suppress(StoreError):
                 await self._delete(name, parts)
@@ -217,7 +252,7 @@ class IndexFollower:
 
     def _apply(self, value: bytes) -> Change:
         try:
-            event = self._log.open(value)
+            _, event = self._log.open(value)
         except (IntegrityError, WireError) as error:
             self.refusals += 1
             self._refused(error)

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from shared.types import IndexEvent, Reference, ReferenceAdded, ReferenceRemoved, SetCreated, SetDeleted, SetThreshold
+from shared.types import (
+    IndexEvent,
+    Reference,
+    ReferenceAdded,
+    ReferenceRemoved,
+    SetCreated,
+    SetDeleted,
+    SetRolledBack,
+    SetThreshold,
+)
 
 Key = tuple[str, str]
 """A reference's place: (set, reference)."""
@@ -56,6 +65,8 @@ class IndexState:
                 if holder is None or holder.references.pop(identity, None) is None:
                     return NOTHING
                 return Change(fresh=True, keys=((name, identity),))
+            case SetRolledBack():
+                return Change(fresh=True)  # the events before it did it
 
     def _create(self, event: SetCreated) -> Change:
         if event.name in self.sets:

@@ -66,7 +66,7 @@ class IndexStatus:
 
 async def read_status(store: Store, sealer: Sealer, clock: Clock) -> IndexStatus:
     """Return the status as of now; raises StoreError, IntegrityError."""
-    catalogue = SetCatalogue(store, sealer)
+    catalogue = SetCatalogue(store, sealer, clock)
     state = await catalogue.refresh()
     pointer = await IndexLog(store, sealer).pointer()
     kept = {name: total_bytes(held.references.values()) for name, held in state.sets.items()}

@@ -80,7 +80,9 @@ async def run_worker(context: RoleContext) -> None:
         verdicts = Verdicts(containers, index, admission, context.clock, context.metrics, sharing=sharing)
         answerer = Answerer(verdicts, admission, pool, store, sealer, context.clock, context.metrics)
         loop = RequestLoop(bus, answerer, context.metrics)
-        upkeep = maintain(store, sealer, index, Lease(store, LEASE_KEY), context.clock)
+        upkeep = maintain(
+            store, sealer, index, Lease(store, LEASE_KEY), context.clock, keep_days=settings.index.keep_days
+        )
         await _serve(loop, index, upkeep, context.stopping)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from typing import Final
 
 from shared.errors import SafelightError
-from shared.ports import Store
+from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from shared.types import IndexEvent
 from workers.index_log import IndexFollower, IndexLog, IndexStaleError
 from workers.index_state import Change, IndexState
+
+APPENDED_AT_ONCE: Final = 200
+"""Events of one write: 1.5 MB with all that may be kept of a reference."""
 
 _logger = logging.getLogger(__name__)
 
@@ -17,8 +22,9 @@ _logger = logging.getLogger(__name__)
 class SetCatalogue:
     """The index's state as a command sees it: of every encoder, as of the last refresh."""
 
-    def __init__(self, store: Store, sealer: Sealer) -> None:
+    def __init__(self, store: Store, sealer: Sealer, clock: Clock) -> None:
         self._log = IndexLog(store, sealer)
+        self._clock = clock
         self._follower: IndexFollower | None = None
 
     async def refresh(self) -> IndexState:
@@ -35,9 +41,15 @@ class SetCatalogue:
     async def append(self, event: IndexEvent) -> Change:
         """Write an event durably and return what it changed, given all that was written before it."""
         await self.refresh()
-        position = await self._log.append(event)
+        position = await self._log.append(event, at=self._clock.wall())
         # A compaction may have swallowed the entry already: then it was applied, and by nobody else.
         return (await self._advance()).get(position, Change(fresh=True))
+
+    async def append_all(self, events: Sequence[IndexEvent]) -> None:
+        """Write events durably, `APPENDED_AT_ONCE` of them all or none."""
+        for first in range(0, len(events), APPENDED_AT_ONCE):
+            await self._log.append(*events[first : first + APPENDED_AT_ONCE], at=self._clock.wall())
+        await self.refresh()
 
     async def _advance(self) -> dict[int, Change]:
         changed: dict[int, Change] = {}

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import typer
 from rich.progress import Progress
 
-from console.cli import set_reports
+from console.cli import set_history, set_reports
 from console.cli.inspection import Inspection, open_inspection, read_image
 from console.cli.session import Session, session_of, with_store
 from shared.config import Settings
@@ -23,7 +23,11 @@ from workers.kept_bytes import bytes_kept
 UNREADABLE: Final = "unreadable"
 app = typer.Typer(help="Image sets: the images to protect.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="The set's name.")]
+PurgeOption = Annotated[
+    bool, typer.Option("--purge", help="Forget at once what is removed, and what was before: no rollback past this.")
+]
 set_reports.register(app)
+set_history.register(app)
 
 
 @app.command()
@@ -227,12 +231,14 @@ def remove(
     context: typer.Context,
     name: NameArgument,
     references: Annotated[list[str], typer.Argument(help="Reference ids, as `set show` lists them.")],
+    purge: PurgeOption = False,
 ) -> None:
     """Remove references from a set; exit 1 if the set has not all of them."""
     session = session_of(context)
 
-    async def run(_: Settings, store: Store, sealer: Sealer) -> bool:
-        result = await ImageSets(store, sealer).remove(name, references)
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> bool:
+        sets = ImageSets(store, sealer, keep_days=settings.index.keep_days)
+        result = await sets.remove(name, references, purge=purge)
         for reference in result.removed:
             session.row({"set": name, "reference": reference, "status": "removed"}, f"removed {reference}")
         for reference in result.unknown:
@@ -257,12 +263,12 @@ def list_(context: typer.Context) -> None:
 
 
 @app.command()
-def delete(context: typer.Context, name: NameArgument) -> None:
+def delete(context: typer.Context, name: NameArgument, purge: PurgeOption = False) -> None:
     """Delete a set and all its references."""
     session = session_of(context)
 
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        await ImageSets(store, sealer).delete(name)
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
+        await ImageSets(store, sealer, keep_days=settings.index.keep_days).delete(name, purge=purge)
         session.row({"deleted": name}, f"deleted {name}")
 
     with_store(session, run)

@@ -39,6 +39,7 @@ from shared.types.index import (
     ReferenceRemoved,
     SetCreated,
     SetDeleted,
+    SetRolledBack,
     SetThreshold,
 )
 from shared.types.known import FrameTrace, KnownVerdict
@@ -152,6 +153,7 @@ __all__ = [
     "Selector",
     "SetCreated",
     "SetDeleted",
+    "SetRolledBack",
     "SetThreshold",
     "Severity",
     "Source",

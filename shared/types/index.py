@@ -56,17 +56,19 @@ class SetCreated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetThreshold:
-    """A set's threshold was moved, by calibration or by hand."""
+    """A set's threshold was moved, by calibration or by hand, from ``previous``."""
 
     name: str
     threshold: float
+    previous: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetDeleted:
-    """A set and all its references are gone."""
+    """A set and all its references are gone; ``kept``: the blob that holds them for a while, empty for none."""
 
     name: str
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +80,20 @@ class ReferenceAdded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceRemoved:
-    """A reference was withdrawn."""
+    """A reference was withdrawn; ``kept``: the blob that holds it for a while, empty for none."""
 
     set: str
     reference: str
+    kept: str = ""
 
 
-IndexEvent = SetCreated | SetThreshold | SetDeleted | ReferenceAdded | ReferenceRemoved
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRolledBack:
+    """The events before this one put a set back to what it was at ``revision``, a position of the log."""
+
+    name: str
+    revision: int
+
+
+IndexEvent = SetCreated | SetThreshold | SetDeleted | ReferenceAdded | ReferenceRemoved | SetRolledBack
 """What the index log holds.  Replaying it in order gives the same index everywhere."""

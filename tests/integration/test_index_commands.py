@@ -27,3 +27,22 @@ def test_status_and_compact(tmp_path: Path) -> None:
     assert b"designs: 1 references" in safelight("index", "status").out
     (found,) = safelight("check", "picture.jpg", "--json", status=1).rows
     assert found["matches"][0]["set"] == "designs"
+
+
+def test_a_set_goes_back_to_an_earlier_revision(tmp_path: Path) -> None:
+    safelight = CommandLine(tmp_path)
+    (safelight.folder / "picture.jpg").write_bytes(encode(draw("poster", 1, size=(640, 480))))
+    safelight("set", "create", "designs")
+    (added,) = safelight("set", "add", "designs", "picture.jpg", "--json").rows
+    safelight("set", "remove", "designs", added["reference"])
+    safelight("index", "compact")
+    rows = safelight("set", "history", "designs", "--json").rows
+    assert [(row["revision"], row["what"]) for row in rows] == [(1, "created"), (2, "added"), (3, "removed")]
+    assert (rows[1]["name"], rows[2]["kept"]) == ("picture.jpg", True)
+    (back,) = safelight("set", "rollback", "designs", "2", "--json").rows
+    assert back == {"set": "designs", "revision": 2, "added": 1, "removed": 0, "threshold": 85.0}
+    assert b"rolled back to 2" in safelight("set", "history", "designs", "--limit", "1").out
+    (found,) = safelight("check", "picture.jpg", "--json", status=1).rows
+    assert found["matches"][0]["set"] == "designs"
+    safelight("set", "delete", "designs", "--purge")
+    assert "no longer kept" in safelight("set", "rollback", "designs", "2", status=2).err

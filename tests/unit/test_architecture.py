@@ -35,6 +35,7 @@ RUN_BY: Final[dict[str, str]] = {
     },
     "console/cli/set_reports.py": "tests/integration/test_set_commands.py",
     "console/cli/index.py": "tests/integration/test_index_commands.py",
+    "console/cli/set_history.py": "tests/integration/test_index_commands.py",
     "console/cli/roles.py": "tests/integration/test_supervisor.py",
     "console/deployment.py": "tests/integration/test_cli.py",
     "console/role_runner.py": "tests/integration/test_supervisor.py",

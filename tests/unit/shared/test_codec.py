@@ -27,6 +27,7 @@ from shared.types import (
     Relation,
     SetCreated,
     SetDeleted,
+    SetRolledBack,
     SetThreshold,
     UnreadPart,
     Verdict,
@@ -82,10 +83,11 @@ VERDICT = Verdict(
 )
 EVENTS: tuple[IndexEvent, ...] = (
     SetCreated(name="designs", threshold=85.0, thorough=True, prior=0.001, keep_thumbnail=True),
-    SetThreshold(name="designs", threshold=90.0),
-    SetDeleted(name="designs"),
+    SetThreshold(name="designs", threshold=90.0, previous=85.0),
+    SetDeleted(name="designs", kept="index/kept/1"),
     ReferenceAdded(reference=REFERENCE),
-    ReferenceRemoved(set="designs", reference="r1"),
+    ReferenceRemoved(set="designs", reference="r1", kept="index/kept/2"),
+    SetRolledBack(name="designs", revision=7),
 )
 REQUEST = InspectionRequest(
     id="q1",

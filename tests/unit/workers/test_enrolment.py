@@ -328,7 +328,7 @@ async def test_no_picture_is_kept_unless_the_set_says_so() -> None:
     pictured = Described(plane=PLANE, plane_size=PLANE_SIZE)
     await sets.add("designs", "a.png", b"7", pictured)
     log = IndexLog(store, SEALER)
-    entries = [log.open(entry.value) for entry in await store.read(INDEX_LOG, 0, 10)]
+    entries = [log.open(entry.value)[1] for entry in await store.read(INDEX_LOG, 0, 10)]
     assert any(isinstance(entry, ReferenceAdded) for entry in entries)
     for stored in map(encode_event, entries):
         assert b"JFIF" not in stored
