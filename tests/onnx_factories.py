@@ -55,3 +55,14 @@ def make_model(
     graph += message(11, make_tensor("x", (None, 3, SIDE, SIDE)) if entry is None else entry)
     graph += message(12, make_tensor("z", (None, DIMENSION)) if result is None else result)
     return number(1, 8) + message(7, graph) + message(8, number(2, opset))
+
+
+def linear_model(weights: np.ndarray) -> bytes:
+    """An ONNX file that multiplies N x D inputs ``x`` by D x L ``weights`` to ``cosines``."""
+    inputs, outputs = weights.shape
+    return make_model(
+        nodes=[node("MatMul", ["x", "w"], "cosines")],
+        weights=make_weight("w", weights),
+        entry=make_tensor("x", (None, inputs)),
+        result=make_tensor("cosines", (None, outputs)),
+    )

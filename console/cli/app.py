@@ -20,6 +20,7 @@ from console.cli import (
     endpoints,
     evaluation,
     index,
+    labels,
     policies,
     roles,
     sets,
@@ -48,6 +49,7 @@ app.add_typer(bypass.app, name="bypass")
 app.add_typer(apps.app, name="apps")
 evaluation.register(encoders.app)
 app.add_typer(encoders.app, name="encoder")
+app.add_typer(labels.app, name="labels")
 app.add_typer(settings_commands.config_app, name="config")
 app.add_typer(settings_commands.ca_app, name="ca")
 

@@ -307,6 +307,8 @@ def test_training_without_torch_says_what_to_install(safelight: CommandLine) -> 
     (safelight.folder / "torch.py").write_text("raise ModuleNotFoundError\n")  # found before an installed one
     for arguments in (("export", "safelight.yaml", "-o", "x.onnx"), ("train", "--out", "x")):
         assert "train extra" in safelight("encoder", *arguments, status=2).err
+    (safelight.folder / "set.jsonl").touch()
+    assert "train extra" in safelight("labels", "train", "--manifest", "set.jsonl", "-o", "x", status=2).err
 
 
 # --- single roles ---

@@ -143,7 +143,7 @@ def write_single(network: Fingerprinter, out: Path, side: int) -> None:
         external_data=False,
         verbose=False,
     )
-    _forget_origin(out)
+    forget_origin(out)
     require_parity(network, out, PARITY, side)
 
 
@@ -172,7 +172,7 @@ def require_parity(network: Fingerprinter, model: Path, limit: float, side: int 
     return difference
 
 
-def _forget_origin(path: Path) -> None:
+def forget_origin(path: Path) -> None:
     """Drop the stack traces that the exporter writes into every node: they name files of the machine that trained."""
     model = onnx.load(str(path))
     graph = model.graph
@@ -239,6 +239,7 @@ __all__ = [
     "agree",
     "export",
     "export_version",
+    "forget_origin",
     "load_network",
     "parity",
     "require_parity",

@@ -1,0 +1,109 @@
+"""Many labels as points on a sphere: the ones that are seen together lie near each other.
+
+F. Chollet, "Information-theoretical label embeddings for large-scale image classification" (2016, arXiv:1607.05691):
+the matrix of the labels' pointwise mutual information is decomposed into its eigenvectors, E = U sqrt(S), and cut to
+its largest eigenvalues.  An image with several labels is where the sum of their points points to, so that a network
+learns one direction instead of thousands of independent answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Floats = NDArray[np.float32]
+type Presence = NDArray[np.bool_]
+"""N images x L labels."""
+
+MAX_LABELS: Final = 20_000
+"""The matrix of so many takes 3.2 GB, its eigenvectors an hour."""
+_NOTHING: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSpace:
+    """``names`` of L labels and their ``points``, L x k, L2 = 1; zeros where k directions say nothing of a label."""
+
+    names: tuple[str, ...]
+    points: Floats
+
+    def __post_init__(self) -> None:
+        if self.points.ndim != 2 or len(self.points) != len(self.names) or len(set(self.names)) != len(self.names):
+            raise ValueError("a label space has one point for each of its names")
+
+    @property
+    def dimension(self) -> int:
+        """How many directions a point has."""
+        return int(self.points.shape[1])
+
+    def targets(self, presence: Presence) -> Floats:
+        """Return N x k unit vectors: the sum of each image's labels; zeros for an image without any."""
+        return _normalised(presence.astype(np.float32) @ self.points)
+
+    def unreached(self) -> tuple[str, ...]:
+        """Return the labels that the kept directions say nothing of: no image is ever near them."""
+        lengths = np.linalg.norm(self.points, axis=1)
+        return tuple(name for name, length in zip(self.names, lengths, strict=True) if length == 0)
+
+
+def positive_pmi(presence: Presence) -> NDArray[np.float64]:
+    """Return L x L pointwise mutual information in nats, log p(i, j) / (p(i) p(j)); 0 where it is negative.
+
+    Labels that are never seen together would have minus infinity, and how far below chance a rare pair lies is noise.
+    The diagonal is -log p(i).  Raises ValueError for a label no image has, or more labels than ``MAX_LABELS``.
+    """
+    if presence.shape[1] > MAX_LABELS:
+        raise ValueError(f"{presence.shape[1]} labels, over {MAX_LABELS}")
+    ones = presence.astype(np.float32)
+    together = (ones.T @ ones).astype(np.float64)
+    counts = np.diag(together)
+    if not counts.all():
+        raise ValueError("a label without an image has no place")
+    with np.errstate(divide="ignore"):
+        pmi = np.log(together * len(presence)) - np.log(counts)[:, None] - np.log(counts)[None, :]
+    return np.asarray(np.maximum(pmi, 0.0))
+
+
+def make_space(names: Sequence[str], presence: Presence, dimension: int) -> LabelSpace:
+    """Return the space of ``dimension`` directions (fewer where there is less to tell) of labels seen on N images."""
+    values, vectors = np.linalg.eigh(positive_pmi(presence))
+    kept = [number for number in np.argsort(values)[::-1][:dimension] if values[number] > _NOTHING]
+    points = vectors[:, kept] * np.sqrt(values[kept])
+    return LabelSpace(names=tuple(names), points=_normalised(points.astype(np.float32)))
+
+
+def _normalised(rows: Floats) -> Floats:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.where(lengths > _NOTHING, rows / np.maximum(lengths, _NOTHING), 0.0).astype(np.float32)
+
+
+def nearest(cosines: Floats, count: int) -> NDArray[np.bool_]:
+    """Return N x L: the ``count`` labels nearest to each of N points."""
+    count = min(count, cosines.shape[1])
+    chosen = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+    found = np.zeros(cosines.shape, np.bool_)
+    np.put_along_axis(found, chosen, values=True, axis=1)
+    return found
+
+
+def within(cosines: Floats, least: float) -> NDArray[np.bool_]:
+    """Return N x L: all labels whose cosine with a point is ``least`` or more."""
+    return np.asarray(cosines >= least)
+
+
+def average_precision(scores: Floats, presence: Presence) -> NDArray[np.float64]:
+    """Return L figures: the mean precision at each image that has the label, ranked by score; NaN where none has it.
+
+    Ties count as the worst order of them, so that a constant answer earns nothing.
+    """
+    order = np.lexsort((presence, -scores), axis=0)
+    hits = np.take_along_axis(presence, order, axis=0)
+    ranks = np.arange(1, len(scores) + 1, dtype=np.float64)[:, None]
+    precision = np.cumsum(hits, axis=0) / ranks
+    present = hits.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((precision * hits).sum(axis=0) / present)
