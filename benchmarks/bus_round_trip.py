@@ -12,8 +12,6 @@ import argparse
 import asyncio
 import importlib.util
 import json
-import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +23,8 @@ from typing import Any, Final
 
 import uvloop
 
+from benchmarks.proxies import cpu_seconds, say
+from benchmarks.reporting import finish, options_parser
 from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
 from shared.adapters.kafka_topics import INSPECT_TOPIC, VERDICTS_TOPIC
 from shared.config import Settings
@@ -36,12 +36,6 @@ RATES: Final = (10, 100, 500)
 REQUEST, REPLY = bytes(60_000), bytes(300)
 WARM_UP: Final = 20
 GRACE_SECONDS: Final = 3.0
-
-
-def cpu_seconds() -> float:
-    """Processor time of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 class Latencies:
@@ -114,9 +108,9 @@ async def safelight_asker(bootstrap: str, rate: int, count: int) -> dict[str, fl
     try:
         await ask_all(send, latencies, 10, WARM_UP)
         latencies = Latencies()
-        begun = cpu_seconds()
+        begun = time.process_time()
         await ask_all(send, latencies, rate, count)
-        return {**summary(latencies, count), "asker_cpu_ms": (cpu_seconds() - begun) / count * 1000}
+        return {**summary(latencies, count), "asker_cpu_ms": (time.process_time() - begun) / count * 1000}
     finally:
         reading.cancel()
         await bus.stop()
@@ -164,9 +158,9 @@ async def librdkafka_asker(bootstrap: str, rate: int, count: int) -> dict[str, f
         await ask_all(send, latencies, 10, WARM_UP)
         latencies.due.clear()
         latencies.seconds.clear()
-        begun = cpu_seconds()
+        begun = time.process_time()
         await ask_all(send, latencies, rate, count)
-        return {**summary(latencies, count), "asker_cpu_ms": (cpu_seconds() - begun) / count * 1000}
+        return {**summary(latencies, count), "asker_cpu_ms": (time.process_time() - begun) / count * 1000}
     finally:
         over.set()
         polling.join()
@@ -203,14 +197,14 @@ def measure(broker: KafkaBroker, client: str, rate: int, seconds: float) -> dict
     try:
         assert worker.stdout is not None
         worker.stdout.readline()
-        before = [process_cpu_seconds(pid) for pid in (worker.pid, broker.pid or 0)]
+        before = [cpu_seconds(pid) for pid in (worker.pid, broker.pid or 0)]
         asked = subprocess.run(
             [*command, "--side", "asker", "--rate", str(rate), "--count", str(count)],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
         )
-        after = [process_cpu_seconds(pid) for pid in (worker.pid, broker.pid or 0)]
+        after = [cpu_seconds(pid) for pid in (worker.pid, broker.pid or 0)]
     finally:
         worker.kill()
         worker.wait()
@@ -219,20 +213,14 @@ def measure(broker: KafkaBroker, client: str, rate: int, seconds: float) -> dict
     return {"client": client, "rate": rate, **figures, "worker_cpu_ms": served, "broker_cpu_ms": brokered}
 
 
-def process_cpu_seconds(pid: int) -> float:
-    """Processor time of another process so far, from proc(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def clients_at_hand() -> list[str]:
     """Return the clients that are installed."""
     return [name for name in CLIENTS if name != "librdkafka" or importlib.util.find_spec("confluent_kafka")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure every client at every rate, one after the other, ``--repeats`` times; one JSON object a line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Measure every client at every rate, one after the other, ``--repeats`` times; print and write."""
+    parser = options_parser(__doc__)
     parser.add_argument("--side", choices=("worker", "asker"), help=argparse.SUPPRESS)
     parser.add_argument("--client", choices=CLIENTS, help="only this one")
     parser.add_argument("--bootstrap", default="", help=argparse.SUPPRESS)
@@ -244,16 +232,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.side:
         run_side(options.side, options.client, options.bootstrap, options.rate or 1, options.count)
         return 0
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         broker = KafkaBroker(Path(folder) / "kafka").start()
         try:
             for _ in range(options.repeats):
                 for rate in [options.rate] if options.rate else RATES:
                     for client in [options.client] if options.client else clients_at_hand():
-                        print(json.dumps(measure(broker, client, rate, options.seconds)), flush=True)
+                        say(f"{client}, {rate} questions/s")
+                        rows.append(measure(broker, client, rate, options.seconds))
         finally:
             broker.remove()
-    return 0
+    note = "60 KB questions, 300-byte replies, open loop; milliseconds from when each was due."
+    table = {"name": "bus", "title": "To a worker and back over Kafka", "note": note, "rows": rows}
+    return finish(options, "bus_round_trip", {"title": "The bus", "tables": [table]})
 
 
 if __name__ == "__main__":

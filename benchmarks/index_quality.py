@@ -284,7 +284,8 @@ def measure(name: str, count: int) -> Figures:
 
 def share(index: Searched, queries: Vectors, rows: npt.NDArray[np.intp]) -> float:
     """Return the share of the queries whose row is found first."""
-    return round(sum(index.first(query) == row for query, row in zip(queries, rows, strict=True)) / len(rows), 4)
+    hits = [index.first(query) == row for query, row in zip(queries, rows.tolist(), strict=True)]
+    return round(hits.count(True) / len(hits), 4)
 
 
 def available(name: str) -> bool:

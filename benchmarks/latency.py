@@ -206,7 +206,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             running.protect(references, "quick")
             loads += asyncio.run(measure_shape(running, mix, options))
     note = f"{mix.describe()}; {options.references} references; {options.budget:g} s until an asker gives up"
-    capacity = [{"bus and store": load.shape, "images/s": load.capacity} for load in loads]
+    capacity: list[dict[str, Cell]] = [{"bus and store": load.shape, "images/s": load.capacity} for load in loads]
     return {
         "title": "Verdict latency",
         "tables": [

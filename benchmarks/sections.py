@@ -12,6 +12,7 @@ from typing import Final
 from benchmarks.pictures import CORPUS
 
 SERVERS: Final = "Kafka and Redis (make servers)"
+REDIS: Final = "Redis (package redis-server)"
 SLACK: Final = 4
 """A section that takes so many times what it should, plus a minute, hangs."""
 
@@ -56,6 +57,31 @@ SECTIONS: Final = (
         measures="verdict latency p50, p99, p999 at 10, 50, 80 and 150 % of capacity, open loop; what is shed; memory",
         needs=SERVERS,
         seconds=200,
+    ),
+    Section(
+        name="bus_round_trip",
+        measures="a question to a worker and back over Kafka: latency and processor time at 10, 100 and 500/s",
+        needs="Kafka (make servers)",
+        quick=("--seconds", "5"),
+        seconds=75,
+    ),
+    Section(
+        name="cache_hits",
+        measures="what a verdict costs that is known: in a worker's memory, and from Redis",
+        needs=REDIS,
+        seconds=15,
+    ),
+    Section(
+        name="enrolment",
+        measures="from the write to searchable in 1, 2 and 4 workers, p50 and p99",
+        needs=REDIS,
+        seconds=75,
+    ),
+    Section(
+        name="cold_start",
+        measures="a worker's index from Redis beside a plain load from files; memory of a million references",
+        needs=REDIS,
+        seconds=60,
     ),
     Section(
         name="proxy_cost",

@@ -84,7 +84,7 @@ def main() -> int:
     sys.stdout.flush()
     for line in iter(sys.stdin.readline, ""):
         before = time.process_time()
-        for batch in batched(islice(endless, int(line)), worker.batch_limit, strict=False):
+        for batch in batched(islice(endless, int(line)), worker.batch_limit):
             judge(batch, encoder, view, limits)
         sys.stdout.write(f"{time.process_time() - before}\n")
         sys.stdout.flush()

@@ -109,7 +109,7 @@ class Verdicts:
         self._admission = admission
         self._clock = clock
         self._metrics = metrics
-        self._known = known or KnownVerdicts()
+        self._known = KnownVerdicts() if known is None else known  # an empty one is false
         self._sharing = sharing
         self._flights: dict[tuple[str, ...], _Flight] = {}
 
