@@ -19,6 +19,7 @@ from proxy_addon.accounts import Accounts
 from proxy_addon.addon import Safelight
 from proxy_addon.allocator import keep_large_blocks_apart
 from proxy_addon.background import Background
+from proxy_addon.backpressure import Backpressure
 from proxy_addon.bypass_watch import BypassWatch
 from proxy_addon.catalogue import STALE_DAYS, load_catalogue, stale
 from proxy_addon.certificates import ca_folder, trusted_bundle
@@ -185,7 +186,8 @@ class _Proxy:
         letting = pass_through(settings, catalogue, tunnels, clock, metrics, self._outbox.commit)
         replies = self._parts.replies(failsafe)
         coach = CoachPage(coaching, failsafe)
-        return addon, [tunnels, letting, coach, addon, StayOnHttp(), sockets, replies, ReplyTap(learning, failsafe)]
+        rest = [StayOnHttp(), sockets, replies, ReplyTap(learning, failsafe), Backpressure(metrics)]
+        return addon, [tunnels, letting, coach, addon, *rest]
 
     async def run(self) -> None:
         await self._outbox.start()

@@ -23,6 +23,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
+from proxy_addon.backpressure import BoundedQueue
 from proxy_addon.enforcement import Case
 from proxy_addon.stream_refusals import Refusal
 from shared.extract.units import Piece, Unit, UnitFeed
@@ -76,7 +77,7 @@ def cut_of(flow: HTTPFlow, direction: Direction) -> Cut | None:
     return cuts.get(direction)
 
 
-class UnitRelay(HttpStream):
+class UnitRelay(BoundedQueue, HttpStream):
     """One request and its response, as far as they are judged in units."""
 
     def _cut_of(self, event: events.Event) -> Cut | None:

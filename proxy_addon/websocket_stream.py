@@ -33,6 +33,8 @@ from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong, TextMessage
 from wsproto.frame_protocol import Opcode
 
+from proxy_addon.backpressure import BoundedQueue
+
 PIECE_BYTES: Final = 256 << 10
 CODED_BYTES: Final = 1 << 10
 """Of a compressed connection, inflated in one call: deflate makes 1032 times as many of them at most
@@ -102,7 +104,7 @@ class _Held:
     passing: bool = False
 
 
-class InspectedWebsocketLayer(WebsocketLayer):
+class InspectedWebsocketLayer(BoundedQueue, WebsocketLayer):
     """Relays messages after the hooks have seen them whole."""
 
     def __init__(self, context: Context, flow: HTTPFlow, limit: int) -> None:

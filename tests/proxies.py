@@ -16,6 +16,7 @@ import httpx
 from proxy_addon.accounts import Accounts
 from proxy_addon.addon import Safelight
 from proxy_addon.background import Background
+from proxy_addon.backpressure import Backpressure
 from proxy_addon.certificates import ca_folder, export_ca, system_bundle, trusted_bundle
 from proxy_addon.coaching import Coaching
 from proxy_addon.enforcement import BlockReply, Enforcement
@@ -306,6 +307,7 @@ async def serve_proxy(
             addon,
             guard,
             setup.parts.replies(setup.failsafe()),
+            Backpressure(setup.metrics),
             *setup.reply_taps(),
         ],
     )
