@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 
 from shared.adapters.inbox import Inbox
 from shared.adapters.kafka_clients import Clients, open_clients
+from shared.adapters.kafka_commits import Committer
 from shared.adapters.kafka_link import KafkaLink, message_of
 from shared.adapters.kafka_offsets import OffsetTracker
 from shared.adapters.kafka_settings import consumer_settings, group_settings, producer_settings
@@ -105,6 +106,7 @@ class KafkaAnsweringBus:
         self._link = KafkaLink(self._connect)
         self._offsets: OffsetTracker[int] = OffsetTracker()
         self._held: deque[Delivery] = deque()
+        self._committer = Committer(self._offsets, self._send_positions)
 
     async def start(self) -> None:
         """See the port; waits for the group to be complete."""
@@ -140,17 +142,19 @@ class KafkaAnsweringBus:
             _logger.warning("a reply for the unknown partition %d was dropped", message.partition)
 
     async def commit(self, deliveries: Sequence[Delivery]) -> None:
-        """See the port; what another worker has meanwhile been given is left to it."""
+        """See the port; it comes through a moment later, and what another worker was given meanwhile is left to it."""
         for delivery in deliveries:
             _, partition, offset = delivery.token
             self._offsets.done(partition, offset)
-        positions = self._offsets.positions()
-        if not positions:
-            return
+        if self._offsets.positions():
+            self._committer.wake()
+
+    async def _send_positions(self, positions: Mapping[int, int]) -> None:
+        if not self._link.answers():
+            raise BusError("Kafka's brokers do not answer")
         offsets = {TopicPartition(INSPECT_TOPIC, partition): offset for partition, offset in positions.items()}
         clients = self._link.clients
         await clients.bounded(clients.consumer.commit(offsets), COMMIT_TIMEOUT, "Kafka did not take a commit")
-        self._offsets.committed(positions)
 
     def connected(self) -> bool:
         """See the port; a worker past the number of partitions has none, and stays unready."""
@@ -158,6 +162,7 @@ class KafkaAnsweringBus:
 
     async def stop(self) -> None:
         """See the port."""
+        await self._committer.stop()
         await self._link.stop()
 
     async def _connect(self) -> Clients:
@@ -166,7 +171,7 @@ class KafkaAnsweringBus:
         return await open_clients(producer, AIOKafkaConsumer(**group_settings(self._settings)), self._join)
 
     async def _join(self, consumer: AIOKafkaConsumer) -> None:
-        consumer.subscribe([INSPECT_TOPIC], listener=_Revocation(self._offsets, self._held))
+        consumer.subscribe([INSPECT_TOPIC], listener=_Revocation(self._offsets, self._held, self._committer))
         await consumer.start()
 
     def _delivery(self, record: Any) -> Delivery | None:
@@ -181,11 +186,14 @@ class KafkaAnsweringBus:
 class _Revocation(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Partitions are given out anew: what was handed out of them is delivered again, to whoever has them then."""
 
-    def __init__(self, offsets: OffsetTracker[int], held: deque[Delivery]) -> None:
+    def __init__(self, offsets: OffsetTracker[int], held: deque[Delivery], committer: Committer) -> None:
         self._offsets = offsets
         self._held = held
+        self._committer = committer
 
-    def on_partitions_revoked(self, revoked: Any) -> None:
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        if revoked:
+            await self._committer.flush()
         self._offsets.forget()
         self._held.clear()
 

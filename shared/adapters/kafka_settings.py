@@ -20,6 +20,8 @@ HEARTBEAT_MS: Final = 2000
 MAX_POLL_INTERVAL_MS: Final = 30_000  # a stuck worker leaves the group; small, or it would freeze a rebalance so long
 FETCH_MAX_WAIT_MS: Final = 500
 MAX_REQUEST_BYTES: Final = 1 << 20
+MAX_BATCH_BYTES: Final = 256 << 10
+"""What waits for the request before it goes together; with aiokafka's 16 KB every photograph would go alone."""
 GROUP: Final = "safelight-workers"
 
 Parser = Callable[[str], Any]
@@ -108,7 +110,13 @@ def client_settings(settings: Settings) -> dict[str, Any]:
 
 def producer_settings(settings: Settings) -> dict[str, Any]:
     """Return a producer's arguments: sent at once, acknowledged by the leader; nobody waits for a late request."""
-    defaults = {"acks": 1, "enable_idempotence": False, "linger_ms": 0, "max_request_size": MAX_REQUEST_BYTES}
+    defaults = {
+        "acks": 1,
+        "enable_idempotence": False,
+        "linger_ms": 0,
+        "max_batch_size": MAX_BATCH_BYTES,
+        "max_request_size": MAX_REQUEST_BYTES,
+    }
     return {**client_settings(settings), **defaults, **_translate(settings.kafka, _PRODUCER)}
 
 
