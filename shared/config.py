@@ -102,7 +102,8 @@ class IdentitySettings(_Section):
     """Who sends."""
 
     htpasswd: Path | None = Field(
-        default=None, description="users and bcrypt or SHA-1 passwords; where set, the proxy asks for them (Basic)"
+        default=None,
+        description="users and bcrypt, MD5 ($apr1$) or SHA-1 passwords; where set, the proxy asks for them (Basic)",
     )
     realm: str = Field(
         default="Safelight", pattern=r"^[ !#-\[\]-~]+$", description="named when a password is asked for"

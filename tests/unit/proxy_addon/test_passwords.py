@@ -33,6 +33,38 @@ def test_the_hash_that_the_apache_documentation_shows() -> None:
     assert Passwords.parse("myName:{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=").check("myName", "myPassword")
 
 
+@pytest.mark.parametrize(
+    ("hashed", "password"),
+    [
+        # As `openssl passwd -apr1` writes them; the first also stands in Apache's documentation.
+        ("$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/", "myPassword"),
+        ("$apr1$xxxxxxxx$RKMOWWMKN4Ts9r6E5noqv0", "myPassword"),
+        ("$apr1$a$mFgJNeIN2fSZggd8Pzxms0", "open: sesame and more than sixteen bytes"),
+        ("$apr1$12345678$sHuPAw7VA9xjRbJz7zKV7/", ""),
+    ],
+)
+def test_what_htpasswd_writes_by_default_is_read(hashed: str, password: str) -> None:
+    passwords = Passwords.parse(f"alice:{hashed}")
+    assert passwords.check("alice", password)
+    assert not passwords.check("alice", f"{password}x")
+    assert not passwords.check("alice", f"x{password}")
+    assert not passwords.check("bob", password)
+
+
+def test_a_password_too_long_for_htpasswd_is_nobody_s() -> None:
+    # openssl passwd -apr1 -salt long "$(printf 'x%.0s' $(seq 255))"
+    passwords = Passwords.parse("alice:$apr1$long$ZpfhE/W/KXTxlbpUNszOa/")
+    assert passwords.check("alice", "x" * 255)
+    assert not passwords.check("alice", "x" * 256)
+
+
+def test_the_dearest_hash_is_the_decoy() -> None:
+    md5, sha, dear = "$apr1$a$mFgJNeIN2fSZggd8Pzxms0", by_sha(b"secret"), by_bcrypt(b"secret")
+    assert Passwords.parse(f"a:{sha}\nb:{md5}").decoy == md5
+    assert Passwords.parse(f"a:{dear}\nb:{md5}\nc:{sha}").decoy == dear
+    assert not Passwords.parse(f"a:{sha}").check("nobody", "secret")
+
+
 def test_a_password_longer_than_bcrypt_sees_is_cut_as_htpasswd_cuts_it() -> None:
     passwords = Passwords.parse(f"alice:{by_bcrypt(b'x' * 72)}")
     assert passwords.check("alice", "x" * 100)
