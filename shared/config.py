@@ -173,6 +173,7 @@ class WorkerSettings(_Section):
     max_unpacked: int = Field(
         default=256 << 20, ge=1 << 20, description="bytes that come out of an archive or document and all inside it"
     )
+    max_frames: int = Field(default=16, ge=1, le=64, description="frames or pages that are judged of one file at most")
     batch_limit: int = Field(default=8, ge=1, le=64, description="images per encoder run at most")
     threads: int = Field(default=1, ge=1, le=256, description="onnxruntime intra-op threads")
     provider: Literal["cpu", "cuda"] = Field(

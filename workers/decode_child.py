@@ -1,11 +1,10 @@
-"""The process that meets hostile bytes: ``python -m workers.decode_child SIDE MAX_PIXELS``.
+"""The process that meets hostile bytes: ``python -m workers.decode_child SIDE MAX_PIXELS MAX_FRAMES PARENT``.
 
 It loads everything it will ever need, decodes a picture of each format once (decoders load lazily), enters the sandbox,
 says so, and then answers one request after the other on its pipes until its input ends.  It is lost without harm: a
 crash, a hang or a bomb costs the item it was at.
 
-Only the formats named here are ever tried, since Pillow's lesser-used parsers are where its vulnerabilities live, and
-its bomb warning is an error, checked on the header, before a pixel is decoded.
+Pillow's bomb warning is an error, checked on the header, before a pixel is decoded.
 """
 
 from __future__ import annotations
@@ -19,15 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-import numpy as np
-from PIL import Image, ImageCms, ImageFile, MpoImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from shared.errors import DecodeError, ErrorCode, SafelightError
 from shared.extract.sniff import sniff
-from shared.types import DecodedFrame, DecodedImage, ImageInfo, Obscuring, RedactionOrder
+from shared.types import DecodedImage, Obscuring, RedactionOrder
 from workers import sandbox
 from workers.decode_protocol import (
-    FORMATS,
     MAX_OBSCURED_BYTES,
     READY,
     READY_UNCONFINED,
@@ -40,11 +37,10 @@ from workers.decode_protocol import (
     pack_reply,
     unpack_order,
 )
-from workers.frame_count import count_frames
-from workers.obscuring import obscure
-from workers.pdq import pdq
-from workers.pixels import CANONICAL_SIDE, SIDEWAYS, canonical, grey_plane, low_information, reducible, squash
-from workers.reference_views import reference_views
+from workers.decoded_file import judged, reference
+from workers.frame_walk import EXIF_ORIENTATION, open_file
+from workers.obscuring import WRITTEN, obscure
+from workers.picture_formats import MEDIA_TYPES, register
 from workers.truncation import cut_off
 from workers.unpack_protocol import pack_find, unpack_unpack_order
 from workers.unpacking.unpack import unpack, warm_up
@@ -52,69 +48,43 @@ from workers.unpacking.unpack import unpack, warm_up
 ITEMS_PER_CHILD: Final = 1000
 """Then a fresh one: memory that a decoder leaked, or a trap it was led into, goes with it."""
 
-_EXIF_ORIENTATION: Final = 0x0112
-_FORMAT_OF: Final = {f"image/{name.lower()}": name for name in FORMATS}
-_PRELOADED: Final = (ImageCms, MpoImagePlugin)
-"""Imported by Pillow only when it meets a LAB picture, or a phone's JPEG with a second picture behind the first."""
 _CODECS: Final = ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """``side`` of the encoder's input; images of more than ``max_pixels`` are not decoded."""
+    """``side`` of the encoder's input; images of more than ``max_pixels``, in all frames that are decoded, are not.
+
+    Of an animation's frames ``max_frames`` are judged at most.
+    """
 
     side: int
     max_pixels: int
+    max_frames: int = 16
 
 
 def decode(data: bytes, limits: Limits, *, views: bool = False) -> DecodedImage:
-    """Return an image's facts and pixels, and its views as a reference where they are wanted.
+    """Return an image's facts and the pixels of every frame to be judged; with ``views`` as a reference is enrolled.
 
     Raises DecodeError with the reason, and nothing else but MemoryError.
     """
     media_type = sniff(data)
-    if media_type is not None and media_type not in _FORMAT_OF:
+    if media_type is not None and media_type not in MEDIA_TYPES:
         raise DecodeError(ErrorCode.UNSUPPORTED_FORMAT, f"{media_type} cannot be decoded yet")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image, size, orientation = _open(data, limits)
+            file = open_file(data, media_type)
+            if views:
+                return reference(file, side=limits.side, max_pixels=limits.max_pixels)
+            return judged(file, side=limits.side, max_pixels=limits.max_pixels, max_frames=limits.max_frames)
     except (DecodeError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DecodeError(ErrorCode.TOO_MANY_PIXELS, f"over {limits.max_pixels} pixels") from error
     except Exception as error:
         raise _unreadable(data, media_type, error) from error
-    try:
-        return _describe(data, image, size, orientation, limits.side, views=views)
-    except (MemoryError, DecodeError):
-        raise
-    except Exception as error:
-        raise DecodeError(ErrorCode.INTERNAL_ERROR, f"{type(error).__name__} after decoding") from error
-
-
-def _open(data: bytes, limits: Limits) -> tuple[Image.Image, tuple[int, int], int]:
-    """Return the first frame, decoded, its upright size at full resolution, and the EXIF turn still to be made."""
-    image = Image.open(io.BytesIO(data), formats=FORMATS)  # noqa: TID251 - this is the sandbox
-    width, height = image.size
-    if width * height > limits.max_pixels:
-        raise DecodeError(ErrorCode.TOO_MANY_PIXELS, f"{width} x {height} pixels, over {limits.max_pixels}")
-    if width * height == 0:
-        raise DecodeError(ErrorCode.CORRUPT, f"{width} x {height} pixels")
-    image.draft("RGB", (max(CANONICAL_SIDE, limits.side),) * 2)
-    image.load()
-    # Pillow turns a TIFF by itself while it loads it.
-    orientation = 1 if image.format == "TIFF" else _orientation(image)
-    return image, (height, width) if orientation in SIDEWAYS else (width, height), orientation
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - broken metadata never costs the picture (huggingface/datasets#7668)
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _unreadable(data: bytes, media_type: str | None, error: Exception) -> DecodeError:
@@ -125,58 +95,22 @@ def _unreadable(data: bytes, media_type: str | None, error: Exception) -> Decode
         complaint = "the header cannot be read"
     if isinstance(error, NotImplementedError) or "unsupported" in complaint.lower():
         return DecodeError(ErrorCode.UNSUPPORTED_FORMAT, complaint)
-    short = cut_off(data, _FORMAT_OF.get(media_type or "", ""), f"{type(error).__name__} {complaint}")
+    short = cut_off(data, MEDIA_TYPES.get(media_type or "", ""), f"{type(error).__name__} {complaint}")
     return DecodeError(ErrorCode.TRUNCATED if short else ErrorCode.CORRUPT, complaint)
-
-
-def _describe(
-    data: bytes, image: Image.Image, size: tuple[int, int], orientation: int, side: int, *, views: bool
-) -> DecodedImage:
-    image_format = "JPEG" if image.format == "MPO" else image.format or ""
-    plain = reducible(image)
-    squashed = squash(plain, side, orientation)
-    picture = canonical(plain, orientation)
-    hashes = pdq(np.asarray(picture.convert("L")))
-    others = reference_views(picture)[1:] if views else []  # the first is the whole picture
-    empty = low_information(squashed, hashes.quality)
-    plane = grey_plane(picture)
-    info = ImageInfo(
-        format=image_format,
-        width=size[0],
-        height=size[1],
-        frames=count_frames(data, image_format),
-        frames_inspected=1,
-        low_information=empty,
-    )
-    first = DecodedFrame(
-        index=0,
-        size=size,
-        pdq=hashes.variants,
-        pdq_quality=hashes.quality,
-        pixels=squashed.tobytes(),
-        low_information=empty,
-        views=tuple(squash(view, side, 1).tobytes() for view in others),
-        plane=b"" if empty else plane.tobytes(),
-        plane_size=(0, 0) if empty else plane.size,
-    )
-    return DecodedImage(info=info, side=side, frames=(first,))
 
 
 def obscured(data: bytes, order: RedactionOrder, limits: Limits) -> ObscuredImage:
     """Return the image file with an order carried out; raises DecodeError and MemoryError as ``decode`` does."""
     media_type = sniff(data)
-    if _FORMAT_OF.get(media_type or "") is None:
+    if media_type not in MEDIA_TYPES:
         raise DecodeError(ErrorCode.UNSUPPORTED_FORMAT, f"{media_type} cannot be obscured")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=FORMATS)  # noqa: TID251 - this is the sandbox
-            frames = count_frames(data, image.format or "")
-            if image.width * image.height * frames > limits.max_pixels:
+            opened = open_file(data, media_type)
+            if opened.image.width * opened.image.height * opened.frames > limits.max_pixels:
                 raise DecodeError(ErrorCode.TOO_MANY_PIXELS, f"over {limits.max_pixels} pixels in all frames")
-            image.load()
-            orientation = 1 if image.format == "TIFF" else _orientation(image)
-            file = obscure(image, data, order, frames=frames, orientation=orientation)
+            file = obscure(opened, order)
     except (DecodeError, MemoryError):
         raise
     except Exception as error:
@@ -211,14 +145,15 @@ def prepare(limits: Limits) -> None:
     warm_up()
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     ImageFile.LOAD_TRUNCATED_IMAGES = False
+    register()
     for codec in _CODECS:
         "".encode(codec)
     exif = Image.Exif()
-    exif[_EXIF_ORIENTATION] = 6
-    for name in FORMATS:
+    exif[EXIF_ORIENTATION] = 6
+    for name in WRITTEN:
         for mode in ("RGB", "L"):
             file = io.BytesIO()
-            metadata = {} if name in {"BMP", "GIF"} else {"exif": exif}
+            metadata = {} if name in {"BMP", "GIF", "ICO"} else {"exif": exif}
             Image.linear_gradient("L").convert(mode).save(file, name, **metadata)
             decode(file.getvalue(), limits, views=True)
             for how in Obscuring:
@@ -252,8 +187,8 @@ def _write_all(data: bytes) -> None:
 
 def main(arguments: list[str]) -> int:
     """Prepare, confine, serve."""
-    side, max_pixels, parent = (int(argument) for argument in arguments)
-    limits = Limits(side=side, max_pixels=max_pixels)
+    side, max_pixels, max_frames, parent = (int(argument) for argument in arguments)
+    limits = Limits(side=side, max_pixels=max_pixels, max_frames=max_frames)
     prepare(limits)
     try:
         confinement = sandbox.enter(parent)

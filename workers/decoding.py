@@ -52,13 +52,19 @@ class _UnpackJob(_Job):
 
 
 class DecodePool:
-    """``size`` children at work; ``timeout`` in seconds for one item; ``side`` of the encoder's input."""
+    """``size`` children at work; ``timeout`` in seconds for one item; ``side`` of the encoder's input.
 
-    def __init__(self, *, size: int, side: int, timeout: float, max_pixels: int, metrics: Metrics) -> None:
+    Of an animation ``max_frames`` are judged at most; all that are decoded together have ``max_pixels`` at most.
+    """
+
+    def __init__(
+        self, *, size: int, side: int, timeout: float, max_pixels: int, metrics: Metrics, max_frames: int = 16
+    ) -> None:
         self._size = size
         self._side = side
         self._timeout = timeout
         self._max_pixels = max_pixels
+        self._max_frames = max_frames
         self._metrics = metrics
         self._permits = asyncio.Semaphore(size)
         self._idle: asyncio.Queue[DecodeProcess] = asyncio.Queue()
@@ -200,7 +206,7 @@ class DecodePool:
             child = None
 
     async def _new_child(self) -> DecodeProcess:
-        return await DecodeProcess.start(side=self._side, max_pixels=self._max_pixels)
+        return await DecodeProcess.start(side=self._side, max_pixels=self._max_pixels, max_frames=self._max_frames)
 
     def _adopt(self, child: DecodeProcess) -> None:
         self._children.add(child)

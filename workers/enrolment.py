@@ -30,6 +30,7 @@ from shared.types import (
 from workers.collisions import Candidate, Neighbourhood, Surroundings, look_around
 from workers.embeddings import from_bytes
 from workers.evidence import Sight
+from workers.frame_matches import unprotected
 from workers.index_state import IndexState, SetState
 from workers.set_catalogue import SetCatalogue
 from workers.set_history import KEEP_DAYS
@@ -299,7 +300,7 @@ class ImageSets:
         around = await _around(set_name, fingerprint, neighbourhood)
         objection = _objection(fingerprint, around)
         forced = () if objection is None else (": ".join(objection),)
-        result = replace(result, warnings=(*forced, *around.warnings()))
+        result = replace(result, warnings=(*forced, *unprotected(fingerprint.info), *around.warnings()))
         if objection is not None and not force:
             code, sentence = objection
             return _rejected(replace(result, warnings=around.warnings()), code, f"{sentence}; --force adds it")

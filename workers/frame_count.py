@@ -15,7 +15,7 @@ from workers.decode_protocol import MAX_FRAMES
 
 
 def count_frames(data: bytes, image_format: str) -> int:
-    """Return the number of frames or pages, 1..MAX_FRAMES; the latter then reads "at least"."""
+    """Return the number of frames, pages or sizes, 1..MAX_FRAMES; the latter then reads "at least"."""
     walk = _WALKS.get(image_format)
     if walk is None:
         return 1
@@ -51,12 +51,16 @@ def _colour_table(flags: int) -> int:
 
 def _png(data: bytes) -> Iterator[None]:
     position = 8
+    animated = False
     while True:
         length, kind = struct.unpack_from(">I4s", data, position)
         if kind == b"acTL":
             (frames,) = struct.unpack_from(">I", data, position + 8)
             yield from [None] * min(frames, MAX_FRAMES)
-        if kind in {b"acTL", b"IDAT", b"IEND"}:
+            animated = True
+        if kind == b"IDAT" and animated:
+            yield  # a picture of its own, for programs that show no animation
+        if kind in {b"fcTL", b"IDAT", b"IEND"}:
             return
         position += 12 + length
 
@@ -83,9 +87,16 @@ def _tiff(data: bytes) -> Iterator[None]:
         (offset,) = struct.unpack_from(pointer, data, offset + struct.calcsize(count) + entries * entry)
 
 
+def _icon(data: bytes) -> Iterator[None]:
+    (count,) = struct.unpack_from("<H", data, 4)
+    yield from [None] * count
+
+
 _WALKS: Final[dict[str, Callable[[bytes], Iterator[None]]]] = {
     "GIF": _gif,
     "PNG": _png,
     "WEBP": _webp,
     "TIFF": _tiff,
+    "ICO": _icon,
+    "CUR": _icon,
 }

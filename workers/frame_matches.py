@@ -1,4 +1,4 @@
-"""The matches of a file of several pictures: of each reference the best over all of its frames."""
+"""The matches of a file of several pictures, and what is not protected of one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from shared.types import ReferenceMatch
+from shared.types import ImageInfo, ReferenceMatch
 from workers.index_view import MATCHES_PER_SET
 
 
@@ -32,6 +32,13 @@ def best_over_frames(indices: Sequence[int], found: Sequence[Sequence[ReferenceM
         if taken[match.set] <= MATCHES_PER_SET:
             kept.append(match)
     return tuple(kept)
+
+
+def unprotected(info: ImageInfo) -> tuple[str, ...]:
+    """Return the warning that a reference is one of several pictures in its file; none for a single one."""
+    if info.frames == 1:
+        return ()
+    return (f"frames: one of {info.frames} frames is protected, the first that shows something: add others as files",)
 
 
 def _strength(match: ReferenceMatch) -> tuple[bool, float, float]:

@@ -37,12 +37,26 @@ class PdqHashes:
     quality: int
 
 
-def pdq(luma: NDArray[np.uint8]) -> PdqHashes:
-    """Hash a picture given as luma, rows x columns."""
-    rows, columns = luma.shape
-    if min(rows, columns) < SMALLEST_SIDE:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduction:
+    """What a picture was: ``rows`` x ``columns`` pixels, of which ``down`` x ``across`` became one by their mean."""
+
+    rows: int
+    columns: int
+    down: int = 1
+    across: int = 1
+
+
+def pdq(luma: NDArray[np.uint8], reduced: Reduction | None = None) -> PdqHashes:
+    """Hash a picture given as luma, rows x columns, or one that ``luma`` was reduced from.
+
+    What was lost in the reduction is finer than what PDQ samples, so the hash is the full picture's but for a few bits;
+    hashing the reduced picture itself would not do, since PDQ's blur is a whole number of its pixels wide.
+    """
+    full = Reduction(rows=luma.shape[0], columns=luma.shape[1]) if reduced is None else reduced
+    if min(full.rows, full.columns) < SMALLEST_SIDE:
         return PdqHashes(variants=(_EMPTY,) * 8, quality=0)
-    down, across = _sampling(rows), _sampling(columns)
+    down, across = _sampling(full.rows, full.down), _sampling(full.columns, full.across)
     both_ways_down = np.concatenate((down, down[:, ::-1]))
     both_ways_across = np.concatenate((across, across[:, ::-1]))
     grids = both_ways_down @ luma.astype(np.float32) @ both_ways_across.T
@@ -53,8 +67,8 @@ def pdq(luma: NDArray[np.uint8]) -> PdqHashes:
 
 
 @lru_cache(maxsize=MATRICES_KEPT)
-def _sampling(length: int) -> Floats:
-    """Return the 64 x ``length`` matrix that blurs twice and samples."""
+def _sampling(length: int, factor: int) -> Floats:
+    """Return the matrix that blurs twice and samples ``length`` pixels, of which each ``factor`` became one."""
     window = (length + 2 * GRID - 1) // (2 * GRID)
     ahead = (window + 2) // 2
     position = np.arange(length)
@@ -67,7 +81,8 @@ def _sampling(length: int) -> Floats:
         weight = share[centre] * share[inner]
         np.add.at(steps[row], low[inner], weight)
         np.add.at(steps[row], high[inner], -weight)
-    return np.asarray(np.cumsum(steps, axis=1)[:, :length], dtype=np.float32)
+    weights = np.cumsum(steps, axis=1)[:, :length]
+    return np.asarray(np.add.reduceat(weights, np.arange(0, length, factor), axis=1), dtype=np.float32)
 
 
 def _cosines() -> Floats:

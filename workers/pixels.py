@@ -1,10 +1,9 @@
 """From whatever a decoder hands out to the three reductions everything else is computed from.
 
-The *canonical* picture is what PDQ hashes: RGB on white, upright, its short side 512 to 1023 pixels (smaller originals
-as they are).  Whole-number box reduction keeps it exact: over 59 photographs and pages of 300 to 2,479 pixels the hash
-is 0 bits (p50), 3 (p90), 17 (p99) off the hash of the full picture, JPEG scaled in its transform included; off by the
-same steps is resizing to 512 (0, 11, 66).  The *encoder* picture is a square squash of the same pixels; the *plane* is
-the canonical picture in grey, its long side at most 512 pixels, where local features and block sketches come from.
+The *canonical* picture is RGB, upright, its short side 512 to 1023 pixels (smaller originals as they are), reduced by
+whole numbers of pixels, JPEG in its transform.  PDQ is computed from it as of the original (`workers.pdq.Reduction`).
+The *encoder* picture is a square squash of it; the *plane* is the same in grey, its long side at most 512 pixels, where
+local features and block sketches come from.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+WHITE: Final = "white"
 CANONICAL_SIDE: Final = 512
 LONGEST_SIDE: Final = 4096
 """Of the canonical picture; a banner of 1 x 1,000,000 pixels is shortened along its length alone."""
@@ -62,17 +62,41 @@ def _to_8_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray(np.clip((finite - low) * (255 / max(high - low, 1e-12)), 0, 255), dtype=np.uint8)
 
 
+def reduction(size: tuple[int, int]) -> tuple[int, int]:
+    """Return by how much a picture of ``size`` = (width, height) is reduced: (across, down)."""
+    factor = max(1, min(size) // CANONICAL_SIDE)
+    width, height = size
+    return max(factor, -(-width // LONGEST_SIDE)), max(factor, -(-height // LONGEST_SIDE))
+
+
+def reduced(image: Image.Image) -> Image.Image:
+    """Return the picture at the canonical size, its alpha kept; itself where it is no larger."""
+    factors = reduction(image.size)
+    return image.reduce(factors) if max(factors) > 1 else image
+
+
+def finished(image: Image.Image, orientation: int, background: str | None = WHITE) -> Image.Image:
+    """Return a reduced picture as it is hashed: upright, RGB, on ``background``; None: as if nothing were clear.
+
+    ``orientation`` is EXIF's, 1..8.
+    """
+    image = turned(image, orientation)
+    if image.mode not in {"RGBA", "LA"} or background is None:
+        return image.convert("RGB")
+    flat = Image.new("RGB", image.size, background)
+    flat.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    return flat
+
+
 def canonical(image: Image.Image, orientation: int) -> Image.Image:
-    """Return the picture that is hashed; ``orientation`` is EXIF's, 1..8."""
-    factor = max(1, min(image.size) // CANONICAL_SIDE)
-    across, down = (max(factor, -(-side // LONGEST_SIDE)) for side in image.size)
-    return _finish(image.reduce((across, down)) if max(across, down) > 1 else image, orientation)
+    """Return the picture that is hashed, on white; ``orientation`` is EXIF's, 1..8."""
+    return finished(reduced(image), orientation)
 
 
 def squash(image: Image.Image, side: int, orientation: int) -> Image.Image:
     """Return the encoder's picture: ``side`` x ``side``, averaged over areas where it shrinks in both directions."""
     method = Image.Resampling.BOX if min(image.size) >= side else Image.Resampling.BILINEAR
-    return _finish(image.resize((side, side), method), orientation)
+    return finished(image.resize((side, side), method), orientation)
 
 
 def grey_plane(picture: Image.Image) -> Image.Image:
@@ -88,15 +112,6 @@ def grey_plane(picture: Image.Image) -> Image.Image:
 def turned(image: Image.Image, orientation: int) -> Image.Image:
     """Return the picture upright; ``orientation`` is EXIF's, 1..8."""
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
-
-
-def _finish(image: Image.Image, orientation: int) -> Image.Image:
-    image = turned(image, orientation)
-    if image.mode in {"RGBA", "LA"}:
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image.convert("RGB"), mask=image.getchannel("A"))
-        return white
-    return image.convert("RGB")
 
 
 def low_information(squashed: Image.Image, pdq_quality: int) -> bool:

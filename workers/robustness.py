@@ -10,8 +10,9 @@ from typing import Final, Protocol
 
 from PIL import Image, ImageOps
 
+from shared.extract.sniff import sniff
 from shared.types import Verdict
-from workers.decode_protocol import FORMATS
+from workers import picture_formats
 from workers.evaluation.strengths import STRENGTHS, edits_of
 
 QUALITY: Final = 90
@@ -77,7 +78,8 @@ class Row:
 
 def open_picture(data: bytes) -> Image.Image:
     """Return an upright RGB picture of bytes that the sandbox has decoded before."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:  # noqa: TID251 - the user's own, decoded before
+    picture_formats.register()
+    with picture_formats.open_picture(data, sniff(data)) as image:  # the user's own, decoded before
         upright = ImageOps.exif_transpose(image)
         if upright.has_transparency_data:
             layer = upright.convert("RGBA")

@@ -5,6 +5,11 @@ gives up, for good: memory, core dumps, files, processes (resource limits, every
 its parent (prctl, Linux); and every system call that is not in a short list (seccomp, Linux on x86_64 and aarch64).
 Calls outside the list fail with EPERM, so that a library which merely tries something is refused, not killed.
 
+The list lets the process start threads, since libde265 decodes HEIF in one of its own: a thread has the same filter,
+shares the memory that is limited and dies with the process.  Starting processes is refused by the flags that ``clone``
+is called with; ``clone3``, whose flags a filter cannot read, is said not to exist, and the C library then uses
+``clone``.  Where there is no filter, threads are refused like processes, and HEIF is not decoded.
+
 The list has no ``open``: a taken-over decoder could otherwise read any file and answer with it as pixels.  Everything a
 decoder loads lazily must therefore be loaded before ``enter``.
 """
@@ -32,12 +37,20 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _SECCOMP_MODE_FILTER: Final = 2
 _RET_ALLOW: Final = 0x7FFF0000
 _RET_EPERM: Final = 0x00050001
+_RET_ENOSYS: Final = 0x00050026
 _RET_KILL_PROCESS: Final = 0x80000000
 _LOAD_WORD: Final = 0x20
 _JUMP_EQUAL: Final = 0x15
 _RETURN: Final = 0x06
 _OFFSET_NUMBER: Final = 0
 _OFFSET_ARCH: Final = 4
+_OFFSET_FLAGS: Final = 16
+"""The low half of the first argument: both machines are little-endian."""
+_CLONE: Final = {"x86_64": 56, "aarch64": 220}
+_CLONE3: Final = 435
+_THREAD_FLAGS: Final = 0x003D0F00
+"""What the C library starts a thread with: CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, SETTLS, PARENT_SETTID and
+CHILD_CLEARTID."""
 
 # (AUDIT_ARCH_*, numbers) from linux/audit.h and asm/unistd.h.  tgkill is left out on purpose: it reaches other
 # processes, and abort() without it ends in a trap instruction, which is as dead.
@@ -50,7 +63,7 @@ _ALLOWED: Final[dict[str, tuple[int, dict[str, int]]]] = {
             "writev": 20, "sched_yield": 24, "mremap": 25, "madvise": 28, "nanosleep": 35, "getpid": 39, "exit": 60,
             "getrusage": 98, "sigaltstack": 131, "gettid": 186, "futex": 202, "restart_syscall": 219,
             "clock_gettime": 228, "clock_nanosleep": 230, "exit_group": 231, "getcpu": 309, "getrandom": 318,
-            "membarrier": 324, "rseq": 334,
+            "membarrier": 324, "rseq": 334, "set_robust_list": 273,
         },
     ),
     "aarch64": (
@@ -61,7 +74,7 @@ _ALLOWED: Final[dict[str, tuple[int, dict[str, int]]]] = {
             "writev": 66, "sched_yield": 124, "mremap": 216, "madvise": 233, "nanosleep": 101, "getpid": 172,
             "exit": 93, "getrusage": 165, "sigaltstack": 132, "gettid": 178, "futex": 98, "restart_syscall": 128,
             "clock_gettime": 113, "clock_nanosleep": 115, "exit_group": 94, "getcpu": 168, "getrandom": 278,
-            "membarrier": 283, "rseq": 293,
+            "membarrier": 283, "rseq": 293, "set_robust_list": 99,
         },
     ),
 }  # fmt: skip
@@ -90,20 +103,23 @@ def enter(parent: int | None = None) -> Confinement:
     """
     _limit_resources()
     if sys.platform != "linux":
+        _refuse_processes()
         return Confinement(seccomp=False, no_new_privileges=False)
     if parent is not None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    return Confinement(seccomp=_filter_system_calls(), no_new_privileges=True)
+    confined = _filter_system_calls()
+    if not confined:
+        _refuse_processes()
+    return Confinement(seccomp=confined, no_new_privileges=True)
 
 
 def _limit_resources() -> None:
     limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NPROC: 0,
         resource.RLIMIT_NOFILE: OPEN_FILES,
         resource.RLIMIT_CPU: CPU_SECONDS,
     }
@@ -111,6 +127,11 @@ def _limit_resources() -> None:
         limits[resource.RLIMIT_AS] = ADDRESS_SPACE_BYTES
     for kind, value in limits.items():
         resource.setrlimit(kind, (value, value))
+
+
+def _refuse_processes() -> None:
+    """Refuse processes and threads: the limit counts both, and all that the user has."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
 def _prctl(option: int, *arguments: int | ctypes.Structure) -> None:
@@ -131,6 +152,13 @@ def _filter_system_calls() -> bool:
         (_JUMP_EQUAL, 1, 0, arch),
         (_RETURN, 0, 0, _RET_KILL_PROCESS),
         (_LOAD_WORD, 0, 0, _OFFSET_NUMBER),
+        (_JUMP_EQUAL, 0, 1, _CLONE3),
+        (_RETURN, 0, 0, _RET_ENOSYS),
+        (_JUMP_EQUAL, 0, 4, _CLONE[platform.machine()]),
+        (_LOAD_WORD, 0, 0, _OFFSET_FLAGS),
+        (_JUMP_EQUAL, 0, 1, _THREAD_FLAGS),
+        (_RETURN, 0, 0, _RET_ALLOW),
+        (_RETURN, 0, 0, _RET_EPERM),
         *((_JUMP_EQUAL, len(calls) - index, 0, number) for index, number in enumerate(calls.values())),
         (_RETURN, 0, 0, _RET_EPERM),
         (_RETURN, 0, 0, _RET_ALLOW),

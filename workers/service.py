@@ -50,6 +50,7 @@ async def run_worker(context: RoleContext) -> None:
             side=encoder.side,
             timeout=worker.decode_timeout_ms / 1000,
             max_pixels=worker.max_pixels,
+            max_frames=worker.max_frames,
             metrics=context.metrics,
         )
         stack.push_async_callback(pool.stop)

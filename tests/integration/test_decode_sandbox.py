@@ -17,21 +17,23 @@ import pytest
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
 from shared.types import Obscuring, RedactionOrder
-from tests.image_factories import make_file, make_picture
+from tests.image_factories import make_file, make_heif, make_icon, make_picture
 from workers import sandbox
 from workers.decode_child import ITEMS_PER_CHILD
 from workers.decode_process import ChildLostError, DecodeProcess
-from workers.decode_protocol import FORMATS
 from workers.decoding import QUEUE_PER_CHILD, SPARES, DecodePool
+from workers.obscuring import WRITTEN
 
 # Runs as a process of its own: enters the sandbox, tries everything, and prints what the system said.
 PROBE = """
-import ctypes, errno, json, mmap, os, socket, subprocess, sys
+import ctypes, errno, json, mmap, os, platform, socket, subprocess, sys, threading
 from workers import sandbox
 
 library = ctypes.CDLL(None, use_errno=True)
 spare = os.dup(0)
 os.close(spare)
+
+CLONE = {"x86_64": 56, "aarch64": 220}[platform.machine()]
 
 def call(name, *arguments):
     if getattr(library, name)(*arguments) == -1:
@@ -46,6 +48,8 @@ ATTEMPTS = {
     "list": lambda: os.listdir("/"),
     "exec": lambda: os.execv("/bin/true", ["true"]),
     "fork": lambda: os.fork(),
+    "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+    "vfork": lambda: call("syscall", CLONE, 0x4111, 0, 0, 0, 0),
     "signal": lambda: os.kill(os.getppid(), 0),
     "ptrace": lambda: call("ptrace", 16, os.getppid(), 0, 0),
     "prctl": lambda: call("prctl", 38, 1, 0, 0, 0),
@@ -63,6 +67,9 @@ def outcome(attempt):
 
 confinement = sandbox.enter(os.getppid())
 said = {name: outcome(each) for name, each in ATTEMPTS.items()}
+done = threading.Event()
+threading.Thread(target=done.set).start()
+said["thread"] = done.wait(10)
 print(json.dumps(said | {"seccomp": confinement.seccomp}), flush=True)
 """
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +122,7 @@ def test_inside_the_sandbox_everything_is_refused(tmp_path: Path) -> None:
     said = json.loads(done.stdout)
     assert said.pop("seccomp") is True
     assert said.pop("memory") == "ENOMEM"
+    assert said.pop("thread") is True, "HEIF is decoded in one"
     assert set(said.values()) == {"EPERM"}, said
     assert target.read_text() == "here"
 
@@ -238,7 +246,7 @@ async def test_the_queue_is_bounded(pool: DecodePool) -> None:
 
 async def test_a_child_that_cannot_start_says_so() -> None:
     with pytest.raises(ChildLostError):
-        await DecodeProcess.start(side=0, max_pixels=1_000_000)
+        await DecodeProcess.start(side=0, max_pixels=1_000_000, max_frames=16)
 
 
 async def test_stop_leaves_no_process_and_can_be_repeated(metrics: Metrics) -> None:
@@ -261,7 +269,6 @@ async def test_children_die_with_their_parent() -> None:
 import asyncio
 from shared.telemetry import Metrics
 from shared.types import Obscuring, RedactionOrder
-from workers.decode_protocol import FORMATS
 from workers.decode_process import ChildLostError, DecodeProcess
 from workers.decoding import DecodePool
 
@@ -282,10 +289,12 @@ asyncio.run(main())
     await until(lambda: not any(map(exists, pids)))
 
 
-@pytest.mark.parametrize("image_format", FORMATS)
+@pytest.mark.parametrize("image_format", [name for name in WRITTEN if name != "ICO"])
 async def test_pictures_are_obscured_inside_the_sandbox(image_format: str, pool: DecodePool, metrics: Metrics) -> None:
     others = [make_picture(320, 200, seed=seed) for seed in (2, 3)]
-    moving = {"save_all": True, "append_images": others} if image_format in {"GIF", "PNG", "WEBP", "TIFF"} else {}
+    moving = (
+        {"save_all": True, "append_images": others} if image_format in {"GIF", "PNG", "WEBP", "TIFF", "AVIF"} else {}
+    )
     data = make_file(make_picture(320, 200), image_format, **moving)
     for how in Obscuring:
         file = await pool.obscure(data, RedactionOrder(regions=((10, 10, 100, 100),), how=how))
@@ -293,6 +302,22 @@ async def test_pictures_are_obscured_inside_the_sandbox(image_format: str, pool:
         assert (image.info.format, image.info.width, image.info.height) == (image_format, 320, 200)
         assert image.info.frames == (3 if moving else 1)
     assert metrics.value("safelight_worker_redact_seconds") == 2
+
+
+async def test_icons_are_obscured_inside_the_sandbox(pool: DecodePool) -> None:
+    icon = await pool.obscure(make_icon(make_picture(64, 64), make_picture(32, 32)), RedactionOrder())
+    image = await pool.decode(icon)
+    assert (image.info.format, image.info.frames, image.info.low_information) == ("ICO", 2, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="without a filter there is no thread for libde265")
+@pytest.mark.parametrize(("name", "frames"), [("photograph", 1), ("burst", 4), ("white_on_clear", 1)])
+async def test_heif_is_decoded_inside_the_sandbox(name: str, frames: int, pool: DecodePool) -> None:
+    image = await pool.decode(make_heif(name))
+    assert (image.info.format, image.info.frames, image.info.frames_inspected) == ("HEIF", frames, frames)
+    with pytest.raises(DecodeError) as refused:
+        await pool.obscure(make_heif(name), RedactionOrder())
+    assert refused.value.code is ErrorCode.UNSUPPORTED_FORMAT
 
 
 async def test_what_cannot_be_obscured_costs_itself_alone(pool: DecodePool, metrics: Metrics) -> None:

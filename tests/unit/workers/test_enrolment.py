@@ -266,6 +266,13 @@ async def test_a_threshold_is_moved_for_every_worker() -> None:
         await sets.move_threshold("nobody", 90)
 
 
+async def test_frames_that_are_not_protected_are_told() -> None:
+    sets = ImageSets(MemoryStore(), SEALER)
+    await sets.create("designs")
+    added = await sets.add("designs", "a.gif", b"1", Described(info=make_image_info(frames=12)))
+    assert (added.status, [warning.partition(":")[0] for warning in added.warnings]) == ("added", ["frames"])
+
+
 async def test_near_duplicates_and_collisions_are_told_also_within_one_command() -> None:
     store = MemoryStore()
     sets, replica = ImageSets(store, SEALER), make_replica(store)

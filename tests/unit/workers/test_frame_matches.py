@@ -1,7 +1,7 @@
 """Of each reference the best frame counts, and is named."""
 
-from tests.factories import make_match
-from workers.frame_matches import best_over_frames
+from tests.factories import make_image_info, make_match
+from workers.frame_matches import best_over_frames, unprotected
 from workers.index_view import MATCHES_PER_SET
 
 
@@ -34,3 +34,9 @@ def test_a_set_has_as_many_matches_as_with_one_frame() -> None:
     found = [[make_match(reference=str(number), score=80.0 + number)] for number in range(MATCHES_PER_SET + 3)]
     best = best_over_frames(range(len(found)), found)
     assert [match.reference for match in best] == ["7", "6", "5", "4", "3"]
+
+
+def test_what_is_not_protected_is_told() -> None:
+    assert unprotected(make_image_info()) == ()
+    (warning,) = unprotected(make_image_info(frames=12))
+    assert warning.startswith("frames: one of 12 ")

@@ -14,14 +14,16 @@ from PIL import Image, ImageSequence
 from shared.core.hashing import hamming
 from shared.errors import DecodeError, ErrorCode
 from shared.types import Obscuring, RedactionOrder, Region
-from tests.image_factories import make_exif, make_file, make_picture
+from tests.image_factories import make_exif, make_file, make_heif, make_icon, make_picture
 from workers.decode_child import Limits, decode, obscured
-from workers.decode_protocol import FORMATS
-from workers.obscuring import BLUR_CELLS, MAX_OBSCURED_FRAMES, MAX_PROFILE_BYTES
+from workers.obscuring import BLUR_CELLS, MAX_OBSCURED_FRAMES, MAX_PROFILE_BYTES, WRITTEN
+from workers.picture_formats import register
 
 LIMITS = Limits(side=32, max_pixels=5_000_000)
 REGION: Region = (80, 48, 208, 144)
-ANIMATED = ("GIF", "PNG", "WEBP", "TIFF")
+ANIMATED = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
+
+register()
 
 
 def redacted(data: bytes, *regions: Region, how: Obscuring = Obscuring.BOX, limits: Limits = LIMITS) -> bytes:
@@ -40,7 +42,7 @@ def inside(image: Image.Image, region: Region = REGION) -> NDArray[np.int16]:
     return pixels(image.crop(region))
 
 
-@pytest.mark.parametrize("image_format", FORMATS)
+@pytest.mark.parametrize("image_format", [name for name in WRITTEN if name != "ICO"])
 def test_the_region_is_black_and_the_rest_stays(image_format: str) -> None:
     data = make_file(make_picture(320, 200), image_format)
     before, after = opened(data), opened(redacted(data, REGION))
@@ -86,7 +88,7 @@ def test_every_frame_is_obscured(image_format: str) -> None:
     assert len(seen) == 4
     assert all(inside(frame, (88, 56, 200, 136)).max() < 12 for frame in seen)
     assert all(np.abs(pixels(one)[:40] - pixels(two)[:40]).mean() < 12 for one, two in zip(frames, seen, strict=True))
-    if moving:
+    if moving and image_format != "AVIF":  # which Pillow lets repeat for ever
         assert after.info["loop"] == 3
         assert [frame.info["duration"] for frame in seen] == [40, 80, 120, 160]
 
@@ -141,7 +143,7 @@ def test_the_turn_is_made_before_it_is_forgotten(image_format: str) -> None:
 @pytest.mark.parametrize(
     ("mode", "image_format"),
     [
-        *[("L", name) for name in FORMATS],
+        *[("L", name) for name in WRITTEN if name != "ICO"],
         *[("P", name) for name in ("PNG", "GIF", "BMP", "TIFF")],
         *[("1", name) for name in ("PNG", "BMP", "TIFF")],
         *[("RGBA", name) for name in ("PNG", "WEBP", "BMP", "TIFF", "GIF")],
@@ -199,7 +201,8 @@ def code_of(make: Callable[[], object]) -> ErrorCode:
 
 def test_what_cannot_be_obscured_says_why() -> None:
     whole = make_file()
-    assert code_of(lambda: redacted(b"\x00\x00\x00\x1cftypavif" + bytes(32))) is ErrorCode.UNSUPPORTED_FORMAT
+    assert code_of(lambda: redacted(make_heif("photograph"))) is ErrorCode.UNSUPPORTED_FORMAT
+    assert code_of(lambda: redacted(make_icon(make_picture(64, 64), cursor=True))) is ErrorCode.UNSUPPORTED_FORMAT
     assert code_of(lambda: redacted(b"no image")) is ErrorCode.UNSUPPORTED_FORMAT
     assert code_of(lambda: redacted(whole[: len(whole) // 2])) is ErrorCode.TRUNCATED
     assert code_of(lambda: redacted(whole, limits=Limits(side=32, max_pixels=1000))) is ErrorCode.TOO_MANY_PIXELS
@@ -207,6 +210,15 @@ def test_what_cannot_be_obscured_says_why() -> None:
     moving = make_file(frames[0], "GIF", save_all=True, append_images=frames[1:])
     tight = Limits(side=32, max_pixels=320 * 200 * 2)
     assert code_of(lambda: redacted(moving, limits=tight)) is ErrorCode.TOO_MANY_PIXELS
+
+
+def test_every_size_of_an_icon_is_obscured() -> None:
+    icon = opened(redacted(make_icon(make_picture(128, 96), make_picture(48, 48, seed=2))))
+    assert icon.info["sizes"] == {(128, 96), (48, 48)}
+    for size in icon.info["sizes"]:
+        icon.size = size  # type: ignore[misc]
+        icon.load()
+        assert pixels(icon).max() == 0
 
 
 def test_an_animation_has_its_limit() -> None:
