@@ -70,7 +70,7 @@ class Admission:
         self._queue.add(waiter, now, priority=priority, deadline=deadline)
         self._show()
         try:
-            await asyncio.wait({waiter.turn}, timeout=max(0.0, deadline - self._stay.seconds - now))
+            await asyncio.wait({waiter.turn}, timeout=max(0.0, deadline - self._stay.most - now))
         except asyncio.CancelledError:
             if waiter.turn.done():  # called, and gone
                 self._leave(size)
