@@ -14,6 +14,8 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 
 STORED: Final = np.dtype("<f2")
+_FINITE: Final = bytes(high for high in range(256) if high & 0x7C != 0x7C)
+"""The higher bytes of numbers."""
 
 
 def to_bytes(vector: npt.NDArray[np.floating[Any]]) -> bytes:
@@ -28,9 +30,14 @@ def from_bytes(stored: Sequence[bytes]) -> Vectors:
     return np.frombuffer(b"".join(stored), dtype=STORED).reshape(len(stored), -1).astype(np.float32)
 
 
+def is_finite(stored: bytes) -> bool:
+    """Tell whether every number is one: of NaN and infinity all bits of the exponent are set (IEEE 754, binary16)."""
+    return not stored[1::2].translate(None, _FINITE)
+
+
 def dimension_of(stored: bytes) -> int:
     """Return how many numbers are in a kept vector."""
     return len(stored) // STORED.itemsize
 
 
-__all__ = ["STORED", "Vectors", "dimension_of", "from_bytes", "to_bytes"]
+__all__ = ["STORED", "Vectors", "dimension_of", "from_bytes", "is_finite", "to_bytes"]

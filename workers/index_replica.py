@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import threading
 from collections import Counter
 from typing import Final
@@ -37,6 +38,8 @@ LEAST_SELF_RECALL: Final = 0.99
 """Below this share of its own vectors found an index is not well, and says so."""
 RETRY_SECONDS: Final = 0.2
 RETRY_LIMIT_SECONDS: Final = 5.0
+RELOAD_SPREAD: Final = 10
+"""Retries within which replicas that fell behind load again, each at a time of its own; their views serve on."""
 
 _logger = logging.getLogger(__name__)
 
@@ -181,6 +184,8 @@ class IndexReplica:
             except IndexStaleError as error:
                 _logger.warning("loading the index again: %s", error)
                 self._behind = True
+                # Spread out: every replica that was away would ask the store for all of the index at once.
+                await asyncio.sleep(random.uniform(0.0, RELOAD_SPREAD * self._retry_seconds))  # noqa: S311
             except (StoreError, IntegrityError) as error:
                 if isinstance(error, StoreError):
                     self._metrics.count("safelight_store_errors_total", operation="index")

@@ -18,7 +18,7 @@ from shared.types import Reference
 from workers.ann_index import AnnIndex, Groups
 from workers.block_sketch import read_sketch
 from workers.codebook import shipped_codebook
-from workers.embeddings import STORED, Vectors, dimension_of
+from workers.embeddings import STORED, Vectors, dimension_of, is_finite
 from workers.feature_index import LARGEST, FeatureIndex
 from workers.index_state import Key
 from workers.kept_bytes import total_bytes
@@ -132,7 +132,7 @@ def check_reference(reference: Reference, *, encoder: str, dimension: int | None
         if len(vector) % STORED.itemsize or not vector or dimension not in (None, dimension_of(vector)):
             raise IntegrityError(f"a vector of reference {reference.reference} has {len(vector)} bytes")
         dimension = dimension_of(vector)
-        if not np.isfinite(np.frombuffer(vector, dtype=STORED)).all():
+        if not is_finite(vector):
             raise IntegrityError(f"a vector of reference {reference.reference} is not finite")
     if reference.views and (dimension is None or len(reference.views) % (dimension // 8)):
         raise IntegrityError(f"the views of reference {reference.reference} have {len(reference.views)} bytes")

@@ -46,7 +46,7 @@ class IndexState:
     def __init__(self, sets: Iterable[SetCreated] = (), references: Iterable[Reference] = ()) -> None:
         self.sets: dict[str, SetState] = {created.name: SetState(created) for created in sets}
         for reference in references:
-            self.apply(ReferenceAdded(reference=reference))
+            self._add(reference)
 
     def apply(self, event: IndexEvent) -> Change:
         """Fold one event in."""

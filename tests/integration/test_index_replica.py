@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from shared.adapters.lease import Lease
+from shared.adapters.lease import Holder, Lease
 from shared.adapters.redis_store import RedisStore
 from shared.adapters.sqlite_store import SqliteStore
 from shared.ports import Store
@@ -244,3 +246,46 @@ async def test_a_worn_base_is_rebuilt_while_searches_go_on(store: Store) -> None
         await until(lambda: len(replica.current().segments[0].segment.references) < 60)
         assert replica.current().segments[0].segment is not before
         assert [finds(replica, seed) for seed in range(60)] == [seed >= 10 for seed in range(60)]
+
+
+async def test_a_compactor_that_died_is_taken_over_from(store: Store, other: Store) -> None:
+    await write(store, make_set(), *(added(seed) for seed in range(5)))
+    elsewhere = Holder(id="a", host="gone", boot="of another machine", pid_namespace="pid:[1]", pid=1, started=1)
+    died = Lease(other, LEASE_KEY, ttl=1.0, holder=elsewhere)
+    await died.acquire()
+    renewing = died._renewing  # noqa: SLF001 - it dies without giving its lease back
+    assert renewing is not None
+    renewing.cancel()
+    replica = make_replica(store)
+    await replica.load()
+    assert await compact(store, SEALER, replica, Lease(store, LEASE_KEY, ttl=1.0), ManualClock(), limit=0)
+    assert await store.read(INDEX_LOG, 0, 10) == ()
+
+
+async def test_64_threads_search_while_the_index_is_swapped() -> None:
+    """hnswlib is not safe to query while it is written: https://github.com/nmslib/hnswlib/issues/562."""
+    store = MemoryStore()
+    await write(store, make_set(), *(added(seed) for seed in range(100)))
+    replica = make_replica(store, exact_limit=20)
+    await replica.load()
+    await replica.rebuild()
+    stop = threading.Event()
+
+    def search(thread: int) -> int:
+        searches = 0
+        while not stop.is_set() or searches == 0:
+            assert finds(replica, (thread + searches) % 100)
+            assert not finds(replica, 10_000 + searches)
+            searches += 1
+        return searches
+
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(64) as pool:
+        searching = [loop.run_in_executor(pool, search, thread) for thread in range(64)]
+        for seed in (200, 201):
+            await write(store, added(seed))
+            await replica.catch_up()
+            await replica.rebuild()
+        stop.set()
+        assert min(await asyncio.gather(*searching)) > 0
+    assert all(finds(replica, seed) for seed in (*range(100), 200, 201))

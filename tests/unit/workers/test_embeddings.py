@@ -1,7 +1,7 @@
 import numpy as np
 
 from tests.index_factories import DIMENSION, make_vector
-from workers.embeddings import dimension_of, from_bytes, to_bytes
+from workers.embeddings import dimension_of, from_bytes, is_finite, to_bytes
 
 
 def test_a_vector_is_kept_to_three_digits() -> None:
@@ -12,3 +12,10 @@ def test_a_vector_is_kept_to_three_digits() -> None:
     exact = np.stack(vectors)
     assert np.abs(kept @ exact.T - exact @ exact.T).max() < 1e-4
     assert from_bytes([]).shape == (0, 0)
+
+
+def test_every_number_of_sixteen_bits_is_told_from_what_is_none() -> None:
+    numbers = np.arange(1 << 16, dtype="<u2")
+    told = [is_finite(number.tobytes()) for number in numbers]
+    assert told == np.isfinite(numbers.view("<f2")).tolist()
+    assert is_finite(b"")
