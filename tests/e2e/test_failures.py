@@ -102,7 +102,7 @@ async def under_load(
 
 
 def check(deployment: Deployment, sent: list[Sent], outages: list[tuple[float, float]]) -> None:
-    away = [one for one in sent if any(begin - 2 <= one.begin <= end for begin, end in outages)]
+    away = [one for one in sent if any(one.begin <= end and one.begin + one.seconds >= begin for begin, end in outages)]
     reached = [one for one in sent if one not in away]
     print(f"{len(sent)} sent, {len(away)} around the proxy's own death, {Counter((s.kind, s.status) for s in sent)}")
     print(
