@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from shared.errors import ErrorCode
@@ -45,6 +45,14 @@ _SEVERITY: Final = (
     ErrorCode.CORRUPT,
 )
 """The code of a container is the first of these among what could not be read in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """The pictures of a container, and what could not be read."""
+
+    found: tuple[Found, ...]
+    unread: tuple[UnreadPart, ...]
 
 
 class InspectsImages(Protocol):
@@ -101,7 +109,7 @@ class ContainerInspector:
             message = "the bytes do not have the digest that was asked for"
             return KnownVerdict(verdict=self.refusal(sha256, ErrorCode.INTERNAL_ERROR, message))
         own = (await self._images.examine(data, sha256, deadline, priority)).verdict if is_image else None
-        findings = await self.unpack(data, deadline)
+        findings = await self._unpack(data, deadline)
         if kind == _OTHER and not findings.found and not findings.unread and findings.error is None:
             return await self._images.examine(data, sha256, deadline, priority)
         until = None if deadline is None else deadline - REPLY_SECONDS
@@ -110,7 +118,14 @@ class ContainerInspector:
         images = await self._judge(findings.found, until, priority)
         return KnownVerdict(verdict=_merged(kind, base, findings, images))
 
-    async def unpack(self, data: bytes, deadline: float | None = None) -> Findings:
+    async def contents(self, data: bytes) -> Contents | None:
+        """Return what an archive or a document holds; None for a picture, and for what is neither."""
+        if sniff(data[:SNIFF_BYTES]) is not None or await _kind(data, is_image=False) == _OTHER:
+            return None
+        findings = await self._unpack(data)
+        return Contents(found=tuple(findings.found), unread=_unread(findings))
+
+    async def _unpack(self, data: bytes, deadline: float | None = None) -> Findings:
         """Return what a container holds, as far as it came out in the time that there is."""
         seconds = OFFLINE_SECONDS
         if deadline is not None:

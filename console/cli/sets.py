@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -13,7 +13,7 @@ from console.cli import set_history, set_reports
 from console.cli.inspection import Inspection, open_inspection, read_image
 from console.cli.session import Session, session_of, with_store
 from shared.config import Settings
-from shared.errors import DecodeError, UsageError
+from shared.errors import DecodeError, ErrorCode, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.types import Reference
@@ -104,13 +104,13 @@ def threshold(
 def add(
     context: typer.Context,
     name: NameArgument,
-    paths: Annotated[list[Path], typer.Argument(help="Image files, or folders with --recursive.")],
+    paths: Annotated[list[Path], typer.Argument(help="Images, archives, documents, or folders with --recursive.")],
     recursive: Annotated[bool, typer.Option("--recursive", help="Take every file below folders.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Add images that are blank, tiny or like many others too.")
     ] = False,
 ) -> None:
-    """Add images; searchable in every worker within a second."""
+    """Add images, also each one in an archive or a document; searchable in every worker within a second."""
     session = session_of(context)
     files = list(_files(paths, recursive))
 
@@ -121,24 +121,39 @@ def add(
         async with open_inspection(settings, store, sealer) as inspection:
             with Progress(transient=True, disable=session.json or len(files) < 2) as progress:
                 for path in progress.track(files, description=f"adding to {name}"):
-                    result = await _add(sets, name, path, inspection, settings.proxy.max_object, force)
-                    rejected += result.status == "rejected"
-                    _report(session, path, result)
+                    async for place, result in _add(sets, name, path, inspection, settings.proxy.max_object, force):
+                        rejected += result.status == "rejected"
+                        _report(session, place, result)
         return rejected
 
     if with_store(session, run):
         raise typer.Exit(1)
 
 
-async def _add(sets: ImageSets, name: str, path: Path, inspection: Inspection, limit: int, force: bool) -> AddResult:
-    """Add a file; one that cannot be read, or is larger than ``limit`` bytes, is rejected like a broken one."""
+async def _add(
+    sets: ImageSets, name: str, path: Path, inspection: Inspection, limit: int, force: bool
+) -> AsyncIterator[tuple[Path, AddResult]]:
+    """Add a file, or each image in it; one that cannot be read, or is larger than ``limit`` bytes, is rejected."""
     try:
         data = read_image(path, limit)
     except OSError as error:
-        return _rejected(name, path, UNREADABLE, str(error.strerror))
+        yield path, _rejected(name, path, UNREADABLE, str(error.strerror))
+        return
     except DecodeError as error:
-        return _rejected(name, path, error.code, str(error))
-    return await sets.add(name, path.name, data, inspection.inspector, inspection.replica, force=force)
+        yield path, _rejected(name, path, error.code, str(error))
+        return
+    contents = await inspection.containers.contents(data)
+    if contents is None:
+        yield path, await sets.add(name, path.name, data, inspection.inspector, inspection.replica, force=force)
+        return
+    for image in contents.found:
+        inner = f"{path.name}/{image.path}"
+        added = await sets.add(name, inner, image.data, inspection.inspector, inspection.replica, force=force)
+        yield path / image.path, added
+    for part in contents.unread:
+        yield path / part.path, _rejected(name, path / part.path, part.error.code, part.error.message)
+    if not contents.found and not contents.unread:
+        yield path, _rejected(name, path, ErrorCode.NOT_AN_IMAGE, "no image inside")
 
 
 def _rejected(name: str, path: Path, error: str, message: str) -> AddResult:

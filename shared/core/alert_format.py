@@ -173,7 +173,8 @@ def _file(alert: Alert) -> Json:
         "name": finding.name or finding.locator or finding.sha256,
         "type_id": 1,
         "type": "Regular File",
-        "size": finding.size,
+        # Unknown for what came out of an archive.
+        **({"size": finding.size} if finding.size else {}),
         "hashes": [{"algorithm_id": 3, "algorithm": "SHA-256", "value": finding.sha256}],
     }
     if url:

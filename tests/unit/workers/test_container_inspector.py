@@ -196,3 +196,13 @@ async def test_a_broken_picture_with_an_archive_behind_it_keeps_its_error() -> N
     assert verdict.error is not None
     assert verdict.error.code is ErrorCode.CORRUPT
     assert len(verdict.images) == 1
+
+
+async def test_contents_are_those_of_containers_alone() -> None:
+    inspector = ContainerInspector(KnownImages(), HereUnpacker(), StillClock(), Metrics(), max_unpacked=MAX_UNPACKED)
+    contents = await inspector.contents(make_zip({"a.png": PNG, "b.rar": b"Rar!\x1a\x07\x01\x00" + bytes(50)}))
+    assert contents is not None
+    assert [found.path for found in contents.found] == ["a.png"]
+    assert [part.path for part in contents.unread] == ["b.rar"]
+    assert await inspector.contents(PNG) is None
+    assert await inspector.contents(b"text") is None
