@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from hashlib import sha256
@@ -23,7 +22,7 @@ import uvloop
 from benchmarks.index_child import make_replica
 from benchmarks.made_up_index import configure, fill, references, shipped_index_id
 from benchmarks.proxies import cpu_seconds, say
-from benchmarks.reporting import finish, options_parser, target
+from benchmarks.reporting import options_parser, report_on, target
 from shared.adapters.opening import open_store
 from shared.adapters.role import SystemClock
 from shared.config import Settings
@@ -168,9 +167,7 @@ def main() -> int:
     """Measure, print and write."""
     parser = options_parser(__doc__)
     parser.add_argument("--hits", type=int, default=5000, help="verdicts of each kind")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        return finish(options, "cache_hits", measure(options, Path(name)))
+    return report_on(parser.parse_args(), "cache_hits", measure)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -27,7 +26,7 @@ from benchmarks.deployments import ready_pid, ready_process, role, wait_until
 from benchmarks.index_child import GRAPH, VECTORS, make_replica
 from benchmarks.made_up_index import configure, fill, references, shipped_index_id
 from benchmarks.proxies import say
-from benchmarks.reporting import finish, options_parser, target
+from benchmarks.reporting import options_parser, report_on, target
 from shared.adapters.lease import Lease
 from shared.adapters.opening import open_store
 from shared.adapters.role import SystemClock
@@ -152,9 +151,7 @@ def main() -> int:
     parser = options_parser(__doc__)
     parser.add_argument("--references", type=int, nargs="+", default=[10_000], help="sizes of the index")
     parser.add_argument("--repeats", type=int, default=3, help="loads of each kind")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        return finish(options, "cold_start", measure(options, Path(name)))
+    return report_on(parser.parse_args(), "cold_start", measure)
 
 
 if __name__ == "__main__":

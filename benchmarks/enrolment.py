@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from benchmarks.arrivals import open_loop, poisson, spread
 from benchmarks.deployments import ready_process
 from benchmarks.made_up_index import configure, fill, references, shipped_index_id
 from benchmarks.proxies import say
-from benchmarks.reporting import finish, options_parser, target
+from benchmarks.reporting import options_parser, report_on, target
 from shared.adapters.opening import open_store
 from shared.config import Settings
 from shared.sealing import Sealer, load_or_create_key
@@ -166,9 +165,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4], help="processes that follow the index")
     parser.add_argument("--images", type=int, default=200, help="enrolments for each number of workers")
     parser.add_argument("--rate", type=float, default=20.0, help="enrolments a second")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        return finish(options, "enrolment", measure(options, Path(name)))
+    return report_on(parser.parse_args(), "enrolment", measure)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import statistics
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,7 +26,7 @@ from benchmarks.deployments import EMBEDDED, SCALED_OUT, Deployment, deployment,
 from benchmarks.pictures import Mix, distinct, make_mix
 from benchmarks.processes import family_resident_mb
 from benchmarks.proxies import say
-from benchmarks.reporting import finish, options_parser, target
+from benchmarks.reporting import options_parser, report_on, target
 from workers.evaluation.tables import Cell
 
 AT_ONCE: Final = 24
@@ -236,9 +235,7 @@ def main() -> int:
     parser.add_argument("--references", type=int, default=300, help="pictures that are protected")
     parser.add_argument("--pictures", type=int, default=200, help="different pictures that are asked about")
     parser.add_argument("--shapes", nargs="+", default=[EMBEDDED, SCALED_OUT], choices=[EMBEDDED, SCALED_OUT])
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        return finish(options, "latency", measure(options, Path(name)))
+    return report_on(parser.parse_args(), "latency", measure)
 
 
 if __name__ == "__main__":

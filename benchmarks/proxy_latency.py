@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import resource
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,7 +22,7 @@ from benchmarks.arrivals import open_loop, poisson, spread
 from benchmarks.clients import Ask, Protocol, Target, connected, run
 from benchmarks.processes import resident_mb
 from benchmarks.proxies import STOCK, Proxy, origin_process, safelight_proxy, say, stock_proxy
-from benchmarks.reporting import finish, options_parser
+from benchmarks.reporting import options_parser, report_on
 from workers.evaluation.tables import Cell
 
 PROTOCOLS: Final[tuple[Protocol, ...]] = ("http/1.1", "TLS, http/1.1")
@@ -149,9 +148,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="of one turn")
     parser.add_argument("--repeats", type=int, default=2, help="turns of each proxy")
     parser.add_argument("--idle", type=int, default=1000, help="connections that stay")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        return finish(options, "proxy_latency", measure(options, Path(name)))
+    return report_on(parser.parse_args(), "proxy_latency", measure)
 
 
 if __name__ == "__main__":

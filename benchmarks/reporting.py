@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +26,18 @@ def options_parser(doc: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=None, help="folder for the figures as JSON")
     return parser
+
+
+def report_on(
+    options: argparse.Namespace, what: str, measure: Callable[[argparse.Namespace, Path], Mapping[str, Any]]
+) -> int:
+    """Measure in a folder that goes away, print and write; returns the exit status.
+
+    SIGTERM ends it as Ctrl-C does: servers and workers that it started are ended first.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory() as name:
+        return finish(options, what, measure(options, Path(name)))
 
 
 def finish(options: argparse.Namespace, what: str, figures: Mapping[str, Any]) -> int:

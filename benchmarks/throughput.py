@@ -16,7 +16,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -31,7 +30,7 @@ from benchmarks.deployments import EMBEDDED, SCALED_OUT, Deployment, deployment,
 from benchmarks.pictures import Mix, distinct, make_mix
 from benchmarks.processes import family_cpu_seconds
 from benchmarks.proxies import cpu_seconds, say
-from benchmarks.reporting import finish, options_parser, target
+from benchmarks.reporting import options_parser, report_on, target
 from workers.decode_process import ENVIRONMENT
 from workers.evaluation.tables import Cell
 
@@ -181,9 +180,7 @@ def main() -> int:
     parser.add_argument("--references", type=int, default=300, help="pictures that are protected")
     parser.add_argument("--pictures", type=int, default=200, help="different pictures that are asked about")
     parser.add_argument("--shapes", nargs="+", default=[EMBEDDED, SCALED_OUT], choices=[EMBEDDED, SCALED_OUT])
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        return finish(options, "throughput", measure(options, Path(name)))
+    return report_on(parser.parse_args(), "throughput", measure)
 
 
 if __name__ == "__main__":
