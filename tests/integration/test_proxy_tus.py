@@ -22,7 +22,7 @@ from tests.browsers import program
 from tests.factories import make_policy
 from tests.memory_store import MemoryStore
 from tests.proxies import MARK, Setup, make_image, serve_proxy
-from tests.servers import ROOT, STOP_LIMIT_S
+from tests.servers import ROOT, STOP_LIMIT_S, ServerError
 
 HOST: Final = "tus.example"
 ADDRESS: Final = f"http://{HOST}/files"
@@ -36,6 +36,8 @@ PROTECTED: Final = OTHER[: CHUNK - 4] + MARK + OTHER[CHUNK - 4 + len(MARK) :]
 @contextmanager
 def serve_tus(folder: Path) -> Iterator[int]:
     """The server with its uploads in ``folder``; yields its port."""
+    if not (SERVER.parent / "node_modules" / ".installed").exists():
+        raise ServerError("the tus server is not installed: run `make servers` (needs the packages nodejs and npm)")
     folder.mkdir()
     command = [program("node"), str(SERVER), str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
