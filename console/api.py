@@ -6,6 +6,7 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any, Final, Protocol
@@ -63,6 +64,19 @@ class SetDetails(SetView):
     items: list[ReferenceView]
 
 
+class RevisionView(BaseModel):
+    """What happened to an image set; ``kept``: what was removed can still be brought back."""
+
+    revision: int
+    at: datetime
+    what: str
+    reference: str | None
+    name: str | None
+    threshold: float | None
+    rolled_back_to: int | None
+    kept: bool
+
+
 class PolicyView(BaseModel):
     """A policy in force."""
 
@@ -96,6 +110,10 @@ class SetReader(Protocol):
 
     async def show(self, name: str) -> SetDetails:
         """Return one set; raises UsageError for an unknown name."""
+        ...
+
+    async def history(self, name: str) -> Sequence[RevisionView]:
+        """Return a set's revisions that are kept, the oldest first; raises UsageError for an unknown name."""
         ...
 
     async def thumbnail(self, name: str, reference: str) -> bytes:
@@ -173,6 +191,10 @@ def _viewer_routes(services: Services) -> APIRouter:
     @router.get("/sets/{name}")
     async def set_details(name: str) -> SetDetails:
         return await services.sets.show(name)
+
+    @router.get("/sets/{name}/history")
+    async def history(name: str) -> Sequence[RevisionView]:
+        return await services.sets.history(name)
 
     @router.get("/sets/{name}/references/{reference}/thumbnail", response_class=Response, responses=_JPEG)
     async def thumbnail(name: str, reference: str) -> Response:

@@ -6,22 +6,23 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
 
-from console.api import ReferenceView, Services, SetDetails, SetView, create_api
+from console.api import ReferenceView, RevisionView, Services, SetDetails, SetView, create_api
 from console.deployment import policy_book
 from console.endpoint_route import endpoint_route
 from console.services.endpoints import pac_file
 from shared.adapters.addresses import join_address, listen_error, split_address
 from shared.adapters.alert_log import AlertLog
 from shared.adapters.opening import open_store
-from shared.adapters.role import RoleContext
+from shared.adapters.role import RoleContext, SystemClock
 from shared.adapters.starting import started
 from shared.config import Settings
 from shared.errors import ConfigError
@@ -29,6 +30,7 @@ from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key, secret_in_file
 from workers.enrolment import ImageSets, SetSummary
 from workers.kept_bytes import bytes_kept
+from workers.set_rollback import Revisions
 
 TOKEN_FILE: Final = "console-token"  # noqa: S105 - a file name
 SHUTDOWN_SECONDS: Final = 1
@@ -39,8 +41,9 @@ BACKLOG: Final = 128
 class StoredSets:
     """The API's view of image sets, read from the index log."""
 
-    def __init__(self, sets: ImageSets) -> None:
+    def __init__(self, sets: ImageSets, revisions: Revisions) -> None:
         self._sets = sets
+        self._revisions = revisions
 
     async def list(self) -> list[SetView]:
         """Return every set."""
@@ -60,6 +63,22 @@ class StoredSets:
             for reference in contents.references
         ]
         return SetDetails(**_options(contents.summary), items=items)
+
+    async def history(self, name: str) -> Sequence[RevisionView]:
+        """Return a set's revisions that are kept, the oldest first; raises UsageError for an unknown name."""
+        return [
+            RevisionView(
+                revision=past.position,
+                at=datetime.fromtimestamp(past.at, UTC),
+                what=past.what,
+                reference=past.reference or None,
+                name=past.name or None,
+                threshold=past.threshold,
+                rolled_back_to=past.revision,
+                kept=bool(past.kept),
+            )
+            for past in await self._revisions.history(name)
+        ]
 
     async def thumbnail(self, name: str, reference: str) -> bytes:
         """Return a reference's JPEG, empty where none is kept; raises UsageError, IntegrityError."""
@@ -119,7 +138,9 @@ async def _serve(api: FastAPI, listener: socket.socket, stop: asyncio.Event) -> 
 def _services(store: Store, settings: Settings) -> Services:
     sealer = Sealer(load_or_create_key(settings.key_file))
     return Services(
-        sets=StoredSets(ImageSets(store, sealer)),
+        sets=StoredSets(
+            ImageSets(store, sealer), Revisions(store, sealer, SystemClock(), keep_days=settings.index.keep_days)
+        ),
         policies=policy_book(store, sealer, settings.proxy.apps_dir),
         alerts=AlertLog(store, sealer),
         viewer_token=viewer_token(settings.data_dir / TOKEN_FILE),

@@ -1,13 +1,14 @@
 """The HTTP API as a client sees it."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from console.api import ALERTS_MOST, ReferenceView, Services, SetDetails, SetView, create_api
+from console.api import ALERTS_MOST, ReferenceView, RevisionView, Services, SetDetails, SetView, create_api
 from console.services.policies import PolicyBook
 from shared.adapters.alert_log import AlertLog
 from shared.adapters.role import SystemClock
@@ -26,8 +27,19 @@ ITEMS = [
 ]
 DETAILS = SetDetails(**VIEW.model_dump(), items=ITEMS)
 PICTURE = b"a JPEG"
+REVISION = RevisionView(
+    revision=7,
+    at=datetime.fromtimestamp(1_800_000_000, UTC),
+    what="removed",
+    reference="r-3",
+    name=None,
+    threshold=None,
+    rolled_back_to=None,
+    kept=True,
+)
 THUMBNAIL = "/sets/{name}/references/{reference}/thumbnail"
-GUARDED = ("/sets", f"/sets/{SET}", f"/sets/{SET}/references/r-1/thumbnail", "/policies", "/alerts")
+OF_SET = (f"/sets/{SET}", f"/sets/{SET}/history", f"/sets/{SET}/references/r-1/thumbnail")
+GUARDED = ("/sets", *OF_SET, "/policies", "/alerts")
 PROBLEM = "application/problem+json"
 
 
@@ -41,6 +53,10 @@ class Sets:
         if name != SET:
             raise UsageError(f"there is no image set {name}")
         return DETAILS
+
+    async def history(self, name: str) -> tuple[RevisionView, ...]:
+        await self.show(name)
+        return (REVISION,)
 
     async def thumbnail(self, name: str, reference: str) -> bytes:
         if reference not in {item.reference for item in ITEMS}:
@@ -125,6 +141,23 @@ async def test_sets_are_listed_and_shown(deployment: Deployment) -> None:
     }
 
 
+async def test_what_happened_to_a_set_is_listed(deployment: Deployment) -> None:
+    listed = await deployment.client.get(f"/sets/{SET}/history")
+    assert listed.json() == [
+        {
+            "revision": 7,
+            "at": "2027-01-15T08:00:00Z",
+            "what": "removed",
+            "reference": "r-3",
+            "name": None,
+            "threshold": None,
+            "rolled_back_to": None,
+            "kept": True,
+        }
+    ]
+    assert_problem(await deployment.client.get("/sets/other/history"), 404)
+
+
 async def test_a_kept_thumbnail_is_a_picture_that_nobody_caches(deployment: Deployment) -> None:
     response = await deployment.client.get(f"/sets/{SET}/references/r-1/thumbnail")
     assert (response.status_code, response.content, response.headers["content-type"]) == (200, PICTURE, "image/jpeg")
@@ -202,7 +235,8 @@ def test_the_openapi_document_describes_every_route() -> None:
     document = Deployment().api.openapi()
     assert document["openapi"].startswith("3.")
     assert document["info"]["title"] == "Safelight"
-    paths = {f"/api/v1{path}" for path in ("/health", "/sets", "/sets/{name}", THUMBNAIL, "/policies", "/alerts")}
+    routes = ("/health", "/sets", "/sets/{name}", "/sets/{name}/history", THUMBNAIL, "/policies", "/alerts")
+    paths = {f"/api/v1{path}" for path in routes}
     assert document["paths"].keys() == paths
     for path, methods in document["paths"].items():
         operation = methods["get"]
