@@ -6,12 +6,12 @@ State of a flow lives in its own ``metadata`` and dies with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
+from functools import partial
 from typing import Final
 
 from mitmproxy.connection import Client
-from mitmproxy.http import HTTPFlow, Message
+from mitmproxy.http import HTTPFlow, Message, Response
 from mitmproxy.proxy.layer import NextLayer
 
 from proxy_addon import flows, http_stream
@@ -19,6 +19,7 @@ from proxy_addon.accounts import Accounts
 from proxy_addon.background import Background, BodyCopy
 from proxy_addon.enforcement import Case
 from proxy_addon.failsafe import Failsafe
+from proxy_addon.hang_ups import HangUps
 from proxy_addon.ledger import Fate
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
@@ -78,7 +79,7 @@ class Safelight:
         self._debug_headers = debug_headers
         self._streams = StreamGuard(transfers, background, failsafe, metrics, accounts)
         self._flows: dict[str, HTTPFlow] = {}  # those that have begun and not ended
-        self._waiting: dict[str, set[asyncio.Task[object]]] = {}  # id of a client connection -> hooks that wait
+        self._hang_ups = HangUps()  # of client connections, by their ids
 
     @property
     def in_flight(self) -> int:
@@ -89,39 +90,57 @@ class Safelight:
         """Bound what mitmproxy's HTTP layer buffers."""
         http_stream.install(nextlayer, self._max_object, self._accounts, trickles=self._trickle_after > 0)
 
-    async def requestheaders(self, flow: HTTPFlow) -> None:
-        """Rule on a request."""
+    def requestheaders(self, flow: HTTPFlow) -> Awaitable[None] | None:
+        """Rule on a request; where there are no policies, at once."""
         exchange = flow.metadata[_KEY] = Exchange()
         if flow.error is not None or flow.response is not None or flows.is_claimed(flow):
             # malformed, answered (nobody knows who sends it), or for the proxy itself
             exchange.answered = True
-            return
+            return None
         self._flows[flow.id] = flow
-        with self._cancellable(flow):
+        if self._transfers.idle:
+            self._stream(flow.request, Direction.OUTBOUND)
+            return None
+        return self._rule_on_request(flow, exchange)
+
+    async def _rule_on_request(self, flow: HTTPFlow, exchange: Exchange) -> None:
+        with self._hang_ups.cancellable(flow.client_conn.id):
             exchange.ruling = await self._transfers.request_head(lambda: _head_and_actor(flow))
         replies.remember(flow, exchange.ruling.upload)
         await self._begin(flow, flow.request, Direction.OUTBOUND)
 
-    async def request(self, flow: HTTPFlow) -> None:
-        """Judge a request."""
-        if flow.response is None and flow.error is None:
-            await self._complete(flow, Direction.OUTBOUND)
+    def request(self, flow: HTTPFlow) -> Awaitable[None] | None:
+        """Judge a request; where there is nothing to judge in it, at once."""
+        if flow.response is not None or flow.error is not None or self._says_nothing(flow, Direction.OUTBOUND):
+            return None
+        return self._complete(flow, Direction.OUTBOUND)
 
     async def request_overflow(self, flow: HTTPFlow) -> None:
         """Decide over a request that grew too large to be held."""
         await self._overflow(flow, Direction.OUTBOUND)
 
-    async def responseheaders(self, flow: HTTPFlow) -> None:
-        """Rule on a response."""
+    def responseheaders(self, flow: HTTPFlow) -> Awaitable[None] | None:
+        """Rule on a response; where there are no policies, at once."""
         exchange = _exchange(flow)
         if exchange.answered or flow.response is None:
-            return
+            return None
         flows.forget_request_body(flow)
-        with self._cancellable(flow):
+        if self._transfers.idle:
+            exchange.ruling = PASS
+            self._stream(flow.response, Direction.INBOUND)
+            self._mark(flow, exchange)
+            return None
+        return self._rule_on_response(flow, flow.response, exchange)
+
+    async def _rule_on_response(self, flow: HTTPFlow, response: Response, exchange: Exchange) -> None:
+        with self._hang_ups.cancellable(flow.client_conn.id):
             exchange.ruling = await self._transfers.response_head(
                 lambda: _head_and_actor(flow), lambda: flows.response_head(flow)
             )
-        await self._begin(flow, flow.response, Direction.INBOUND)
+        await self._begin(flow, response, Direction.INBOUND)
+        self._mark(flow, exchange)
+
+    def _mark(self, flow: HTTPFlow, exchange: Exchange) -> None:
         if exchange.mark and not exchange.answered:
             flows.mark(flow, exchange.mark)
         elif exchange.inspected and not exchange.answered:
@@ -139,19 +158,41 @@ class Safelight:
             patience = self._trickle_after
             judging = self._transfers.body(case, lambda: _message(flow, Direction.INBOUND), upload)
             exchange.judging = asyncio.get_running_loop().create_task(judging)
-            self._cancel_with(flow, exchange.judging)
-        with self._cancellable(flow):
+            self._hang_ups.add(flow.client_conn.id, exchange.judging)
+            exchange.judging.add_done_callback(partial(self._hang_ups.discard, flow.client_conn.id))
+        with self._hang_ups.cancellable(flow.client_conn.id):
             await asyncio.wait({exchange.judging}, timeout=patience)
         if not exchange.judging.done() and case.trickle.allow(size):
             flow.metadata[http_stream.LEAVING] = case.trickle.sent
 
-    async def response(self, flow: HTTPFlow) -> None:
+    def response(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """Judge a response; the flow ends here."""
+        if _exchange(flow).answered or flow.error is not None or self._says_nothing(flow, Direction.INBOUND):
+            self._end(flow)
+            return None
+        return self._last(flow)
+
+    async def _last(self, flow: HTTPFlow) -> None:
         try:
-            if not _exchange(flow).answered and flow.error is None:
-                await self._complete(flow, Direction.INBOUND)
+            await self._complete(flow, Direction.INBOUND)
         finally:
             self._end(flow)
+
+    def _says_nothing(self, flow: HTTPFlow, direction: Direction) -> bool:
+        """Tell whether a message that is complete gives nothing to judge, and is done with."""
+        exchange = _exchange(flow)
+        ruling = exchange.ruling
+        if ruling.case is None:
+            exchange.ruling = PASS
+            return True
+        held = ruling.treatment is Treatment.HOLD and exchange.judging is None
+        if not held or not flows.is_empty(flow, direction):
+            return False
+        if isinstance(ruling.upload, Note) or ruling.case.says_without_body:
+            return False
+        exchange.ruling = PASS
+        self._count(direction, "passed")
+        return True
 
     async def response_overflow(self, flow: HTTPFlow) -> None:
         """Decide over a response that grew too large to be held."""
@@ -159,7 +200,7 @@ class Safelight:
 
     async def stream_unit(self, pending: Pending) -> None:
         """Judge an event or message of a stream."""
-        with self._cancellable(pending.flow):
+        with self._hang_ups.cancellable(pending.flow.client_conn.id):
             await self._streams.stream_unit(pending)
 
     async def safelight_between_pieces(self, _: None) -> None:
@@ -172,8 +213,7 @@ class Safelight:
 
     def client_disconnected(self, client: Client) -> None:
         """Stop waiting for verdicts that nobody needs any more, and forget the flows."""
-        for task in self._waiting.pop(client.id, set()):
-            task.cancel()
+        self._hang_ups.hung_up(client.id)
         for flow in [flow for flow in self._flows.values() if flow.client_conn.id == client.id]:
             del self._flows[flow.id]
             self._accounts.ended(flow)
@@ -195,8 +235,11 @@ class Safelight:
             begin(flow, message, direction, ruling.case, self._max_object)
             self._count(direction, "streamed")
         elif ruling.treatment is Treatment.STREAM:
-            message.stream = True
-            self._count(direction, "streamed")
+            self._stream(message, direction)
+
+    def _stream(self, message: Message, direction: Direction) -> None:
+        message.stream = True
+        self._count(direction, "streamed")
 
     def _expect(self, flow: HTTPFlow, ruling: Ruling, direction: Direction) -> None:
         """Say what becomes of a body unless more is said later."""
@@ -215,7 +258,7 @@ class Safelight:
         if ruling.case is None:
             return
         if ruling.treatment is Treatment.HOLD:
-            with self._cancellable(flow):
+            with self._hang_ups.cancellable(flow.client_conn.id):
                 await self._held(flow, ruling.case, ruling.upload, direction)
         elif ruling.treatment is Treatment.COPY:
             self._copied(flow, ruling.case, ruling.upload, direction)
@@ -225,9 +268,6 @@ class Safelight:
 
     async def _held(self, flow: HTTPFlow, case: Case, upload: Note | RangeNote | None, direction: Direction) -> None:
         exchange = _exchange(flow)
-        if flows.is_empty(flow, direction) and not isinstance(upload, Note) and not case.says_without_body:
-            self._count(direction, "passed")
-            return
         judging = exchange.judging or self._transfers.body(case, lambda: _message(flow, direction), upload)
         outcome = await judging
         self._accounts.fate(flow, direction).reason = _reason(case)
@@ -295,35 +335,6 @@ class Safelight:
         if reply is not None:
             await self._answer(flow, reply)
         self._count(direction, "streamed" if reply is None else "blocked")
-
-    @contextmanager
-    def _cancellable(self, flow: HTTPFlow) -> Iterator[None]:
-        """Let the end of the client connection cancel this hook while it waits."""
-        task = asyncio.current_task()
-        if task is None:
-            yield
-            return
-        waiting = self._waiting.setdefault(flow.client_conn.id, set())
-        waiting.add(task)
-        try:
-            yield
-        finally:
-            waiting.discard(task)
-            if not waiting:
-                self._waiting.pop(flow.client_conn.id, None)
-
-    def _cancel_with(self, flow: HTTPFlow, task: asyncio.Task[Reply | Rewritten | None]) -> None:
-        """Let the end of the client connection cancel a task."""
-        owner = flow.client_conn.id
-        self._waiting.setdefault(owner, set()).add(task)
-
-        def done(task: asyncio.Task[Reply | Rewritten | None]) -> None:
-            waiting = self._waiting.get(owner, set())
-            waiting.discard(task)
-            if not waiting:
-                self._waiting.pop(owner, None)
-
-        task.add_done_callback(done)
 
     def _end(self, flow: HTTPFlow) -> None:
         self._flows.pop(flow.id, None)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import Final
+
 from mitmproxy.http import HTTPFlow
 
 from proxy_addon import flows
 from proxy_addon.coach_page import coach_page, is_coach_page, refused_head
 from proxy_addon.coaching import Coaching
 from proxy_addon.failsafe import Failsafe
+from proxy_addon.pages import COACH_PATH
 from proxy_addon.responses import Reply
 
+_PATH: Final = COACH_PATH.encode()
 _BROKEN = Reply(status=500, headers=(("Content-Length", "0"), ("Cache-Control", "no-store")), body=b"")
 
 
@@ -20,9 +25,14 @@ class CoachPage:
         self._coaching = coaching
         self._failsafe = failsafe
 
-    async def requestheaders(self, flow: HTTPFlow) -> None:
+    def requestheaders(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """Claim a request for the page, and refuse a body that is no form."""
-        if flow.error is not None or flow.response is not None or not await self._is_ours(flow):
+        if _PATH not in flow.request.data.path or flow.error is not None or flow.response is not None:
+            return None
+        return self._claim(flow)
+
+    async def _claim(self, flow: HTTPFlow) -> None:
+        if not await self._is_ours(flow):
             return
         flows.claim(flow)
         head = flows.request_head(flow)
@@ -30,10 +40,13 @@ class CoachPage:
         if refused is not None:
             flows.answer(flow, refused)
 
-    async def request(self, flow: HTTPFlow) -> None:
+    def request(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """Answer."""
         if not flows.is_claimed(flow) or flow.response is not None or flow.error is not None:
-            return
+            return None
+        return self._answer(flow)
+
+    async def _answer(self, flow: HTTPFlow) -> None:
         head, body = flows.request_head(flow), flow.request.raw_content or b""
 
         async def answer() -> Reply:

@@ -61,6 +61,8 @@ class CachedDispatch(AddonManager):
 
         A handler that is a coroutine counts as one that waits: it is begun with the rest.
         """
+        if not self._of(name) and not self._of(_UPDATE):
+            return None
         calls = self._calls(name, argument)
         waiting = next(calls, None)
         return None if waiting is None else _rest(calls, waiting)

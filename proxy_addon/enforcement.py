@@ -112,6 +112,9 @@ class Enforcement:
         """
         enforced = Action.ALLOW if too_late else decision.action
         left = case.trickle.close()
+        if enforced is Action.ALLOW and not decision.findings:  # nothing to tell anybody
+            self._count(decision, enforced)
+            return None
         if left and enforced is not Action.ALLOW:
             decision = with_note(decision, f"cut off after {left} bytes")
         incident = await self.record(case, decision, judgements, enforced)

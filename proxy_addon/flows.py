@@ -30,7 +30,8 @@ def request_head(flow: HTTPFlow) -> HttpHead:
     request = flow.request
     known = flow.metadata.get(_HEAD)
     # The fields are an immutable tuple: as long as it is the same one, nobody has touched a header.
-    state = (request.headers.fields, request.data.path, request.data.method, request.host, request.port)
+    data = request.data
+    state = (data.headers.fields, data.path, data.method, data.host, data.port)
     if known is not None and known[0][0] is state[0] and known[0][1:] == state[1:]:
         return cast(HttpHead, known[1])
     head = _read_head(flow)
@@ -173,7 +174,12 @@ def _response(flow: HTTPFlow) -> Response:
 
 
 def _headers(headers: Headers) -> tuple[tuple[str, str], ...]:
-    return tuple((_text(name).lower(), _text(value)) for name, value in headers.fields)
+    return tuple(
+        [
+            (name.decode("utf-8", "backslashreplace").lower(), value.decode("utf-8", "backslashreplace"))
+            for name, value in headers.fields
+        ]
+    )
 
 
 def _text(value: str | bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import Final
 
 from mitmproxy import ctx
@@ -77,15 +78,20 @@ class Identification:
         if actor is not None:
             self._tunnels[flow.client_conn.id] = actor
 
-    async def requestheaders(self, flow: HTTPFlow) -> None:
+    def requestheaders(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """Find out who sends a request."""
         if flow.error is not None:  # refused by mitmproxy as malformed
-            return
+            return None
         actor = self._tunnels.get(flow.client_conn.id)
         if actor is None:
-            actor = await self._identify(flow)
-        elif flows.has_field(flow.request.headers, _CREDENTIALS_FIELD):
+            return self._identify_sender(flow)
+        if flows.has_field(flow.request.headers, _CREDENTIALS_FIELD):
             del flow.request.headers[_CREDENTIALS]
+        flows.set_actor(flow, actor)
+        return None
+
+    async def _identify_sender(self, flow: HTTPFlow) -> None:
+        actor = await self._identify(flow)
         if actor is not None:
             flows.set_actor(flow, actor)
 

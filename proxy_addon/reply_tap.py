@@ -6,10 +6,10 @@ streamed, through a tap.  The reply is not changed, whatever it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Literal
 
-from mitmproxy.http import HTTPFlow
+from mitmproxy.http import HTTPFlow, Response
 
 from proxy_addon import flows
 from proxy_addon.background import BodyCopy
@@ -36,12 +36,15 @@ class ReplyTap:
         copy = flow.metadata[_KEY] = BodyCopy(MAX_REPLY)
         flow.response.stream = _through(flow.response.stream, copy)
 
-    async def response(self, flow: HTTPFlow) -> None:
+    def response(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """Learn from a reply that has gone by."""
         if flow.response is None or not self._learning.awaits_reply(flow.id):
-            return
+            return None
+        return self._learn(flow, flow.response)
+
+    async def _learn(self, flow: HTTPFlow, response: Response) -> None:
         copy = flow.metadata.pop(_KEY, None)
-        body = copy.body() if isinstance(copy, BodyCopy) else flow.response.raw_content or b""
+        body = copy.body() if isinstance(copy, BodyCopy) else response.raw_content or b""
 
         async def learn() -> None:
             await self._learning.answered(flows.response_message(flow, body[:MAX_REPLY]))

@@ -105,6 +105,11 @@ class Transfers:
         self._metrics = metrics
         self._max_object = max_object
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is no policy in force, so that every head is to pass."""
+        return not self._policies()
+
     async def request_head(self, read: ReadHead) -> Ruling:
         """Rule on a request; ``read`` gives its head, and is called only where there are policies at all."""
         policies = self._policies()

@@ -124,7 +124,7 @@ class Metrics:
 
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
         """Add to a counter."""
-        key = (name, tuple((label, str(text)) for label, text in labels.items()))
+        key = (name, tuple([(label, str(text)) for label, text in labels.items()]))
         child = self._children.get(key)
         if child is None:
             counter = self._counters[name]

@@ -6,6 +6,7 @@ Stands after the addon that inspects.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 from mitmproxy.http import HTTPFlow
@@ -34,21 +35,19 @@ class UploadReplies:
         self._uploads = uploads
         self._failsafe = failsafe
 
-    async def responseheaders(self, flow: HTTPFlow) -> None:
+    def responseheaders(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """Read what the head says, or hold the reply until its body can be read."""
         note = flow.metadata.get(_KEY)
         if not isinstance(note, Note) or flow.response is None:
-            return
+            return None
         if note.reads_body and _length(flow) <= MAX_REPLY and flow.response.stream is True:
             flow.response.stream = False
-        if not note.reads_body or flow.response.stream:
-            await self._read(flow, note)
+        return self._read(flow, note) if not note.reads_body or flow.response.stream else None
 
-    async def response(self, flow: HTTPFlow) -> None:
+    def response(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """Read a reply that was held."""
         note = flow.metadata.get(_KEY)
-        if isinstance(note, Note) and flow.response is not None:
-            await self._read(flow, note)
+        return self._read(flow, note) if isinstance(note, Note) and flow.response is not None else None
 
     async def _read(self, flow: HTTPFlow, note: Note) -> None:
         del flow.metadata[_KEY]

@@ -33,6 +33,8 @@ MAX_PATH: Final = 4096
 """Characters of a path or a query that rules see."""
 KNOWN_HOSTS: Final = 4096
 """Hosts whose applications are remembered; a client that asks for one new name after the other only costs time."""
+KNOWN_METHODS: Final = 32
+"""Methods of a host whose rules are remembered, both directions together."""
 
 
 _BY_METHOD: Final[Mapping[str, Activity]] = MappingProxyType(
@@ -55,7 +57,7 @@ class Catalogue:
 
     entries: tuple[AppEntry, ...] = ()
     company_accounts: tuple[str, ...] = ()
-    _by_host: dict[str, tuple[AppEntry, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _by_host: dict[str, _Host] = field(default_factory=dict, init=False, repr=False, compare=False)
     _last: list[_Asked] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
@@ -88,6 +90,8 @@ class Catalogue:
 
     def told_by_body(self, head: HttpHead, actor: Actor) -> tuple[Possible, ...]:
         """Return what a request may be about; empty where its head tells and its body names no object."""
+        if not self._rules(head, Direction.OUTBOUND):
+            return ()
         asked = self._asked(head)
         found = tuple(self._possible(asked))
         if not any(rule is not None and _asks_for_body(rule) for _, rule in found):
@@ -105,7 +109,7 @@ class Catalogue:
         asked = self._asked(head)
         found = tuple(
             _context(asked, Direction.OUTBOUND, actor, entry, rule)
-            for entry in self._with(asked.host)
+            for entry in self._host(asked.host).entries
             for rule in entry.rules
             if rule.direction is Direction.OUTBOUND and rule.host.fullmatch(asked.host)
         )
@@ -114,6 +118,8 @@ class Catalogue:
 
     def selection(self, head: HttpHead, direction: Direction, values: ReadValues | None = None) -> Selection | None:
         """Return what the rule for a message says about its details, None where no rule fits; ``head`` as above."""
+        if not self._rules(head, direction):
+            return None
         asked = self._asked(head)
         return _selection(asked, *self._find(asked, direction, values))
 
@@ -122,7 +128,7 @@ class Catalogue:
         if self._last and self._last[0].head is head:
             return self._last[0]
         asked = _Asked(head)
-        rules = tuple(rule for entry in self._with(asked.host) for rule in entry.accounts)
+        rules = tuple(rule for entry in self._host(asked.host).entries for rule in entry.accounts)
         if rules:
             asked.account = account(rules, head, self._company)
         self._last[:] = [asked]
@@ -138,38 +144,37 @@ class Catalogue:
         for entry, rule in self._fitting(asked, direction):
             if not rule.body or (values is not None and _holds(rule, values)):
                 return entry, rule
-        return self._at(asked.host), None
+        return self._host(asked.host).app, None
 
     def _possible(self, asked: _Asked) -> Iterator[tuple[AppEntry | None, Rule | None]]:
         for entry, rule in self._fitting(asked, Direction.OUTBOUND):
             yield entry, rule
             if not rule.body:
                 return
-        yield self._at(asked.host), None
+        yield self._host(asked.host).app, None
 
     def _fitting(self, asked: _Asked, direction: Direction) -> Sequence[tuple[AppEntry, Rule]]:
         found = asked.fitting.get(direction)
         if found is None:
-            found = asked.fitting[direction] = [
-                (entry, rule)
-                for entry in self._with(asked.host)
-                for rule in entry.rules
-                if rule.direction is direction and _fits(rule, asked)
-            ]
+            rules = self._host(asked.host).of(direction, asked.method)
+            found = asked.fitting[direction] = [each for each in rules if _fits(each[1], asked)]
         return found
 
-    def _at(self, host: str) -> AppEntry | None:
-        return next((entry for entry in self._with(host) if entry.hosts.fullmatch(host)), None)
+    def _rules(self, head: HttpHead, direction: Direction) -> Sequence[tuple[AppEntry, Rule]]:
+        return self._host(_host_name(head)).of(direction, head.method.upper())
 
-    def _with(self, host: str) -> tuple[AppEntry, ...]:
-        """The entries with anything on a host; looking through all of them takes 25 microseconds."""
-        entries = self._by_host.get(host)
-        if entries is None:
-            entries = tuple(entry for entry in self.entries if entry.all_hosts.fullmatch(host))
+    def _host(self, name: str) -> _Host:
+        """What there is on a host; looking through all entries takes 25 microseconds."""
+        host = self._by_host.get(name)
+        if host is None:
             if len(self._by_host) >= KNOWN_HOSTS:
                 self._by_host.clear()
-            self._by_host[host] = entries
-        return entries
+            host = self._by_host[name] = _Host(name, self.entries)
+        return host
+
+
+def _host_name(head: HttpHead) -> str:
+    return head.host.lower().rstrip(".")[:255]
 
 
 def _context(
@@ -212,13 +217,39 @@ def _generic(method: str, direction: Direction) -> Activity:
     return _BY_METHOD.get(method, Activity.UPLOAD)
 
 
+class _Host:
+    """The entries with anything on a host, and their rules by direction and method, in order."""
+
+    def __init__(self, name: str, entries: Sequence[AppEntry]) -> None:
+        self.entries = tuple(entry for entry in entries if entry.all_hosts.fullmatch(name))
+        self.app = next((entry for entry in self.entries if entry.hosts.fullmatch(name)), None)
+        self._rules = [(entry, rule) for entry in self.entries for rule in entry.rules if rule.host.fullmatch(name)]
+        self._by_method: dict[tuple[Direction, str], Sequence[tuple[AppEntry, Rule]]] = {}
+
+    def of(self, direction: Direction, method: str) -> Sequence[tuple[AppEntry, Rule]]:
+        """Return the rules that may fit a message."""
+        if not self._rules:
+            return ()
+        found = self._by_method.get((direction, method))
+        if found is None:
+            found = [
+                each
+                for each in self._rules
+                if each[1].direction is direction and (not each[1].methods or method in each[1].methods)
+            ]
+            if len(self._by_method) >= KNOWN_METHODS:
+                self._by_method.clear()
+            self._by_method[direction, method] = found
+        return found
+
+
 class _Asked:
     """A request's head in the form that rules are compared with."""
 
     def __init__(self, head: HttpHead) -> None:
         self.head = head
         self.method = head.method.upper()
-        self.host = head.host.lower().rstrip(".")[:255]
+        self.host = _host_name(head)
         self.path = head.path[:MAX_PATH]
         self.account = Account.UNKNOWN
         self.fitting: dict[Direction, list[tuple[AppEntry, Rule]]] = {}
@@ -235,10 +266,9 @@ class _Asked:
 
 
 def _fits(rule: Rule, asked: _Asked) -> bool:
+    """Tell whether a rule of the host and the method fits the rest of a request."""
     return (
-        (not rule.methods or asked.method in rule.methods)
-        and rule.host.fullmatch(asked.host) is not None
-        and rule.path.search(asked.path) is not None
+        rule.path.search(asked.path) is not None
         and all(key in asked.query() and value.fullmatch(asked.query()[key]) for key, value in rule.query.items())
         and all(_has_header(asked.head, name, value) for name, value in rule.header.items())
     )

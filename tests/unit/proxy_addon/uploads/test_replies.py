@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import pytest
 from mitmproxy.test.tflow import tflow
 from mitmproxy.test.tutils import tresp
@@ -15,6 +17,11 @@ from tests.proxies import Setup
 def make_note(selector: str) -> Note:
     select = {Role.LEARN: (parse_selector(selector, Role.LEARN),)}
     return Note(selection=Selection(app="a", step=StepKind.START, select=select))
+
+
+async def over(waiting: Awaitable[None] | None) -> None:
+    if waiting is not None:
+        await waiting
 
 
 @pytest.mark.parametrize(
@@ -33,9 +40,9 @@ async def test_a_reply_is_held_only_to_read_its_body(selector: str, length: str,
     assert flow.response is not None
     flow.response.stream = True
     replies.remember(flow, make_note(selector))
-    await addon.responseheaders(flow)
+    await over(addon.responseheaders(flow))
     assert flow.response.stream is not held
-    await addon.response(flow)
+    await over(addon.response(flow))
 
 
 async def test_other_flows_are_left_alone() -> None:
@@ -44,6 +51,6 @@ async def test_other_flows_are_left_alone() -> None:
     flow = tflow(resp=True)
     replies.remember(flow, None)
     before = flow.get_state()
-    await addon.responseheaders(flow)
-    await addon.response(flow)
+    await over(addon.responseheaders(flow))
+    await over(addon.response(flow))
     assert flow.get_state() == before
