@@ -21,6 +21,7 @@ from typing import Any, Final
 from workers.training.drawing import FAMILIES, draw
 
 STOCK: Final = "mitmdump"
+LEAN: Final = "floor: no addon at all"
 START_SECONDS: Final = 60.0
 POLICY: Final = """\
 policies:
@@ -128,6 +129,18 @@ def stock_proxy(folder: Path, origin_authority: Path) -> Iterator[Proxy]:
         wait_for_port(port)
         authority = conf / "mitmproxy-ca-cert.pem"
         yield Proxy(name=STOCK, pids=(process.pid,), address=("127.0.0.1", port), authority=authority)
+
+
+@contextmanager
+def lean_proxy(folder: Path, origin_authority: Path) -> Iterator[Proxy]:
+    """The product's launcher with no addon (``benchmarks.lean``)."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "benchmarks.lean", str(folder), str(origin_authority)]
+    with started(command, folder / "lean.log", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        host, _, port = process.stdout.readline().strip().rpartition(":")
+        authority = folder / "ca" / "mitmproxy-ca-cert.pem"
+        yield Proxy(name=LEAN, pids=(process.pid,), address=(host, int(port)), authority=authority)
 
 
 def free_port() -> int:

@@ -1,6 +1,7 @@
 """What a request without an image costs: Safelight's proxy with a policy in force, beside stock mitmdump with no addon.
 
-Both run as processes of their own, on the same machine, in turns; processor time is what the kernel counts for the
+Beside them runs the floor: the product's launcher with no addon at all, so that what the addons cost is known.  All
+run as processes of their own, on the same machine, in turns; processor time is what the kernel counts for the
 proxy's process alone, so that the client and the origin, which share the machine, do not count.
 
     python -m benchmarks.proxy_cost [--requests 2000] [--repeats 3] [-o FOLDER]
@@ -24,6 +25,7 @@ from benchmarks.proxies import (
     STOCK,
     Proxy,
     cpu_seconds,
+    lean_proxy,
     origin_process,
     safelight_proxy,
     say,
@@ -105,7 +107,7 @@ def picture(folder: Path) -> bytes:
 def again(
     bare: Proxy, inspecting: Proxy, ports: tuple[int, int], options: argparse.Namespace, body: bytes
 ) -> dict[str, Any]:
-    """Uploads of a picture that has been judged, against the same proxy without a policy."""
+    """Uploads of a picture that has been judged, against the same launcher without an addon."""
     turns = [
         (
             asyncio.run(measure(bare, "http/1.1", ports, options.requests, body)).cpu_ms,
@@ -159,16 +161,18 @@ def main() -> int:
         authority = folder / "origins-ca.pem"
         proxies = [
             stack.enter_context(stock_proxy(folder, authority)),
+            stack.enter_context(lean_proxy(folder / "lean", authority)),
             stack.enter_context(safelight_proxy("safelight, no policy", folder / "bare", authority, policy=False)),
             stack.enter_context(safelight_proxy("safelight", folder / "full", authority, policy=True)),
         ]
         rows = compare(proxies, ports, options)
+        _, lean, _, full = proxies
         several = stack.enter_context(
             safelight_proxy("safelight, two processes", folder / "two", authority, policy=True, processes=2)
         )
         more = [
-            again(proxies[1], proxies[2], ports, options, picture(folder)),
-            scaling(proxies[2], several, ports, options),
+            again(lean, full, ports, options, picture(folder)),
+            scaling(full, several, ports, options),
         ]
     sys.stdout.write(table(rows) + "\n")
     for row in more:

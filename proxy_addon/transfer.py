@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+from proxy_addon.applicable_policies import ApplicablePolicies
 from proxy_addon.enforcement import Case
 from proxy_addon.failsafe import Failsafe, as_image_policies
 from proxy_addon.judging import Judged
@@ -104,6 +105,7 @@ class Transfers:
         self._clock = clock
         self._metrics = metrics
         self._max_object = max_object
+        self._applicable = ApplicablePolicies()
 
     @property
     def idle(self) -> bool:
@@ -251,7 +253,7 @@ class Transfers:
 
     def _case(self, policies: Sequence[Policy], request: HttpHead, direction: Direction, actor: Actor) -> Case:
         context = self._classifier.classify(request, direction, actor)
-        return Case(request=request, context=context, policies=applicable(policies, context, self._now()))
+        return Case(request=request, context=context, policies=self._applicable.find(policies, context, self._now()))
 
     def _would_refuse(self, policies: Sequence[Policy], preflight: HttpHead, actor: Actor) -> bool:
         """Tell whether the request that a preflight announces would be refused on its head; nothing is recorded."""

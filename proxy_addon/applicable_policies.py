@@ -1,0 +1,33 @@
+"""Which policies apply to a transfer, remembered: asked three times for every request, with few different answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Final
+
+from shared.core.policy import Policy, applicable
+from shared.types import ActivityContext
+
+KNOWN_CONTEXTS: Final = 4096
+"""Contexts remembered, 1 KB each; then all are forgotten: one who makes up new ones only costs time."""
+
+
+class ApplicablePolicies:
+    """Remembers ``applicable`` for one list of policies and one day."""
+
+    def __init__(self) -> None:
+        self._policies: Sequence[Policy] = ()
+        self._day = date.min
+        self._known: dict[ActivityContext, tuple[Policy, ...]] = {}
+
+    def find(self, policies: Sequence[Policy], context: ActivityContext, now: datetime) -> tuple[Policy, ...]:
+        """Return what ``applicable`` does; another list object is another list, whatever is in it."""
+        day = now.date()
+        if policies is not self._policies or day != self._day or len(self._known) >= KNOWN_CONTEXTS:
+            self._policies, self._day = policies, day
+            self._known.clear()
+        found = self._known.get(context)
+        if found is None:
+            found = self._known[context] = applicable(policies, context, now)
+        return found
