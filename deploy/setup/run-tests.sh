@@ -2,7 +2,8 @@
 # run-tests.sh PYTHON [ARGUMENT...]: the whole suite in two halves, each a run of pytest with the arguments: first the
 # tests that may share the machine, in as many processes as it has cores; then, one after the other, those that start
 # the whole product or time what they do. Both run, whatever becomes of the first.
-# SUITE_LIMIT: seconds after which a half counts as hanging and is ended; what it printed says where.
+# SUITE_LIMIT: seconds after which a half counts as hanging and is interrupted, so that its servers end with it; what it
+# printed says where.
 set -u
 
 python=$1
@@ -12,7 +13,7 @@ processes=$(sh "$(dirname "$0")/processes.sh")
 
 half() {
     printf '\n$ %s -m pytest %s\n' "$python" "$*"
-    timeout --kill-after=30 "${SUITE_LIMIT:-1800}" "$python" -m pytest "$@"
+    timeout --signal=INT --kill-after=60 "${SUITE_LIMIT:-1800}" "$python" -m pytest "$@"
 }
 
 # shellcheck disable=SC2086  # options are words
