@@ -59,7 +59,12 @@ class InspectsImages(Protocol):
     """What judges single images, such as an Inspector."""
 
     async def examine(
-        self, data: bytes, sha256: str, deadline: float | None = None, priority: Priority = Priority.UPLOAD
+        self,
+        data: bytes,
+        sha256: str,
+        deadline: float | None = None,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: Sequence[str] = (),
     ) -> KnownVerdict:
         """Return the verdict on an image by ``deadline`` (monotonic), and what it was searched by; raises nothing."""
         ...
@@ -98,24 +103,29 @@ class ContainerInspector:
         return (await self.examine(data, sha256, deadline)).verdict
 
     async def examine(
-        self, data: bytes, sha256: str, deadline: float | None = None, priority: Priority = Priority.UPLOAD
+        self,
+        data: bytes,
+        sha256: str,
+        deadline: float | None = None,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: Sequence[str] = (),
     ) -> KnownVerdict:
         """Return the verdict; of a picture alone also what it was searched by."""
         is_image = sniff(data[:SNIFF_BYTES]) is not None
         kind = await _kind(data, is_image=is_image)
         if kind is None:
-            return await self._images.examine(data, sha256, deadline, priority)
+            return await self._images.examine(data, sha256, deadline, priority, classifiers)
         if await digest(data) != sha256:
             message = "the bytes do not have the digest that was asked for"
             return KnownVerdict(verdict=self.refusal(sha256, ErrorCode.INTERNAL_ERROR, message))
-        own = (await self._images.examine(data, sha256, deadline, priority)).verdict if is_image else None
+        own = (await self._images.examine(data, sha256, deadline, priority, classifiers)).verdict if is_image else None
         findings = await self._unpack(data, deadline)
         if kind == _OTHER and not findings.found and not findings.unread and findings.error is None:
-            return await self._images.examine(data, sha256, deadline, priority)
+            return await self._images.examine(data, sha256, deadline, priority, classifiers)
         until = None if deadline is None else deadline - REPLY_SECONDS
         # Before the pictures: what is said is true of the index as it was then.
         base = own or replace(self.refusal(sha256, ErrorCode.OPAQUE, ""), error=None)
-        images = await self._judge(findings.found, until, priority)
+        images = await self._judge(findings.found, until, priority, classifiers)
         return KnownVerdict(verdict=_merged(kind, base, findings, images))
 
     async def contents(self, data: bytes) -> Contents | None:
@@ -137,12 +147,15 @@ class ContainerInspector:
                 self._metrics.count("safelight_worker_unpack_limit_hits_total", limit=unread.limit)
         return findings
 
-    async def _judge(self, found: Sequence[Found], deadline: float | None, priority: Priority) -> tuple[Verdict, ...]:
+    async def _judge(
+        self, found: Sequence[Found], deadline: float | None, priority: Priority, classifiers: Sequence[str]
+    ) -> tuple[Verdict, ...]:
         free = asyncio.Semaphore(IMAGES_AT_ONCE)
 
         async def judge(image: Found) -> Verdict:
             async with free:
-                verdict = (await self._images.examine(image.data, image.sha256, deadline, priority)).verdict
+                examined = await self._images.examine(image.data, image.sha256, deadline, priority, classifiers)
+            verdict = examined.verdict
             best = sorted(verdict.matches, key=lambda match: match.score, reverse=True)[:MAX_MATCHES]
             return replace(verdict, path=image.path, matches=tuple(best), timings_ms={})
 

@@ -23,6 +23,7 @@ from shared.ports import Clock
 from shared.telemetry import Metrics
 from shared.types import DecodedFrame, DecodedImage, KnownVerdict, Priority, ReferenceMatch, Verdict, VerdictError
 from workers.block_sketch import make_sketch
+from workers.classifying.labelling import Labelled
 from workers.codebook import shipped_codebook
 from workers.collisions import Neighbours
 from workers.embedding import EmbeddingQueue, Embeds
@@ -88,6 +89,16 @@ class Index(Protocol):
         ...
 
 
+class Labels(Protocol):
+    """What gives labels, such as a Labeller."""
+
+    def answer(
+        self, names: Sequence[str], frames: Sequence[DecodedFrame], vectors: Sequence[NDArray[np.float32] | None]
+    ) -> Labelled:
+        """Return what the named classifiers say; computes, so it is called in a thread."""
+        ...
+
+
 class Inspector:
     """Judges images between ``start`` and ``stop``; ``batch_sizes`` are those of the encoder's runs."""
 
@@ -100,7 +111,9 @@ class Inspector:
         metrics: Metrics,
         *,
         batch_sizes: Sequence[int] = (1, 2, 4, 8),
+        labels: Labels | None = None,
     ) -> None:
+        self._labels = labels
         self._decoder = decoder
         self._encoder = encoder
         self._index = index
@@ -122,14 +135,22 @@ class Inspector:
         return (await self.examine(data, sha256, deadline)).verdict
 
     async def examine(
-        self, data: bytes, sha256: str, deadline: float | None = None, priority: Priority = Priority.UPLOAD
+        self,
+        data: bytes,
+        sha256: str,
+        deadline: float | None = None,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: Sequence[str] = (),
     ) -> KnownVerdict:
-        """Return the verdict and what it takes to bring it up to date when the index has changed."""
+        """Return the verdict and what it takes to bring it up to date when the index has changed.
+
+        It has the labels of ``classifiers`` and of no others: they cost a few milliseconds that nobody else pays.
+        """
         timings: dict[str, float] = {}
         self._at_work += 1
         try:
             with self._timed("total", timings):
-                return await self._inspect(data, sha256, deadline, priority, timings)
+                return await self._inspect(data, sha256, deadline, priority, timings, classifiers)
         except DecodeError as error:
             refusal = self.refusal(sha256, error.code, str(error), timings)
         except Exception:  # noqa: BLE001 - one image's bug must not be the worker's end
@@ -139,6 +160,11 @@ class Inspector:
         finally:
             self._at_work -= 1
         return KnownVerdict(verdict=refusal)
+
+    async def look(self, data: bytes) -> tuple[DecodedFrame, NDArray[np.float32]]:
+        """Return a file's first picture and the encoder's vector of it; raises DecodeError, what the encoder raises."""
+        image = await self._decoder.decode(data)
+        return image.frames[0], await self._embedding.embed(image.frames[0].pixels, priority=Priority.BACKGROUND)
 
     async def fingerprint(self, data: bytes) -> Fingerprint:
         """Return what the index keeps of a reference; raises DecodeError, or what the encoder does."""
@@ -175,7 +201,13 @@ class Inspector:
         )
 
     async def _inspect(
-        self, data: bytes, sha256: str, deadline: float | None, priority: Priority, timings: dict[str, float]
+        self,
+        data: bytes,
+        sha256: str,
+        deadline: float | None,
+        priority: Priority,
+        timings: dict[str, float],
+        classifiers: Sequence[str],
     ) -> KnownVerdict:
         if await digest(data) != sha256:
             raise DecodeError(ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
@@ -187,6 +219,7 @@ class Inspector:
             view = self._index.current()
             matches, hurried = await self._search(view, image.frames, vectors, sha256, deadline)
         self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
+        labelled = await self._label(classifiers, image.frames, vectors, timings)
         if any(match.matched for match in matches):
             self._metrics.count("safelight_worker_matches_total")
         verdict = Verdict(
@@ -195,8 +228,10 @@ class Inspector:
             pdq=image.frames[0].pdq[0],
             pdq_quality=image.frames[0].pdq_quality,
             matches=matches,
+            labels=labelled.labels,
             encoder=self._encoder.id,
             index_revision=view.revision,
+            classifier_revision=labelled.position,
             degraded=vectors is None,
             hurried=hurried,
             timings_ms=timings,
@@ -227,6 +262,21 @@ class Inspector:
         for number, vector in zip(telling, found, strict=True):
             vectors[number] = vector
         return vectors
+
+    async def _label(
+        self,
+        names: Sequence[str],
+        frames: Sequence[DecodedFrame],
+        vectors: Vectors | None,
+        timings: dict[str, float],
+    ) -> Labelled:
+        """Return the labels; none where none are asked for, or nothing is known that they could rest on."""
+        if not names or self._labels is None or vectors is None:
+            return Labelled()
+        with self._timed("label", timings):
+            labelled = await asyncio.to_thread(self._labels.answer, names, frames, vectors)
+        self._metrics.observe("safelight_worker_label_seconds", timings["label"] / 1000)
+        return labelled
 
     async def _search(
         self,

@@ -15,6 +15,9 @@ from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key
 from workers.admission import Admission
 from workers.answering import Answerer
+from workers.classifying.labelling import Labeller
+from workers.classifying.replica import ClassifierReplica
+from workers.classifying.vectors import shipped_features, space_of
 from workers.compaction import LEASE_KEY, maintain
 from workers.container_inspector import ContainerInspector
 from workers.decoding import DecodePool
@@ -63,7 +66,12 @@ async def run_worker(context: RoleContext) -> None:
         readiness.add("store", lambda: True)
         index = IndexReplica(store, sealer, encoder.id, encoder.calibration, context.metrics)
         readiness.add("index", index.caught_up)
-        inspector = Inspector(pool, encoder, index, context.clock, context.metrics, batch_sizes=encoder.batch_sizes)
+        classifiers = ClassifierReplica(store, sealer, space_of(encoder.id), context.metrics)
+        readiness.add("classifiers", classifiers.caught_up)
+        labels = Labeller(classifiers, shipped_features(), encoder.side)
+        inspector = Inspector(
+            pool, encoder, index, context.clock, context.metrics, batch_sizes=encoder.batch_sizes, labels=labels
+        )
         inspector.start()
         stack.push_async_callback(inspector.stop)
         bus = open_answering_bus(settings)
@@ -84,7 +92,7 @@ async def run_worker(context: RoleContext) -> None:
         upkeep = maintain(
             store, sealer, index, Lease(store, LEASE_KEY), context.clock, keep_days=settings.index.keep_days
         )
-        await _serve(loop, index, upkeep, context.stopping)
+        await _serve(loop, index, classifiers, upkeep, context.stopping)
 
 
 def _sharing(context: RoleContext, store: Store, sealer: Sealer, encoder: str) -> SharedVerdicts | None:
@@ -95,12 +103,19 @@ def _sharing(context: RoleContext, store: Store, sealer: Sealer, encoder: str) -
 
 
 async def _serve(
-    loop: RequestLoop, index: IndexReplica, upkeep: Coroutine[None, None, None], stopping: asyncio.Event
+    loop: RequestLoop,
+    index: IndexReplica,
+    classifiers: ClassifierReplica,
+    upkeep: Coroutine[None, None, None],
+    stopping: asyncio.Event,
 ) -> None:
+    def loaded() -> bool:
+        return index.caught_up() and classifiers.caught_up()
+
     async with asyncio.TaskGroup() as group:
-        behind = [group.create_task(index.tail()), group.create_task(upkeep)]
+        behind = [group.create_task(each) for each in (index.tail(), classifiers.tail(), upkeep)]
         # A verdict from an index that is not there yet would let protected images pass.
-        while not index.caught_up() and not stopping.is_set():  # noqa: ASYNC110 - a replica has no event for it
+        while not loaded() and not stopping.is_set():  # noqa: ASYNC110 - a replica has no event for it
             await asyncio.sleep(INDEX_POLL_SECONDS)
         await loop.run(stopping)
         for task in behind:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -54,7 +54,12 @@ class Examines(Protocol):
     """What judges images, such as an Inspector."""
 
     async def examine(
-        self, data: bytes, sha256: str, deadline: float | None = None, priority: Priority = Priority.UPLOAD
+        self,
+        data: bytes,
+        sha256: str,
+        deadline: float | None = None,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: Sequence[str] = (),
     ) -> KnownVerdict:
         """Return the verdict, and what it was searched by; raises nothing."""
         ...
@@ -178,7 +183,9 @@ class Verdicts:
         self._count("miss")
         async with self._admission.turn(question.size, question.deadline, question.priority):
             data = await question.fetch()
-            found = await self._inspector.examine(data, question.sha256, question.deadline, question.priority)
+            found = await self._inspector.examine(
+                data, question.sha256, question.deadline, question.priority, question.classifiers
+            )
         if question.remembered:
             self._remember(question.sha256, found)
         return found

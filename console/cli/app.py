@@ -15,6 +15,7 @@ from console.cli import (
     apps,
     bypass,
     checks,
+    classifiers,
     coverage,
     encoders,
     endpoints,
@@ -44,6 +45,7 @@ coverage.register(app)
 endpoints.register(app)
 app.add_typer(sets.app, name="set")
 app.add_typer(index.app, name="index")
+app.add_typer(classifiers.app, name="classifier")
 app.add_typer(policies.app, name="policy")
 app.add_typer(bypass.app, name="bypass")
 app.add_typer(apps.app, name="apps")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.inspection import open_inspector, verdict_on
+from console.cli.inspection import open_inspection, verdict_on
 from console.cli.session import session_of, with_store
 from shared.codec import verdict_to_builtins
 from shared.config import Settings
@@ -33,9 +33,10 @@ def check(
 
     async def run(settings: Settings, store: Store, sealer: Sealer) -> bool:
         matched = False
-        async with open_inspector(settings, store, sealer) as inspector:
+        async with open_inspection(settings, store, sealer) as inspection:
+            classifiers = tuple(inspection.classifiers.current().by_name)
             for file in files:
-                verdict = await verdict_on(inspector, file, settings.proxy.max_object)
+                verdict = await verdict_on(inspection.containers, file, settings.proxy.max_object, classifiers)
                 matched |= any(match.matched for each in (verdict, *verdict.images) for match in each.matches)
                 session.row({"file": str(file)} | verdict_to_builtins(verdict), "\n".join(_lines(str(file), verdict)))
         return matched
@@ -57,9 +58,9 @@ def _lines(file: str, verdict: Verdict) -> list[str]:
 def _sentence(verdict: Verdict) -> str:
     if verdict.error is not None:
         return f"not inspected: {verdict.error.code} ({verdict.error.message})"
-    if not verdict.matches:
-        return "no match"
-    return "; ".join(
+    matches = [
         f"{'match' if match.matched else 'near'} {match.set}/{match.name} score {match.score:.1f} ({match.relation})"
         for match in verdict.matches
-    )
+    ]
+    labels = [f"{label.classifier}: {label.label}, score {label.score:.1f}" for label in verdict.labels]
+    return "; ".join([*(matches or ["no match"]), *labels])

@@ -15,6 +15,9 @@ from shared.ports import Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import Verdict
+from workers.classifying.labelling import Labeller
+from workers.classifying.replica import ClassifierReplica
+from workers.classifying.vectors import shipped_features, space_of
 from workers.container_inspector import ContainerInspector
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
@@ -30,13 +33,7 @@ class Inspection:
     containers: ContainerInspector
     replica: IndexReplica
     encoder: Encoder
-
-
-@asynccontextmanager
-async def open_inspector(settings: Settings, store: Store, sealer: Sealer) -> AsyncIterator[ContainerInspector]:
-    """Yield an inspector over the index as it is now; raises what loading the encoder or the index raises."""
-    async with open_inspection(settings, store, sealer) as inspection:
-        yield inspection.containers
+    classifiers: ClassifierReplica
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +67,33 @@ async def open_inspection(
         metrics=metrics,
     )
     index = replica if narrow is None else StillIndex(narrow(encoder))
-    inspector = Inspector(pool, encoder, index, SystemClock(), metrics, batch_sizes=encoder.batch_sizes)
+    classifiers = ClassifierReplica(store, sealer, space_of(encoder.id), metrics)
+    await classifiers.load()
+    labels = Labeller(classifiers, shipped_features(), encoder.side)
+    inspector = Inspector(pool, encoder, index, SystemClock(), metrics, batch_sizes=encoder.batch_sizes, labels=labels)
     containers = ContainerInspector(inspector, pool, SystemClock(), metrics, max_unpacked=worker.max_unpacked)
     await pool.start()
     inspector.start()
     try:
-        yield Inspection(inspector=inspector, containers=containers, replica=replica, encoder=encoder)
+        yield Inspection(
+            inspector=inspector, containers=containers, replica=replica, encoder=encoder, classifiers=classifiers
+        )
     finally:
         await inspector.stop()
         await pool.stop()
 
 
-async def verdict_on(inspector: Inspector | ContainerInspector, file: Path, limit: int) -> Verdict:
+async def verdict_on(
+    inspector: Inspector | ContainerInspector, file: Path, limit: int, classifiers: tuple[str, ...] = ()
+) -> Verdict:
     """Return what a worker would say about a file, or that one of more than ``limit`` bytes would not reach it.
 
+    It is shown to the ``classifiers``.
     Raises UsageError where it cannot be read.
     """
     try:
         data = read_image(file, limit)
-        return await inspector.inspect(data, hashlib.sha256(data).hexdigest())
+        return (await inspector.examine(data, hashlib.sha256(data).hexdigest(), classifiers=classifiers)).verdict
     except DecodeError as error:
         return inspector.refusal(_digest(file), error.code, str(error))
     except OSError as error:

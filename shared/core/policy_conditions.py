@@ -171,8 +171,8 @@ class ImageConditions:
 
     def undecided(self, verdict: Verdict) -> bool:
         """Tell whether a verdict leaves open what these groups ask: a classifier's answer, or absence if degraded."""
-        if verdict.error is not None:
-            return False
+        if verdict.error is not None or (verdict.container is not None and verdict.image is None):
+            return False  # what a container holds is asked about, picture by picture
         labels = [each for each in (*self.any, *self.all, *self.none) if isinstance(each, LabelCondition)]
         return (verdict.degraded and bool(self.none)) or not all(each.answered(verdict) for each in labels)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import pytest
 
@@ -35,7 +36,12 @@ class KnownImages:
         self._broken = broken
 
     async def examine(
-        self, data: bytes, sha256: str, deadline: float | None = None, priority: Priority = Priority.UPLOAD
+        self,
+        data: bytes,
+        sha256: str,
+        deadline: float | None = None,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: Sequence[str] = (),
     ) -> KnownVerdict:
         return KnownVerdict(verdict=self._verdict(data, sha256, deadline), traces=(TRACE,))
 

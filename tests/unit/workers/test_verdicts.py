@@ -43,7 +43,12 @@ class Examiner:
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def examine(
-        self, data: bytes, sha256: str, deadline: float | None = None, priority: Priority = Priority.UPLOAD
+        self,
+        data: bytes,
+        sha256: str,
+        deadline: float | None = None,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: Sequence[str] = (),
     ) -> KnownVerdict:
         self.examined.append(data)
         changes = dict(self.changes)

@@ -1,0 +1,90 @@
+"""Rows of pictures: every kind of one length, near for what looks alike, and a bank that fits them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import EncoderUnavailableError, IntegrityError
+from shared.types import DecodedFrame
+from tests.factories import make_frame
+from workers.classifying.bank import bank_path, load_bank, to_bytes
+from workers.classifying.dense_features import COLOURS, EDGES, aggregate, colours, edges, grid_descriptors
+from workers.classifying.vectors import FEATURES, load_features, row_of, shipped_features, unit
+from workers.encoder_files import list_encoders
+from workers.training.drawing import draw
+
+MODEL = shipped_features()
+SIDE = 128
+
+
+def frame_of(family: str, seed: int) -> DecodedFrame:
+    picture = np.asarray(draw(family, seed, size=(320, 240)))
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    pixels = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return make_frame(pixels=pixels.tobytes(), plane=grey.tobytes(), plane_size=(320, 240))
+
+
+def test_what_looks_alike_is_nearer() -> None:
+    pages = [MODEL.describe(frame_of("document_page", seed), SIDE) for seed in (1, 2)]
+    poster = MODEL.describe(frame_of("poster", 1), SIDE)
+    assert len(poster) == MODEL.length
+    assert pages[0] @ pages[1] > pages[0] @ poster
+
+
+def test_a_picture_without_a_plane_has_a_row() -> None:
+    blank = make_frame(pixels=bytes(SIDE * SIDE * 3))
+    row = row_of(np.eye(512, dtype=np.float32)[0], MODEL.describe(blank, SIDE), MODEL)
+    assert np.isfinite(row).all()
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 255))
+def test_any_plane_is_described(width: int, height: int, grey: int) -> None:
+    descriptors = grid_descriptors(np.full((height, width), grey, np.uint8))
+    assert descriptors.shape[1] == 128
+    assert np.isfinite(MODEL.words(descriptors)).all()
+
+
+def test_edges_and_colours_are_unit_vectors() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    for vector, length in ((edges(pixels), EDGES), (colours(pixels), COLOURS)):
+        assert vector.shape == (length,)
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_vlad_is_the_residuals_of_the_nearest_centres() -> None:
+    centres = np.array([[0, 0], [10, 0]], np.float32)
+    found = aggregate(np.array([[1, 0], [11, 0], [10, 4]], np.float32), centres)
+    assert found == pytest.approx(unit(np.array([1, 0, 1, 2], np.float32)))
+
+
+def test_the_bank_that_ships_fits_the_encoder_that_ships() -> None:
+    card = list_encoders()[-1]
+    for precision in card.files:
+        bank = load_bank(bank_path(card, precision), MODEL)
+        assert bank.rows.shape == (len(bank.ordinary), 512 + MODEL.length)
+        assert 1000 < bank.ordinary.sum() < len(bank.rows)
+
+
+def test_bytes_keep_a_vector_s_direction() -> None:
+    vectors = unit(np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32))
+    assert (unit(to_bytes(vectors).astype(np.float32)) * vectors).sum(axis=1) == pytest.approx(1, abs=1e-3)
+
+
+def test_an_encoder_without_a_bank_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EncoderUnavailableError, match="no bank of other pictures"):
+        load_bank(tmp_path / "other.npy", MODEL)
+    np.save(tmp_path / "other.npy", np.zeros((3, 512), np.int8))
+    with pytest.raises(EncoderUnavailableError, match="do not fit each other"):
+        load_bank(tmp_path / "other.npy", MODEL)
+
+
+def test_broken_features_are_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "features.npz"
+    broken.write_bytes(FEATURES.read_bytes()[:1000])
+    for path in (broken, tmp_path / "missing.npz"):
+        with pytest.raises(IntegrityError, match="cannot be read"):
+            load_features(path)

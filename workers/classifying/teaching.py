@@ -1,0 +1,80 @@
+"""From image files to examples, and from old and new examples to those that a classifier is fitted on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+
+from shared.core.policy_conditions import OTHER
+from shared.errors import UsageError
+from shared.types import DecodedFrame
+from workers.classifying.dense_features import Floats
+from workers.classifying.fitting import ADVISED, FEWEST
+from workers.classifying.model import Example
+from workers.classifying.vectors import FeatureModel, row_of
+
+OnDuplicate = Literal["relabel", "add"]
+
+
+class Looks(Protocol):
+    """What sees pictures as a worker does, such as an Inspector."""
+
+    async def look(self, data: bytes) -> tuple[DecodedFrame, Floats]:
+        """Return a file's first picture and the encoder's vector of it; raises DecodeError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """The examples of the next revision, and how many of the new ones were new, re-labelled or known already."""
+
+    examples: tuple[Example, ...]
+    added: int
+    relabelled: int
+    known: int
+
+
+async def to_example(looks: Looks, model: FeatureModel, side: int, name: str, data: bytes, label: str) -> Example:
+    """Return a file as an example of a label; raises DecodeError, also for a picture that shows nothing."""
+    frame, vector = await looks.look(data)
+    row = row_of(vector, model.describe(frame, side), model)
+    digest = hashlib.sha256(data).hexdigest()
+    return Example(sha256=digest, name=name, label=label, pdq=frame.pdq[0], row=row.astype(np.float16).tobytes())
+
+
+def merge(old: Sequence[Example], new: Sequence[Example], on_duplicate: OnDuplicate) -> Merged:
+    """Return the examples together.
+
+    An image given again with another label is re-labelled, the last word counts; with ``add`` it shows both.
+    """
+    kept = {_key(example, on_duplicate): example for example in old}
+    added = relabelled = known = 0
+    for example in new:
+        before = kept.get(_key(example, on_duplicate))
+        added += before is None
+        known += before is not None and before.label == example.label
+        relabelled += before is not None and before.label != example.label
+        kept[_key(example, on_duplicate)] = example if before is None else replace(before, label=example.label)
+    return Merged(examples=tuple(kept.values()), added=added, relabelled=relabelled, known=known)
+
+
+def check_label(label: str) -> None:
+    """Raise UsageError for a label that cannot be one."""
+    if not label.strip() or label != label.strip() or label == OTHER:
+        raise UsageError(f"{label!r} is no label; negatives are given with --negatives and are called {OTHER}")
+
+
+def warnings_about(label: str, count: int) -> tuple[str, ...]:
+    """Return what a user should know about a label of ``count`` images."""
+    if FEWEST <= count < ADVISED:
+        advice = f"{ADVISED} to 100 are advised, and the interval says how little is known"
+        return (f"label {label} has {count} images; {advice}",)
+    return ()
+
+
+def _key(example: Example, on_duplicate: OnDuplicate) -> tuple[str, str]:
+    return (example.sha256, example.label if on_duplicate == "add" else "")
