@@ -1,8 +1,9 @@
 """``make bench``: all benchmarks of the project, one after the other, side by side with their baselines.
 
 ``make bench ARGS="latency --seconds 60"`` runs one of them with arguments of its own, ``ARGS=list`` says which there
-are, ``ARGS="-o benchmarks/reports/mine"`` puts the report of a whole run elsewhere than under benchmarks/results.
-One that fails is reported, and the others run.
+are, ``ARGS="-o benchmarks/reports/mine"`` puts the report of a whole run elsewhere than under benchmarks/results, and
+``ARGS="report -o FOLDER"`` writes it from the figures that are there already.  One that fails is reported, and the
+others run.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,8 +64,21 @@ def run_all(sections: Sequence[Section], report: Path, results_folder: Path = RE
             failed[section.name] = f"ended with status {status} after {time.monotonic() - begun:.0f} s{needs}"
     for name, why in failed.items():
         sys.stdout.write(f"{name}: {why}\n")
-    sys.stdout.write(f"\n{write_run(report, results, failed)}\n")
+    sys.stdout.write(f"\n{write_run(report, results, left_out(results) | failed)}\n")
     return 1 if failed else 0
+
+
+def write_anew(report: Path, results_folder: Path = RESULTS) -> int:
+    """Write the report of the figures that are there, whenever each was measured."""
+    files = {section.name: results_folder / f"{section.name}.json" for section in SECTIONS}
+    results = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+    sys.stdout.write(f"{write_run(report, results, left_out(results))}\n")
+    return 0
+
+
+def left_out(results: Mapping[str, Any]) -> dict[str, str]:
+    """Say which sections a report has no figures of."""
+    return {section.name: f"left out: {section.measures}" for section in SECTIONS if section.name not in results}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,7 +86,8 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["list"]:
         sys.stdout.write(listing())
         return 0
-    if arguments and not arguments[0].startswith("-"):
+    rewrite = arguments[:1] == ["report"]
+    if arguments and not rewrite and not arguments[0].startswith("-"):
         section = named(arguments[0])
         if section is None:
             known = ", ".join(section.name for section in SECTIONS)
@@ -84,7 +99,9 @@ def main(arguments: Sequence[str]) -> int:
         "-o", "--output", type=Path, default=RESULTS, help="folder for report.md, plots and report.json"
     )
     parser.add_argument("--only", nargs="+", help="these sections, with the arguments of a whole run")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(arguments[1:] if rewrite else arguments)
+    if rewrite:
+        return write_anew(options.output)
     wanted = [each for each in SECTIONS if (each.name in options.only if options.only else not each.alone)]
     return run_all(wanted, options.output)
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -190,5 +191,6 @@ def write_report(folder: Path | None, what: str, figures: Mapping[str, Any]) -> 
     """Write ``what``.json into a folder, with the machine it was measured on; nothing without a folder."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        report = {"what": what, "machine": machine(), **figures}
+        measured = datetime.now(UTC).date().isoformat()
+        report = {"what": what, "measured": measured, "machine": machine(), **figures}
         (folder / f"{what}.json").write_text(json.dumps(report, indent=1) + "\n")

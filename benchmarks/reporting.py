@@ -9,7 +9,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,7 +90,7 @@ def plots_of(figures: Mapping[str, Any]) -> list[Plot]:
 def write_run(folder: Path, sections: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]) -> Path:
     """Write the report of a run into ``folder``: report.md, its plots, all figures as report.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {"measured": datetime.now(UTC).date().isoformat(), "machine": machine()}
+    facts = {"machine": machine()}
     everything = {**facts, "failed": dict(failed), "sections": dict(sections)}
     (folder / "report.json").write_text(json.dumps(everything, indent=1) + "\n")
     for figures in sections.values():
@@ -113,8 +112,12 @@ def as_markdown(facts: Mapping[str, str], sections: Mapping[str, Mapping[str, An
         parts += ["## Targets", markdown_table(table_of(SUMMARY, "Targets", targets))]
     for name, figures in sections.items():
         parts.append(f"## {figures.get('title', name)}")
-        if "options" in figures:
-            parts.append("`" + " ".join(f"{key}={value}" for key, value in figures["options"].items()) + "`")
+        options = " ".join(f"{key}={value}" for key, value in figures.get("options", {}).items())
+        parts.append(
+            " ".join(
+                filter(None, (f"Measured on {figures.get('measured', 'no known day')}.", options and f"`{options}`"))
+            )
+        )
         for table in tables_of(name, figures):
             if table.name != SUMMARY:
                 parts += [f"### {table.title}", markdown_table(table), *([table.note] if table.note else [])]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import ROOT, main, run_all
+from benchmarks.__main__ import ROOT, main, run_all, write_anew
 from benchmarks.sections import Section
 
 SMALL = ("--seconds", "1", "--loads", "20", "--references", "2", "--pictures", "4", "--shapes", "embedded")
@@ -36,6 +36,10 @@ def test_a_section_that_fails_is_reported_and_the_rest_runs(tmp_path: Path) -> N
     assert row["n"] > 0
     assert row["unanswered"] == 0
     assert (tmp_path / "report" / "verdict-latency.svg").exists()
+    assert write_anew(tmp_path / "again", tmp_path / "results") == 0
+    again = (tmp_path / "again" / "report.md").read_text()
+    assert "| embedded | 20 |" in again
+    assert "- throughput: left out: images/s" in again
 
 
 def test_the_module_runs() -> None:
