@@ -28,6 +28,8 @@ UNPACK_SHARE: Final = 0.5
 """Of the time until the deadline that unpacking may take; the rest is for the pictures."""
 REPLY_SECONDS: Final = 0.1
 """Before the deadline: what is known by then still reaches the asker in time."""
+CONTAINERS_AT_ONCE: Final = 2
+"""Each may hold ``max_image_bytes`` of pictures in memory while they are judged."""
 IMAGES_AT_ONCE: Final = 8
 MAX_MATCHES: Final = 3
 """Matches told of each picture, the best first: 256 pictures have to fit into one message."""
@@ -93,6 +95,7 @@ class ContainerInspector:
         self._clock = clock
         self._metrics = metrics
         self._max_unpacked = max_unpacked
+        self._places = asyncio.Semaphore(CONTAINERS_AT_ONCE)
 
     def refusal(self, sha256: str, code: ErrorCode, message: str) -> Verdict:
         """Return a verdict that says why there are no facts."""
@@ -119,13 +122,14 @@ class ContainerInspector:
             message = "the bytes do not have the digest that was asked for"
             return KnownVerdict(verdict=self.refusal(sha256, ErrorCode.INTERNAL_ERROR, message))
         own = (await self._images.examine(data, sha256, deadline, priority, classifiers)).verdict if is_image else None
-        findings = await self._unpack(data, deadline)
-        if kind == _OTHER and not findings.found and not findings.unread and findings.error is None:
-            return await self._images.examine(data, sha256, deadline, priority, classifiers)
-        until = None if deadline is None else deadline - REPLY_SECONDS
-        # Before the pictures: what is said is true of the index as it was then.
-        base = own or replace(self.refusal(sha256, ErrorCode.OPAQUE, ""), error=None)
-        images = await self._judge(findings.found, until, priority, classifiers)
+        async with self._places:
+            findings = await self._unpack(data, deadline)
+            if kind == _OTHER and not findings.found and not findings.unread and findings.error is None:
+                return await self._images.examine(data, sha256, deadline, priority, classifiers)
+            until = None if deadline is None else deadline - REPLY_SECONDS
+            # Before the pictures: what is said is true of the index as it was then.
+            base = own or replace(self.refusal(sha256, ErrorCode.OPAQUE, ""), error=None)
+            images = await self._judge(findings.found, until, priority, classifiers)
         return KnownVerdict(verdict=_merged(kind, base, findings, images))
 
     async def contents(self, data: bytes) -> Contents | None:

@@ -39,6 +39,7 @@ _CONTAINERS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"PK\x03\x04", "zip"),
     (0, b"PK\x05\x06", "zip"),
     (0, b"%PDF-", "pdf"),
+    (0, b"{\\rtf", "rtf"),
     (0, b"7z\xbc\xaf\x27\x1c", "7z"),
     (0, b"Rar!\x1a\x07", "rar"),
     (0, b"\x1f\x8b\x08", "gzip"),
@@ -116,6 +117,7 @@ def _is_ico(data: bytes) -> bool:
 _CONTAINER_TYPES: Final = {
     "zip": "application/zip",
     "pdf": "application/pdf",
+    "rtf": "application/rtf",
     "7z": "application/x-7z-compressed",
     "gzip": "application/gzip",
     "xz": "application/x-xz",

@@ -198,6 +198,21 @@ async def test_a_protected_image_is_blocked_where_it_becomes_whole(
         assert [alert.finding.kind for alert in setup.recorder.alerts] == ["match"]
 
 
+@pytest.mark.parametrize(("kind", "upload", "cancels"), PROTOCOLS)
+async def test_a_document_is_judged_where_it_becomes_whole(
+    tmp_path: Path, kind: type[UploadOrigin], upload: Upload, cancels: bool
+) -> None:
+    held, document = kind(), b"%PDF-1.7\n" + SECRET
+    setup = Setup(policies=[POLICY])
+    async with between(tmp_path, held, setup, "HTTP/1.1") as client:
+        answers = await upload(client, document)
+        await setup.parts.close()
+        assert [answer.status_code < 400 for answer in answers] == [*[True] * (len(answers) - 1), False]
+        assert not [body for body in held.objects.values() if body == document]
+    whole = [part for part in setup.judge.asked if part.data == document]
+    assert {part.media_type for part in whole} == {"application/pdf"}
+
+
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
 @pytest.mark.parametrize(("kind", "upload", "cancels"), PROTOCOLS)
 async def test_other_images_arrive_byte_for_byte(

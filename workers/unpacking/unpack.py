@@ -14,7 +14,7 @@ import pypdfium2 as pdfium
 from PIL import Image
 
 from shared.errors import ErrorCode
-from workers.unpacking import ole, pdf, seven_zip, streams, tar, zip_archive
+from workers.unpacking import ole, pdf, rtf, seven_zip, streams, tar, zip_archive
 from workers.unpacking.budget import Limit, Limits
 from workers.unpacking.walk import Found, Opener, Unread, Walk
 
@@ -29,6 +29,7 @@ OPENERS: Final = MappingProxyType[str, Opener](
         "7z": seven_zip.open_seven_zip,
         "ole": ole.open_ole,
         "pdf": pdf.open_pdf,
+        "rtf": rtf.open_rtf,
     }
 )
 

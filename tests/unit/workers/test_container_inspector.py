@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 
@@ -13,7 +14,13 @@ from shared.types import FrameTrace, KnownVerdict, Priority, Verdict, VerdictErr
 from tests.container_factories import JPEG, PNG, make_zip
 from tests.factories import make_image_info, make_match
 from tests.inspection_doubles import StillClock
-from workers.container_inspector import MAX_MATCHES, OFFLINE_SECONDS, UNPACK_SECONDS, ContainerInspector
+from workers.container_inspector import (
+    CONTAINERS_AT_ONCE,
+    MAX_MATCHES,
+    OFFLINE_SECONDS,
+    UNPACK_SECONDS,
+    ContainerInspector,
+)
 from workers.unpack_protocol import Findings, UnpackOrder
 from workers.unpacking.budget import Limit
 from workers.unpacking.unpack import unpack
@@ -212,3 +219,25 @@ async def test_contents_are_those_of_containers_alone() -> None:
     assert [part.path for part in contents.unread] == ["b.rar"]
     assert await inspector.contents(PNG) is None
     assert await inspector.contents(b"text") is None
+
+
+async def test_few_containers_are_in_memory_at_a_time() -> None:
+    class Meeting(HereUnpacker):
+        """Goes on when as many containers are being unpacked as may be."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.barrier = asyncio.Barrier(CONTAINERS_AT_ONCE)
+            self.at_work: set[int] = set()
+
+        async def unpack(self, data: bytes, order: UnpackOrder, *, deadline: float | None = None) -> Findings:
+            self.at_work.add(len(data))
+            assert len(self.at_work) <= CONTAINERS_AT_ONCE
+            await self.barrier.wait()
+            self.at_work.remove(len(data))
+            return await super().unpack(data, order, deadline=deadline)
+
+    inspector = ContainerInspector(KnownImages(), Meeting(), StillClock(), Metrics(), max_unpacked=MAX_UNPACKED)
+    files = [make_zip({"a.png": PNG, "notes": b"n" * 1000 * length}) for length in range(2 * CONTAINERS_AT_ONCE)]
+    verdicts = await asyncio.gather(*(inspector.inspect(data, digest(data)) for data in files))
+    assert [len(verdict.images) for verdict in verdicts] == [1] * len(files)

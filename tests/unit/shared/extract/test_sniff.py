@@ -83,6 +83,7 @@ def test_bmp_needs_one_plane_and_a_known_depth() -> None:
     [
         ("zip", b"PK\x03\x04\x14\x00"),
         ("pdf", b"%PDF-1.7"),
+        ("rtf", b"{\\rtf1\\ansi"),
         ("7z", b"7z\xbc\xaf\x27\x1c"),
         ("rar", b"Rar!\x1a\x07\x01\x00"),
         ("gzip", b"\x1f\x8b\x08\x00"),
