@@ -1,13 +1,17 @@
 """PDQ against its reference library, and against itself on turned pictures."""
 
+import io
+
 import numpy as np
 import pdqhash
 import pytest
 from PIL import Image
 
 from shared.core.hashing import Variant, hamming
-from tests.image_factories import make_picture
+from tests.image_factories import make_file, make_picture
+from workers.decode_child import Limits, decode
 from workers.pdq import PdqHashes, pdq
+from workers.training.drawing import draw
 
 ROUNDING_BITS = 4
 """The library sums in single precision as it slides; bits that sit on the median fall either way."""
@@ -39,6 +43,19 @@ def test_upright_hash_is_the_library_s(size: tuple[int, int]) -> None:
     found = hashed(image)
     assert hamming(found.variants[Variant.UPRIGHT], expected) <= ROUNDING_BITS
     assert abs(found.quality - quality) <= 1
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG"])
+@pytest.mark.parametrize("size", [(700, 520), (1280, 853), (1023, 1031), (2400, 1610), (3001, 1999), (600, 4400)])
+@pytest.mark.parametrize("family", ["poster", "floor_plan"])
+def test_the_hash_of_a_file_is_the_library_s_of_the_full_picture(
+    family: str, size: tuple[int, int], image_format: str
+) -> None:
+    data = make_file(draw(family, 3).resize(size, Image.Resampling.BICUBIC), image_format)
+    with Image.open(io.BytesIO(data)) as image:
+        expected, _ = reference(image)
+    (frame,) = decode(data, Limits(side=32, max_pixels=10_000_000)).frames
+    assert hamming(frame.pdq[0], expected) <= ROUNDING_BITS
 
 
 @pytest.mark.parametrize("size", SIZES)
