@@ -1,4 +1,4 @@
-"""The HTTP API, ``/api/v1``: health, image sets, policies and the last alerts, read-only."""
+"""The HTTP API, ``/api/v1``: health, image sets, classifiers, policies and the last alerts, read-only."""
 
 from __future__ import annotations
 
@@ -77,6 +77,27 @@ class RevisionView(BaseModel):
     kept: bool
 
 
+class ClassifierView(BaseModel):
+    """A classifier in force: ``examples`` show a label, ``negatives`` none."""
+
+    classifier: str
+    revision: int
+    labels: list[str]
+    mode: str
+    examples: int
+    negatives: int
+
+
+class ClassifierDetails(ClassifierView):
+    """A classifier with its rates on images that it had not seen, as ``classifier show --json`` gives them."""
+
+    encoder: str
+    false_positives: dict[str, Any]
+    strangers: dict[str, Any]
+    rates: list[dict[str, Any]]
+    confusions: list[dict[str, Any]]
+
+
 class PolicyView(BaseModel):
     """A policy in force."""
 
@@ -121,11 +142,24 @@ class SetReader(Protocol):
         ...
 
 
+class ClassifierReader(Protocol):
+    """Where classifiers are read: a port as well."""
+
+    async def list(self) -> list[ClassifierView]:
+        """Return every classifier."""
+        ...
+
+    async def show(self, name: str) -> ClassifierDetails:
+        """Return one classifier; raises UsageError for an unknown name."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What the API serves."""
 
     sets: SetReader
+    classifiers: ClassifierReader
     policies: PolicyBook
     alerts: AlertLog
     viewer_token: str
@@ -202,6 +236,14 @@ def _viewer_routes(services: Services) -> APIRouter:
         if not picture:
             raise HTTPException(404, f"{name} keeps no pictures of its references")
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+    @router.get("/classifiers")
+    async def classifiers() -> list[ClassifierView]:
+        return await services.classifiers.list()
+
+    @router.get("/classifiers/{name}")
+    async def classifier_details(name: str) -> ClassifierDetails:
+        return await services.classifiers.show(name)
 
     @router.get("/policies")
     async def policies() -> PolicyDocument:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,17 @@ from typing import Any, Final
 import uvicorn
 from fastapi import FastAPI
 
-from console.api import ReferenceView, RevisionView, Services, SetDetails, SetView, create_api
+from console.api import (
+    ClassifierDetails,
+    ClassifierView,
+    ReferenceView,
+    RevisionView,
+    Services,
+    SetDetails,
+    SetView,
+    create_api,
+)
+from console.classifier_reports import details, summary_row
 from console.deployment import policy_book
 from console.endpoint_route import endpoint_route
 from console.services.endpoints import pac_file
@@ -28,6 +38,7 @@ from shared.config import Settings
 from shared.errors import ConfigError
 from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key, secret_in_file
+from workers.classifying.revisions import ClassifierBook
 from workers.enrolment import ImageSets, SetSummary
 from workers.kept_bytes import bytes_kept
 from workers.set_rollback import Revisions
@@ -83,6 +94,22 @@ class StoredSets:
     async def thumbnail(self, name: str, reference: str) -> bytes:
         """Return a reference's JPEG, empty where none is kept; raises UsageError, IntegrityError."""
         return await self._sets.thumbnail(name, reference)
+
+
+class StoredClassifiers:
+    """The API's view of classifiers, read from their log."""
+
+    def __init__(self, book: Callable[[], ClassifierBook]) -> None:
+        self._book = book
+
+    async def list(self) -> list[ClassifierView]:
+        """Return every classifier."""
+        book = self._book()
+        return [ClassifierView(**summary_row(*await book.show(name))) for name in await book.names()]
+
+    async def show(self, name: str) -> ClassifierDetails:
+        """Return one classifier; raises UsageError for an unknown name."""
+        return ClassifierDetails(**details(*await self._book().show(name)))
 
 
 def _options(summary: SetSummary) -> dict[str, Any]:
@@ -141,6 +168,7 @@ def _services(store: Store, settings: Settings) -> Services:
         sets=StoredSets(
             ImageSets(store, sealer), Revisions(store, sealer, SystemClock(), keep_days=settings.index.keep_days)
         ),
+        classifiers=StoredClassifiers(lambda: ClassifierBook(store, sealer, SystemClock())),
         policies=policy_book(store, sealer, settings.proxy.apps_dir),
         alerts=AlertLog(store, sealer),
         viewer_token=viewer_token(settings.data_dir / TOKEN_FILE),

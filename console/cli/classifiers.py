@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import typer
 from rich.progress import Progress
 
-from console.cli import classifier_reports
+from console import classifier_reports
 from console.cli.inspection import Inspection, open_inspection, read_image
 from console.cli.session import Session, session_of, with_store
 from shared.adapters.role import SystemClock

@@ -8,17 +8,32 @@ from typing import Any
 import httpx
 import pytest
 
-from console.api import ALERTS_MOST, ReferenceView, RevisionView, Services, SetDetails, SetView, create_api
+from console.api import (
+    ALERTS_MOST,
+    ClassifierDetails,
+    ClassifierView,
+    ReferenceView,
+    RevisionView,
+    Services,
+    SetDetails,
+    SetView,
+    create_api,
+)
+from console.classifier_reports import details, summary_row
 from console.services.policies import PolicyBook
 from shared.adapters.alert_log import AlertLog
 from shared.adapters.role import SystemClock
 from shared.core.policy_file import POLICIES_KEY, KnownNames
 from shared.errors import UsageError
 from shared.sealing import Sealer
+from tests.classifier_factories import make_classifier
 from tests.factories import SET, SHA256, make_alert
 from tests.memory_store import MemoryStore
+from workers.classifying.revisions import Revision
 
 TOKEN = "a-token"
+CLASSIFIER = make_classifier("receipt", "invoice")
+TRAINED = Revision(number=3, blob="classifiers/1", at=0.0, note="")
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 VIEW = SetView(name=SET, threshold=85.0, relation="copy", thorough=True, prior=0.001, keep_thumbnail=True, references=2)
 ITEMS = [
@@ -39,7 +54,7 @@ REVISION = RevisionView(
 )
 THUMBNAIL = "/sets/{name}/references/{reference}/thumbnail"
 OF_SET = (f"/sets/{SET}", f"/sets/{SET}/history", f"/sets/{SET}/references/r-1/thumbnail")
-GUARDED = ("/sets", *OF_SET, "/policies", "/alerts")
+GUARDED = ("/sets", *OF_SET, "/classifiers", "/classifiers/documents", "/policies", "/alerts")
 PROBLEM = "application/problem+json"
 
 
@@ -64,6 +79,18 @@ class Sets:
         return PICTURE if reference == "r-1" else b""
 
 
+class Classifiers:
+    """One classifier, as the console role reads it."""
+
+    async def list(self) -> list[ClassifierView]:
+        return [ClassifierView(**summary_row(TRAINED, CLASSIFIER))]
+
+    async def show(self, name: str) -> ClassifierDetails:
+        if name != CLASSIFIER.name:
+            raise UsageError(f"no classifier is named {name}")
+        return ClassifierDetails(**details(TRAINED, CLASSIFIER))
+
+
 class Deployment:
     """What the API serves, and a client of it."""
 
@@ -72,7 +99,12 @@ class Deployment:
         self.alerts = AlertLog(self.store, Sealer(bytes(32)))
         self.policies = PolicyBook(self.store, SystemClock(), self._known)
         services = Services(
-            sets=Sets(), policies=self.policies, alerts=self.alerts, viewer_token=TOKEN, pac=lambda: "a PAC file"
+            sets=Sets(),
+            classifiers=Classifiers(),
+            policies=self.policies,
+            alerts=self.alerts,
+            viewer_token=TOKEN,
+            pac=lambda: "a PAC file",
         )
         self.api = create_api(services)
         self.client = httpx.AsyncClient(
@@ -236,7 +268,7 @@ def test_the_openapi_document_describes_every_route() -> None:
     assert document["openapi"].startswith("3.")
     assert document["info"]["title"] == "Safelight"
     routes = ("/health", "/sets", "/sets/{name}", "/sets/{name}/history", THUMBNAIL, "/policies", "/alerts")
-    paths = {f"/api/v1{path}" for path in routes}
+    paths = {f"/api/v1{path}" for path in (*routes, "/classifiers", "/classifiers/{name}")}
     assert document["paths"].keys() == paths
     for path, methods in document["paths"].items():
         operation = methods["get"]
@@ -275,3 +307,12 @@ async def test_the_pac_file_is_open_and_of_its_type(deployment: Deployment, path
         response = await nobody.get(path)
     assert (response.status_code, response.text) == (200, "a PAC file")
     assert response.headers["content-type"].partition(";")[0] == "application/x-ns-proxy-autoconfig"
+
+
+async def test_classifiers_and_their_rates_are_read(deployment: Deployment) -> None:
+    (listed,) = (await deployment.client.get("/classifiers")).json()
+    assert (listed["classifier"], listed["revision"], listed["labels"]) == ("documents", 3, ["invoice", "receipt"])
+    shown = (await deployment.client.get("/classifiers/documents")).json()
+    assert [rate["label"] for rate in shown["rates"]] == ["invoice", "receipt"]
+    assert shown["rates"][0]["true_positives"]["tried"] == 20
+    assert_problem(await deployment.client.get("/classifiers/rooms"), 404)

@@ -12,10 +12,11 @@ from PIL import Image
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
-from shared.types import DecodedImage, ReferenceMatch
+from shared.types import DecodedFrame, DecodedImage, LabelScore, ReferenceMatch
 from tests.factories import make_frame, make_match
 from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
 from tests.local_feature_factories import plane
+from workers.classifying.labelling import Labelled
 from workers.embeddings import from_bytes
 from workers.inspector import OFF_LOOP_BYTES, Inspector
 from workers.live_segment import Probe
@@ -204,3 +205,43 @@ async def test_a_closer_look_is_counted_by_its_outcome() -> None:
     assert (at_leisure.hurried, in_a_hurry.hurried) == (False, True)
     assert metrics.value("safelight_worker_closer_looks_total", outcome="nothing") == 1
     assert metrics.value("safelight_worker_closer_looks_total", outcome="out_of_time") == 1
+
+
+class Saying:
+    """Gives every picture one label, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Sequence[str], int]] = []
+
+    def answer(
+        self, names: Sequence[str], frames: Sequence[DecodedFrame], vectors: Sequence[NDArray[np.float32] | None]
+    ) -> Labelled:
+        self.asked.append((names, len(frames)))
+        return Labelled(labels=(LabelScore(classifier="papers", label="form", score=97.0),), position=4)
+
+
+async def test_a_picture_is_shown_to_the_classifiers_that_are_asked_for_and_to_no_others() -> None:
+    labels = Saying()
+    inspector = Inspector(KnownDecoder(), KnownEncoder(), KnownIndex(), StillClock(), Metrics(), labels=labels)
+    inspector.start()
+    try:
+        without = (await inspector.examine(DATA, digest(DATA))).verdict
+        labelled = (await inspector.examine(DATA, digest(DATA), classifiers=("papers",))).verdict
+    finally:
+        await inspector.stop()
+    assert (without.labels, without.classifier_revision) == ((), 0)
+    assert [one.label for one in labelled.labels] == ["form"]
+    assert labelled.classifier_revision == 4
+    assert labels.asked == [(("papers",), 1)]
+
+
+@pytest.mark.error_logs("the encoder failed")
+async def test_without_the_encoder_no_classifier_answers() -> None:
+    labels, encoder = Saying(), KnownEncoder(RuntimeError("device lost"))
+    inspector = Inspector(KnownDecoder(), encoder, KnownIndex(), StillClock(), Metrics(), labels=labels)
+    inspector.start()
+    try:
+        verdict = (await inspector.examine(DATA, digest(DATA), classifiers=("papers",))).verdict
+    finally:
+        await inspector.stop()
+    assert (verdict.labels, labels.asked) == ((), [])

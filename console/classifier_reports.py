@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 from workers.classifying.model import OTHER, Classifier
 from workers.classifying.rates import THRESHOLDS, Rate
@@ -12,7 +13,7 @@ from workers.evaluation.plots import legend, svg
 from workers.evaluation.tables import Plot
 
 
-def summary_row(revision: Revision, classifier: Classifier) -> dict[str, object]:
+def summary_row(revision: Revision, classifier: Classifier) -> dict[str, Any]:
     """Return a classifier in one row."""
     return {
         "classifier": classifier.name,
@@ -30,7 +31,7 @@ def rate_row(rate: Rate) -> dict[str, object]:
     return {"count": rate.count, "tried": rate.tried, "rate": round(rate.share, 4), "interval": interval}
 
 
-def details(revision: Revision, classifier: Classifier) -> dict[str, object]:
+def details(revision: Revision, classifier: Classifier) -> dict[str, Any]:
     """Return all that is known of a classifier but its curves."""
     rates = classifier.rates
     return summary_row(revision, classifier) | {
