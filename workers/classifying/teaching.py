@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +42,7 @@ class Merged:
 async def to_example(looks: Looks, model: FeatureModel, side: int, name: str, data: bytes, label: str) -> Example:
     """Return a file as an example of a label; raises DecodeError, also for a picture that shows nothing."""
     frame, vector = await looks.look(data)
-    row = row_of(vector, model.describe(frame, side), model)
+    row = row_of(vector, await asyncio.to_thread(model.describe, frame, side), model)
     digest = hashlib.sha256(data).hexdigest()
     return Example(sha256=digest, name=name, label=label, pdq=frame.pdq[0], row=row.astype(np.float16).tobytes())
 
