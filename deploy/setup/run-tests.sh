@@ -16,10 +16,11 @@ half() {
     timeout --signal=INT --kill-after=60 "${SUITE_LIMIT:-1800}" "$python" -m pytest "$@"
 }
 
+# Joined by "=": where pytest does not know the option yet, the next word is a path to it, and `shared` is a folder.
 # shellcheck disable=SC2086  # options are words
-half --machine shared $processes "$@"
+half --machine=shared $processes "$@"
 shared=$?
-half --machine alone "$@"
+half --machine=alone "$@"
 alone=$?
 
 if [ "$shared" = "$nothing_to_run" ]; then

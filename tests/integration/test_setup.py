@@ -88,7 +88,7 @@ def run_halves(folder: Path, statuses: dict[str, int], *arguments: str, cores: i
     python = folder / "python"
     (folder / "nproc").write_text(f"#!/bin/sh\necho {cores}\n")
     (folder / "nproc").chmod(0o755)
-    cases = "\n".join(f'*"--machine {half}"*) exit {status} ;;' for half, status in statuses.items())
+    cases = "\n".join(f'*"--machine={half}"*) exit {status} ;;' for half, status in statuses.items())
     python.write_text(f'#!/bin/sh\necho "$*" >>{log}\ncase "$*" in\n{cases}\nesac\n')
     python.chmod(0o755)
     environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
@@ -106,8 +106,8 @@ def test_both_halves_run_and_one_without_tests_is_no_failure(
 ) -> None:
     ended, (first, second) = run_halves(tmp_path, {"shared": shared, "alone": alone}, "-k", "lease or ledger")
     assert ended == status
-    assert first == "-m pytest --machine shared -n 2 --dist worksteal -k lease or ledger"
-    assert second == "-m pytest --machine alone -k lease or ledger"
+    assert first == "-m pytest --machine=shared -n 2 --dist worksteal -k lease or ledger"
+    assert second == "-m pytest --machine=alone -k lease or ledger"
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_both_halves_run_and_one_without_tests_is_no_failure(
 )
 def test_a_machine_runs_as_many_tests_at_once_as_it_has_cores(tmp_path: Path, cores: int, processes: str) -> None:
     _, (first, second) = run_halves(tmp_path, {}, cores=cores)
-    assert first == f"-m pytest --machine shared{processes}"
-    assert second == "-m pytest --machine alone"
+    assert first == f"-m pytest --machine=shared{processes}"
+    assert second == "-m pytest --machine=alone"
 
 
 def test_what_was_not_run_is_told_once_by_many_processes() -> None:
