@@ -19,6 +19,7 @@ _CLAIMED: Final = "safelight.claimed"
 TRACE_HEADER: Final = "X-Safelight"
 _ACTOR: Final = "safelight_actor"
 _HEAD: Final = "safelight_head"
+_RESPONSE_HEAD: Final = "safelight_response_head"
 
 
 def request_head(flow: HTTPFlow) -> HttpHead:
@@ -74,9 +75,13 @@ def tunnel_host(client: Client, server: Server) -> str:
 
 
 def response_head(flow: HTTPFlow) -> HttpHead:
-    """Return the response's head, with the method and address of its request."""
+    """Return the response's head, with the method and address of its request; read again only where it was changed."""
     request, response = request_head(flow), _response(flow)
-    return HttpHead(
+    known = flow.metadata.get(_RESPONSE_HEAD)
+    fields, status = response.data.headers.fields, response.data.status_code
+    if known is not None and known[0] is request and known[1] is fields and known[2] == status:
+        return cast(HttpHead, known[3])
+    head = HttpHead(
         method=request.method,
         scheme=request.scheme,
         host=request.host,
@@ -84,8 +89,10 @@ def response_head(flow: HTTPFlow) -> HttpHead:
         path=request.path,
         query=request.query,
         headers=_headers(response.headers),
-        status=response.status_code,
+        status=status,
     )
+    flow.metadata[_RESPONSE_HEAD] = (request, fields, status, head)
+    return head
 
 
 def request_message(flow: HTTPFlow, body: bytes | None = None) -> HttpMessage:

@@ -20,6 +20,7 @@ from shared.core.policy import (
     wait_ms,
 )
 from shared.extract.pipeline import DEFAULT_LIMITS, Extraction, Limits, Problem, Steps, extract_steps
+from shared.extract.sniff import SNIFF_BYTES, sniff
 from shared.ports import Clock
 from shared.telemetry import Metrics
 from shared.types import (
@@ -36,6 +37,8 @@ from shared.types import (
 
 STRAIGHT_THROUGH_BYTES: Final = 64 << 10
 """Bodies up to here are taken apart in one go: less than the time of one step."""
+HASHED_THROUGH_BYTES: Final = 256 << 10
+"""Pictures up to here are as well: nothing is done with them but to hash them, for 0.2 to 0.8 ms."""
 
 PRIORITY_OF: Final[Mapping[Direction, Priority]] = MappingProxyType(
     {Direction.OUTBOUND: Priority.UPLOAD, Direction.INBOUND: Priority.DOWNLOAD}
@@ -186,9 +189,8 @@ class Judging:
 
     async def _take_apart(self, message: HttpMessage, deadline: float) -> Extraction | None:
         steps = self._extract(message, self._limits)
-        yielding = len(message.body) > STRAIGHT_THROUGH_BYTES or bool(message.head.header("content-encoding"))
         try:
-            return await run_steps(steps, late=lambda: self._clock.monotonic() >= deadline, turns=yielding)
+            return await run_steps(steps, late=lambda: self._clock.monotonic() >= deadline, turns=_is_long(message))
         except StepsTooLate:
             return None
 
@@ -210,6 +212,14 @@ class Judging:
                 reason = REASON_OF_ERROR.get(judgement.verdict.error.code)
             if reason is not None:
                 self.missed(case, reason)
+
+
+def _is_long(message: HttpMessage) -> bool:
+    """Tell whether the other flows have their turns while a message is taken apart."""
+    size = len(message.body)
+    if size > HASHED_THROUGH_BYTES or message.head.header("content-encoding"):
+        return True
+    return size > STRAIGHT_THROUGH_BYTES and sniff(message.body[:SNIFF_BYTES]) is None
 
 
 def _nothing(_: Sequence[ImageJudgement]) -> None:

@@ -157,7 +157,11 @@ class Catalogue:
         found = asked.fitting.get(direction)
         if found is None:
             rules = self._host(asked.host).of(direction, asked.method)
-            found = asked.fitting[direction] = [each for each in rules if _fits(each[1], asked)]
+            # Most rules of the protocols ask for a field that few requests have.
+            names = asked.names
+            found = asked.fitting[direction] = [
+                each for each in rules if each[1].header.keys() <= names and _fits(each[1], asked)
+            ]
         return found
 
     def _rules(self, head: HttpHead, direction: Direction) -> Sequence[tuple[AppEntry, Rule]]:
@@ -252,6 +256,7 @@ class _Asked:
         self.host = _host_name(head)
         self.path = head.path[:MAX_PATH]
         self.account = Account.UNKNOWN
+        self.names = frozenset([name for name, _ in head.headers])
         self.fitting: dict[Direction, list[tuple[AppEntry, Rule]]] = {}
         self._query: dict[str, str] | None = None
 

@@ -86,6 +86,11 @@ def scan(
                 yield from _scan_inside(data, run, findings, locator, inside)
 
 
+def has_run(data: bytes, start: int, end: int) -> bool:
+    """Tell whether ``find_runs`` yields a run, at one go: for short stretches."""
+    return _LONG_RUN in data[start:end].translate(_CLASSES)
+
+
 def find_runs(data: bytes, start: int, end: int) -> Generator[Run | None]:
     """Yield the maximal runs of the alphabet of at least MIN_RUN bytes in ``data[start:end]``, and None to pause."""
     at = start

@@ -21,6 +21,7 @@ from shared.extract import base64_text, codings, embedded, embedded_files, multi
 from shared.extract.budget import Extraction, Findings, Limits, Problem, Steps, finished
 from shared.extract.entity import inner_entity, unquote
 from shared.extract.fields import boundary_of, field_name, file_name, parse_value
+from shared.extract.plain_text import holds_nothing
 from shared.extract.sniff import OPENED, SNIFF_BYTES, media_type_of, sniff, sniff_container
 from shared.extract.units import frames_of, is_framed
 from shared.types import HttpMessage
@@ -104,6 +105,8 @@ class _Walk:
 
     def _search(self, span: tuple[int, int], media_type: str, locator: str) -> Steps[None]:
         """Look for pictures in what has no structure that is known."""
+        if holds_nothing(self._data, *span):
+            return
         findings = self._findings
         yield from base64_text.scan(self._data, *span, findings, locator, self._inside)
         is_form = media_type == "application/x-www-form-urlencoded"

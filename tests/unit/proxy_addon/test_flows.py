@@ -50,6 +50,20 @@ def test_the_head_of_a_response_knows_its_request() -> None:
         flows.response_head(make_flow())
 
 
+def test_heads_are_read_again_where_they_were_changed() -> None:
+    flow = with_response(make_flow())
+    first = flows.response_head(flow)
+    assert flows.response_head(flow) is first
+    assert flow.response is not None
+    flow.response.headers["x-new"] = "1"
+    assert flows.response_head(flow).header("x-new") == "1"
+    flow.response.status_code = 204
+    assert flows.response_head(flow).status == 204
+    flow.request.path = "/other"
+    assert flows.response_head(flow).path == "/other"
+    assert flows.response_head(with_response(flow)).status == 206
+
+
 def test_messages_carry_the_bytes_as_sent() -> None:
     flow = with_response(make_flow())
     assert (flows.request_message(flow).body, flows.request_message(flow).direction) == (b"body", Direction.OUTBOUND)

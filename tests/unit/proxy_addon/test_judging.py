@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator, Sequence
 
 import pytest
 
 from proxy_addon.enforcement import Case
-from proxy_addon.judging import Extract, Judging, patience_ms
+from proxy_addon.judging import HASHED_THROUGH_BYTES, STRAIGHT_THROUGH_BYTES, Extract, Judging, patience_ms
 from shared.core.policy import DEFAULT_DEADLINE_MS, OnUninspected
 from shared.errors import ErrorCode
 from shared.extract.pipeline import Extraction, Limits, Problem, extract_steps
@@ -139,3 +140,21 @@ async def test_a_verdict_with_an_error_counts_as_uninspected() -> None:
     metrics = Metrics()
     await Judging(ErrorJudge(), SteppingClock(), metrics).decide(make_case(), make_message(make_image()))
     assert metrics.value("safelight_proxy_uninspected_total", reason="undecodable") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "others"),
+    [
+        (make_image(), 0),
+        (make_image(STRAIGHT_THROUGH_BYTES), 0),
+        (make_image(HASHED_THROUGH_BYTES), 1),
+        (b"text " * STRAIGHT_THROUGH_BYTES, 1),
+    ],
+    ids=["short", "a picture", "a long picture", "a long text"],
+)
+async def test_others_have_turns_where_it_takes_a_while(body: bytes, others: int) -> None:
+    seen: list[int] = []
+    judging = Judging(KnowingJudge(), SteppingClock(), Metrics())
+    asyncio.get_running_loop().call_soon(lambda: seen.append(1))
+    await judging.decide(make_case(), make_message(body))
+    assert len(seen) == others
