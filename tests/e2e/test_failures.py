@@ -23,7 +23,7 @@ BETWEEN_ADDS = 3.0  # a command is a process that loads the encoder: one after t
 DEADLINE = 1.5
 SLACK = 0.25
 HANGING = 10.0
-"""Seconds: whoever waits longer calls it hanging. How late answers are on a machine with nothing else to do is `make bench`'s."""
+"""Seconds: whoever waits longer calls it hanging.  How late answers are is measured by `make bench`."""
 PROTECTED = {f"{number}.jpg": encode(draw("poster", 100 + number, size=(640, 480))) for number in range(4)}
 # Whatever cannot be judged is blocked: then a protected image that passes is a leak, and no excuse is left.
 STRICT = {**POLICY, "on_uninspected": "block", "deadline_ms": int(DEADLINE * 1000)}
