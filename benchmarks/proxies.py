@@ -192,5 +192,6 @@ def write_report(folder: Path | None, what: str, figures: Mapping[str, Any]) -> 
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         measured = datetime.now(UTC).date().isoformat()
-        report = {"what": what, "measured": measured, "machine": machine(), **figures}
+        load = round(os.getloadavg()[1], 1)  # of five minutes: whatever else ran on the machine is in it
+        report = {"what": what, "measured": measured, "machine": machine(), "load_average": load, **figures}
         (folder / f"{what}.json").write_text(json.dumps(report, indent=1) + "\n")

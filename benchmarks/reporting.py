@@ -112,12 +112,7 @@ def as_markdown(facts: Mapping[str, str], sections: Mapping[str, Mapping[str, An
         parts += ["## Targets", markdown_table(table_of(SUMMARY, "Targets", targets))]
     for name, figures in sections.items():
         parts.append(f"## {figures.get('title', name)}")
-        options = " ".join(f"{key}={value}" for key, value in figures.get("options", {}).items())
-        parts.append(
-            " ".join(
-                filter(None, (f"Measured on {figures.get('measured', 'no known day')}.", options and f"`{options}`"))
-            )
-        )
+        parts.append(_circumstances(figures))
         for table in tables_of(name, figures):
             if table.name != SUMMARY:
                 parts += [f"### {table.title}", markdown_table(table), *([table.note] if table.note else [])]
@@ -131,6 +126,12 @@ def markdown_table(table: Table) -> str:
     lines.append(["---" if column.kind == "text" else "---:" for column in table.columns])
     lines += [[_escaped(shown(row.get(column.key), column.kind)) for column in table.columns] for row in table.rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _circumstances(figures: Mapping[str, Any]) -> str:
+    load = f", load average {figures['load_average']}" if "load_average" in figures else ""
+    options = " ".join(f"{key}={value}" for key, value in figures.get("options", {}).items())
+    return f"Measured on {figures.get('measured', 'no known day')}{load}." + (f" `{options}`" if options else "")
 
 
 def _targets(figures: Mapping[str, Any]) -> list[Mapping[str, Cell]]:

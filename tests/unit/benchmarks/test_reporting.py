@@ -21,6 +21,7 @@ from benchmarks.reporting import (
 LATENCY = {
     "title": "Latency",
     "measured": "2026-11-21",
+    "load_average": 0.4,
     "options": {"seconds": "10"},
     "tables": [
         {"name": "targets", "title": "Targets", "rows": [target("p50", 2.5, 3, least=False, unit="ms")]},
@@ -75,7 +76,7 @@ def test_a_run_begins_with_its_targets_and_says_what_failed() -> None:
     assert text.index("## Targets") < text.index("| p50 | 2.50 | at most 3 ms | met |") < text.index("## Latency")
     assert "| 10 % | 1.25 | 12,345 |" in text
     assert "quiet" in text
-    assert "Measured on 2026-11-21. `seconds=10`" in text
+    assert "Measured on 2026-11-21, load average 0.4. `seconds=10`" in text
     assert "![T](by-load.svg)" in text
     assert text.count("at most 3 ms") == 1
 
