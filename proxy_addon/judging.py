@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from proxy_addon.containers import images_of
+from proxy_addon.decode_budget import sender_of
 from proxy_addon.enforcement import Case
 from proxy_addon.stepping import StepsTooLate, run_steps
 from shared.core.policy import (
@@ -52,9 +53,12 @@ class Judge(Protocol):
     """Asks for verdicts."""
 
     async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority, classifiers: tuple[str, ...]
+        self, parts: Sequence[Part], deadline: float, priority: Priority, classifiers: tuple[str, ...], sender: str
     ) -> list[ImageJudgement]:
-        """Return one judgement per part by ``deadline`` (monotonic seconds), with the answers of ``classifiers``."""
+        """Return one judgement per part by ``deadline`` (monotonic seconds), with the answers of ``classifiers``.
+
+        ``sender``: who is charged for the decoding, see ``decode_budget``.
+        """
         ...
 
 
@@ -174,7 +178,8 @@ class Judging:
         judgements = _unopened(extraction.problems)
         self._count(message, extraction)
         if extraction.parts:
-            wanted = PRIORITY_OF[message.direction], classifiers_named(case.policies)
+            actor = case.context.actor
+            wanted = PRIORITY_OF[message.direction], classifiers_named(case.policies), sender_of(actor)
             judged = await self._judge.verdicts(extraction.parts, deadline, *wanted)
             judgements += tuple(image for each in judged for image in images_of(each))
             self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)

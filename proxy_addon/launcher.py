@@ -26,6 +26,7 @@ from proxy_addon.certificates import ca_folder, trusted_bundle
 from proxy_addon.coach_addon import CoachPage
 from proxy_addon.coaching import Coaching
 from proxy_addon.coverage_flush import CoverageFlush
+from proxy_addon.decode_budget import DecodeBudget
 from proxy_addon.enforcement import Enforcement
 from proxy_addon.engine import Engine
 from proxy_addon.failsafe import Failsafe
@@ -107,7 +108,8 @@ class _Proxy:
         self._lease = Lease(self._store, f"lease/proxy/{instance}")
         self._link = Link(self._store, self._lease, self._bus, instance)
         self._gateway = Gateway(self._bus, self._store, sealer, clock, metrics, instance=instance)
-        self._cache = VerdictCache(self._gateway, clock, metrics)
+        units = settings.proxy.decode_budget
+        self._cache = VerdictCache(self._gateway, clock, metrics, budget=DecodeBudget(units) if units else None)
         self._index_watch = IndexWatch(self._store, self._cache, metrics)
         self._outbox = Outbox(settings.data_dir / f"outbox-{instance}.db", sealer, metrics)
         self._alert_log = AlertLog(self._store, sealer)

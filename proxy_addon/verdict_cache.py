@@ -13,9 +13,10 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from proxy_addon.judging import Judge, judgement_of
+from proxy_addon.decode_budget import DecodeBudget
+from proxy_addon.judging import judgement_of
 from shared.core.lasting import is_lasting
 from shared.errors import StoreError
 from shared.ports import Clock, Store
@@ -34,12 +35,30 @@ BLIND_SECONDS: Final = 2.0
 _log = logging.getLogger(__name__)
 
 
+class Asks(Protocol):
+    """Asks for verdicts whoever wants them, such as a Gateway."""
+
+    async def verdicts(
+        self, parts: Sequence[Part], deadline: float, priority: Priority, classifiers: tuple[str, ...]
+    ) -> list[ImageJudgement]:
+        """Return one judgement per part by ``deadline`` (monotonic seconds), with the answers of ``classifiers``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     verdict: Verdict
     position: int
     since: float
     classifiers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    deadline: float
+    priority: Priority
+    classifiers: tuple[str, ...]
+    sender: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +69,24 @@ class _Question:
 
 
 class VerdictCache:
-    """Stands before a judge."""
+    """Stands before a judge.  With a ``budget`` no sender has more decoded than that allows."""
 
     def __init__(
-        self, judge: Judge, clock: Clock, metrics: Metrics, *, capacity: int = CAPACITY, seconds: float = FRESH_SECONDS
+        self,
+        judge: Asks,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        capacity: int = CAPACITY,
+        seconds: float = FRESH_SECONDS,
+        budget: DecodeBudget | None = None,
     ) -> None:
         self._judge = judge
         self._clock = clock
         self._metrics = metrics
         self._capacity = capacity
         self._seconds = seconds
+        self._budget = budget
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._asked: dict[str, _Question] = {}
         self._position: int | None = None
@@ -78,10 +105,11 @@ class VerdictCache:
         deadline: float,
         priority: Priority = Priority.UPLOAD,
         classifiers: tuple[str, ...] = (),
+        sender: str = "",
     ) -> list[ImageJudgement]:
         """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest.
 
-        ``classifiers`` are those that are asked for their labels.
+        ``classifiers`` are those that are asked for their labels; ``sender`` is charged for what is not known.
         """
         distinct = {part.sha256: part for part in parts}
         known: dict[str, Verdict | UninspectedReason] = {
@@ -90,7 +118,8 @@ class VerdictCache:
         missing = [part for digest, part in distinct.items() if digest not in known]
         self._count("hit", len(distinct) - len(missing))
         if missing:
-            found = await asyncio.gather(*(self._ask(part, deadline, priority, classifiers) for part in missing))
+            wanted = _Wanted(deadline, priority, classifiers, sender)
+            found = await asyncio.gather(*(self._ask(part, wanted) for part in missing))
             known.update((part.sha256, answer) for part, answer in zip(missing, found, strict=True))
         return [judgement_of(part, known[part.sha256]) for part in parts]
 
@@ -107,33 +136,43 @@ class VerdictCache:
         self._known.move_to_end(digest)
         return found.verdict
 
-    async def _ask(
-        self, part: Part, deadline: float, priority: Priority, classifiers: tuple[str, ...]
-    ) -> Verdict | UninspectedReason:
+    async def _ask(self, part: Part, wanted: _Wanted) -> Verdict | UninspectedReason:
+        deadline = wanted.deadline
         question = self._asked.get(part.sha256)
         # One who waits longer than the first asker does may still get an answer when the first has given up.
-        if question is not None and question.deadline >= deadline and question.classifiers.issuperset(classifiers):
+        if (
+            question is not None
+            and question.deadline >= deadline
+            and question.classifiers.issuperset(wanted.classifiers)
+        ):
             self._count("joined")
         else:
             self._count("miss")
-            question = self._begin(part, deadline, priority, classifiers)
+            if not self._affords(part, wanted.sender):
+                self._metrics.count("safelight_proxy_limit_hits_total", limit=UninspectedReason.DECODE_BUDGET)
+                return UninspectedReason.DECODE_BUDGET
+            question = self._begin(part, wanted)
         await asyncio.wait({question.answer}, timeout=max(0.0, deadline - self._clock.monotonic()))
         return _known(question.answer.result()[0]) if question.answer.done() else UninspectedReason.TIMEOUT
 
-    def _begin(self, part: Part, deadline: float, priority: Priority, classifiers: tuple[str, ...]) -> _Question:
+    def _affords(self, part: Part, sender: str) -> bool:
+        return self._budget is None or self._budget.admits(sender, len(part.data), self._clock.monotonic())
+
+    def _begin(self, part: Part, wanted: _Wanted) -> _Question:
         # A task of its own: who asked first may leave, and others wait for the same answer.
-        answer = asyncio.get_running_loop().create_task(self._answer(part, deadline, priority, classifiers))
-        question = _Question(answer, deadline, frozenset(classifiers))
+        answer = asyncio.get_running_loop().create_task(self._answer(part, wanted))
+        question = _Question(answer, wanted.deadline, frozenset(wanted.classifiers))
         if not answer.done():
             self._asked[part.sha256] = question
             answer.add_done_callback(lambda _: self._over(part.sha256, question))
         return question
 
-    async def _answer(
-        self, part: Part, deadline: float, priority: Priority, classifiers: tuple[str, ...]
-    ) -> list[ImageJudgement]:
-        judgements = await self._judge.verdicts([part], deadline, priority, classifiers)
-        self._remember(judgements[0].verdict, frozenset(classifiers))
+    async def _answer(self, part: Part, wanted: _Wanted) -> list[ImageJudgement]:
+        judgements = await self._judge.verdicts([part], wanted.deadline, wanted.priority, wanted.classifiers)
+        verdict = judgements[0].verdict
+        if self._budget is not None and verdict is not None:
+            self._budget.settle(wanted.sender, len(part.data), verdict, self._clock.monotonic())
+        self._remember(verdict, frozenset(wanted.classifiers))
         return judgements
 
     def _over(self, digest: str, question: _Question) -> None:

@@ -66,6 +66,12 @@ class ProxySettings(_Section):
 
     listen: Address = Field(default="127.0.0.1:8080", description="address that endpoints use as their proxy")
     max_object: Size = Field(default=128 << 20, description="largest body held for inspection; more is streamed")
+    decode_budget: int = Field(
+        default=6000,
+        ge=0,
+        le=10_000_000,
+        description="new images per user (else IP) and minute, counted per 256 KiB or 4 megapixels (0: no limit)",
+    )
     instance: int = Field(default=0, ge=0, lt=1024, description="reply partition, held by a lease; one proxy each")
     processes: int = Field(
         default=1, ge=1, le=64, description="processes on one port, of instances numbered from `instance` on"

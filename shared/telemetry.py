@@ -37,7 +37,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_proxy_images_total", "counter", "Images found in messages", ("direction",)),
     Metric("safelight_proxy_decisions_total", "counter", "Decisions", ("action", "mode")),
     Metric("safelight_proxy_uninspected_total", "counter", "Images or messages nobody could judge", ("reason",)),
-    Metric("safelight_proxy_limit_hits_total", "counter", "Extraction limits reached", ("limit",)),
+    Metric("safelight_proxy_limit_hits_total", "counter", "Limits of the proxy reached", ("limit",)),
     Metric("safelight_proxy_verdict_seconds", "histogram", "Time a message waited for its verdicts"),
     Metric("safelight_proxy_extract_seconds", "histogram", "Time to find the images in a message"),
     Metric("safelight_proxy_loop_stall_seconds", "histogram", "Event loop held (time waiting for a core left out)"),

@@ -85,6 +85,7 @@ class KnowingJudge:
         deadline: float,
         priority: Priority = Priority.UPLOAD,
         classifiers: tuple[str, ...] = (),
+        sender: str = "",
     ) -> list[ImageJudgement]:
         self.asked += parts
         if self.delay:
@@ -110,6 +111,7 @@ class GatedJudge(KnowingJudge):
         deadline: float,
         priority: Priority = Priority.UPLOAD,
         classifiers: tuple[str, ...] = (),
+        sender: str = "",
     ) -> list[ImageJudgement]:
         self.was_asked.set()
         try:

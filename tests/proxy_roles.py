@@ -70,9 +70,10 @@ class Role:
             )
         )
 
-    def client(self) -> httpx.AsyncClient:
+    def client(self, user: str = "", password: str = "") -> httpx.AsyncClient:
+        """Return a client that goes through the proxy, as ``user`` where one is given."""
         trust = ssl.create_default_context(cadata=export_ca(self.settings.data_dir, "pem").decode())
-        proxy = f"http://{self.addresses['proxy']}"
+        proxy = httpx.Proxy(f"http://{self.addresses['proxy']}", auth=(user, password) if user else None)
         return httpx.AsyncClient(proxy=proxy, verify=trust, trust_env=False, timeout=20.0)
 
 

@@ -75,6 +75,14 @@ REASON_OF_ERROR: Final[Mapping[ErrorCode, UninspectedReason]] = MappingProxyType
 )
 """Every verdict error but ``not_an_image`` is an image that was not inspected."""
 
+_ALSO: Final[Mapping[UninspectedReason, UninspectedReason]] = MappingProxyType(
+    {
+        UninspectedReason.DECODE_BUDGET: UninspectedReason.OVERLOADED,
+        UninspectedReason.OVERLOADED: UninspectedReason.TIMEOUT,
+    }
+)
+"""What a reason that a policy does not list is a kind of."""
+
 _PATTERNS: Final = 4096  # compiled patterns kept; far more than the selectors of any policy file in use
 
 
@@ -127,7 +135,8 @@ class Exemption:
 class OnUninspected:
     """What happens to what could not be inspected; a reason that is not listed gets ``default``.
 
-    Being overloaded is a way to be late: where it is not listed, what ``timeout`` says holds.
+    Being overloaded is a way to be late: where it is not listed, what ``timeout`` says holds.  A sender whose decode
+    budget is spent is overloaded for itself: where it is not listed, what ``overloaded`` says holds.
     """
 
     default: Action = Action.ALLOW
@@ -135,9 +144,10 @@ class OnUninspected:
 
     def action(self, reason: UninspectedReason) -> Action:
         """Return the action for a reason."""
-        if reason is UninspectedReason.OVERLOADED and reason not in self.by_reason:
-            reason = UninspectedReason.TIMEOUT
-        return self.by_reason.get(reason, self.default)
+        known: UninspectedReason | None = reason
+        while known is not None and known not in self.by_reason:
+            known = _ALSO.get(known)
+        return self.default if known is None else self.by_reason[known]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

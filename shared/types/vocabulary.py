@@ -112,6 +112,7 @@ class UninspectedReason(StrEnum):
 
     TIMEOUT = "timeout"
     OVERLOADED = "overloaded"
+    DECODE_BUDGET = "decode_budget"
     ENCRYPTED = "encrypted"
     OPAQUE = "opaque"
     TOO_LARGE = "too_large"

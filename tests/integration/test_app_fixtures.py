@@ -72,6 +72,7 @@ class DigestJudge(KnowingJudge):
         deadline: float,
         priority: Priority = Priority.UPLOAD,
         classifiers: tuple[str, ...] = (),
+        sender: str = "",
     ) -> list[ImageJudgement]:
         self.asked += parts
         return [self._judge(part) for part in parts]

@@ -133,6 +133,7 @@ class LateJudge(KnowingJudge):
         deadline: float,
         priority: Priority = Priority.UPLOAD,
         classifiers: tuple[str, ...] = (),
+        sender: str = "",
     ) -> list[ImageJudgement]:
         self.deadlines.append((SystemClock().monotonic(), deadline))
         return await super().verdicts(parts, deadline, priority, classifiers)

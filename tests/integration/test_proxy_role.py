@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import bcrypt
 import httpx
 import pytest
 
@@ -13,6 +14,7 @@ from tests.origins import serve_origin
 from tests.proxies import make_image
 from tests.proxy_roles import Role, alerts_of, apply, hub, make_settings, running, worker
 
+HASHED = bcrypt.hashpw(b"sesame", bcrypt.gensalt(4)).decode()
 MUCH_LATER = 10.0
 """Seconds; on an idle machine a wait ends at the policy's deadline, and what this catches is one that does not."""
 
@@ -94,6 +96,28 @@ async def test_a_stop_lets_flows_end_and_takes_no_new_ones(tmp_path: Path) -> No
             await client.aclose()
             await late.aclose()
     assert len(await alerts_of(settings)) == 1
+
+
+async def test_one_sender_drowning_takes_no_verdicts_from_another(tmp_path: Path) -> None:
+    passwords = tmp_path / "htpasswd"
+    passwords.write_text(f"greedy:{HASHED}\nother:{HASHED}\n")
+    proxy = {"listen": "127.0.0.1:0", "decode_budget": 8}
+    settings = make_settings(tmp_path, proxy=proxy, identity={"htpasswd": passwords})
+    await apply(settings, "{default: allow, decode_budget: block}")
+    async with hub(settings), running(settings) as role, worker(settings), serve_origin() as origin:
+        url = f"http://127.0.0.1:{origin.port}/"
+        async with role.client("greedy", "sesame") as greedy, role.client("other", "sesame") as other:
+            flood = [make_image(100 + number) for number in range(40)]
+            sent = await asyncio.gather(*(greedy.post(url, content=image) for image in flood))
+            refused = [image for image, reply in zip(flood, sent, strict=True) if reply.status_code == 403]
+            assert 0 < len(flood) - len(refused) < len(flood)
+            assert [(await other.post(url, content=image)).status_code for image in refused[:4]] == [200] * 4
+            assert (await other.post(url, content=make_image(protected=True))).status_code == 403
+    hits = role.metrics.value("safelight_proxy_limit_hits_total", limit="decode_budget")
+    assert hits == role.metrics.value("safelight_proxy_uninspected_total", reason="decode_budget") == len(refused)
+    findings = [alert.finding for alert in await alerts_of(settings)]
+    assert sorted(each.reason for each in findings if each.kind == "uninspected") == ["decode_budget"] * len(refused)
+    assert [each.kind for each in findings].count("match") == 1
 
 
 async def test_a_port_in_use_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class DecodingJudge(KnowingJudge):
         deadline: float,
         priority: Priority = Priority.UPLOAD,
         classifiers: tuple[str, ...] = (),
+        sender: str = "",
     ) -> list[ImageJudgement]:
         known = await super().verdicts(parts, deadline, priority, classifiers)
         cut = [replace(each, verdict=make_error_verdict(ErrorCode.TRUNCATED, sha256=each.sha256)) for each in known]

@@ -46,6 +46,7 @@ class DeadlineJudge(KnowingJudge):
         deadline: float,
         priority: Priority = Priority.UPLOAD,
         classifiers: tuple[str, ...] = (),
+        sender: str = "",
     ) -> list[ImageJudgement]:
         self.deadline = deadline
         return await super().verdicts(parts, deadline, priority, classifiers)
@@ -60,6 +61,7 @@ class ErrorJudge(KnowingJudge):
         deadline: float,
         priority: Priority = Priority.UPLOAD,
         classifiers: tuple[str, ...] = (),
+        sender: str = "",
     ) -> list[ImageJudgement]:
         return [make_judgement(verdict=make_error_verdict(ErrorCode.CORRUPT)) for _ in parts]
 

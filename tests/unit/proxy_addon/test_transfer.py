@@ -183,6 +183,7 @@ class BrokenJudge(KnowingJudge):
         deadline: float,
         priority: Priority = Priority.UPLOAD,
         classifiers: tuple[str, ...] = (),
+        sender: str = "",
     ) -> list[ImageJudgement]:
         raise RuntimeError("a bug in the gateway")
 
@@ -196,6 +197,7 @@ class JunkJudge(KnowingJudge):
         deadline: float,
         priority: Priority = Priority.UPLOAD,
         classifiers: tuple[str, ...] = (),
+        sender: str = "",
     ) -> list[ImageJudgement]:
         return [replace(each, verdict=7) for each in await super().verdicts(parts, deadline, priority, classifiers)]  # type: ignore[arg-type]
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
+from proxy_addon.decode_budget import DecodeBudget
 from proxy_addon.verdict_cache import BLIND_SECONDS, FRESH_SECONDS, IndexWatch, VerdictCache, position_of
 from shared.errors import ErrorCode, StoreError
 from shared.telemetry import Metrics
@@ -63,16 +65,16 @@ class CountingJudge:
 class Scene:
     """A cache before a judge that answers at once, and knows where the index stands."""
 
-    def __init__(self, **judge: object) -> None:
+    def __init__(self, *, budget: DecodeBudget | None = None, **judge: object) -> None:
         self.clock = ManualClock()
         self.judge = CountingJudge(**judge)  # type: ignore[arg-type]
         self.judge.may_answer.set()
         self.metrics = Metrics()
-        self.cache = VerdictCache(self.judge, self.clock, self.metrics, capacity=3)
+        self.cache = VerdictCache(self.judge, self.clock, self.metrics, capacity=3, budget=budget)
         self.cache.index_at(7)
 
-    async def ask(self, *images: int, deadline: float = FAR) -> list[ImageJudgement]:
-        return await self.cache.verdicts([part(image) for image in images], deadline)
+    async def ask(self, *images: int, deadline: float = FAR, sender: str = "") -> list[ImageJudgement]:
+        return await self.cache.verdicts([part(image) for image in images], deadline, sender=sender)
 
 
 def part(image: int, locator: str = "body") -> Part:
@@ -165,7 +167,7 @@ async def test_before_the_index_is_known_nothing_counts() -> None:
         ({"revision": "unknown"}, 2),
     ],
 )
-async def test_only_what_lasts_is_remembered(judge: dict[str, object], asked: int) -> None:
+async def test_only_what_lasts_is_remembered(judge: dict[str, Any], asked: int) -> None:
     scene = Scene(**judge)
     await scene.ask(1)
     await scene.ask(1)
@@ -217,6 +219,37 @@ async def test_an_answer_that_does_not_come_is_a_timeout() -> None:
     (judgement,) = await scene.ask(1, deadline=scene.clock.now)
     assert judgement.verdict is None
     assert judgement.uninspected is UninspectedReason.TIMEOUT
+
+
+async def test_who_has_had_enough_decoded_is_told_at_once_and_others_are_judged() -> None:
+    scene = Scene(budget=DecodeBudget(2))
+    found = await scene.ask(1, 2, 3, sender="a")
+    over = UninspectedReason.DECODE_BUDGET
+    assert [judgement.uninspected for judgement in found] == [None, None, over]
+    assert scene.metrics.value("safelight_proxy_limit_hits_total", limit="decode_budget") == 1
+    assert [judgement.uninspected for judgement in await scene.ask(3, sender="b")] == [None]
+    assert scene.judge.asked == [make_sha256(1), make_sha256(2), make_sha256(3)]
+
+
+async def test_what_is_known_or_asked_already_costs_nothing() -> None:
+    scene = Scene(budget=DecodeBudget(1))
+    for _ in range(3):
+        assert (await scene.ask(1, sender="a"))[0].verdict is not None
+    scene.judge.may_answer.clear()
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(scene.ask(2, sender="b"))
+        await _until(lambda: len(scene.judge.asked) == 2)
+        joining = group.create_task(scene.ask(2, sender="a"))
+        await _until(lambda: scene.metrics.value("safelight_proxy_verdict_cache_total", outcome="joined") == 1)
+        scene.judge.may_answer.set()
+    assert asking.result()[0].verdict == joining.result()[0].verdict
+
+
+async def test_what_an_image_held_is_charged_when_its_verdict_comes() -> None:
+    scene = Scene(budget=DecodeBudget(100), error=VerdictError(code=ErrorCode.DECODE_TIMEOUT, message=""))
+    await scene.ask(1, sender="a")
+    await scene.ask(2, sender="a")
+    assert (await scene.ask(3, sender="a"))[0].uninspected is UninspectedReason.DECODE_BUDGET
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,31 @@ def test_a_reason_without_an_action_gets_the_default() -> None:
     assert [finding.reason for finding in decide([make_policy()], [late, late]).findings] == ["timeout: (and 1 more)"]
 
 
+@pytest.mark.parametrize(
+    ("listed", "action"),
+    [
+        ((UninspectedReason.TIMEOUT,), Action.BLOCK),
+        ((UninspectedReason.OVERLOADED,), Action.BLOCK),
+        ((UninspectedReason.DECODE_BUDGET,), Action.BLOCK),
+        ((UninspectedReason.TOO_LARGE,), Action.ALLOW),
+        ((), Action.ALLOW),
+    ],
+)
+def test_more_than_one_sender_may_have_decoded_is_a_way_to_be_overloaded(
+    listed: tuple[UninspectedReason, ...], action: Action
+) -> None:
+    assert (
+        OnUninspected(by_reason=dict.fromkeys(listed, Action.BLOCK)).action(UninspectedReason.DECODE_BUDGET) is action
+    )
+
+
+def test_the_nearest_reason_that_is_listed_counts() -> None:
+    both = {UninspectedReason.TIMEOUT: Action.ALLOW, UninspectedReason.DECODE_BUDGET: Action.BLOCK}
+    rules = OnUninspected(by_reason=both)
+    assert rules.action(UninspectedReason.DECODE_BUDGET) is Action.BLOCK
+    assert rules.action(UninspectedReason.OVERLOADED) is Action.ALLOW
+
+
 def test_what_is_no_image_is_no_failure() -> None:
     policy = make_policy(
         on_uninspected=OnUninspected(default=Action.BLOCK), images=ImageConditions(any=(ImageCondition(),))
