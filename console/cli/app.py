@@ -15,6 +15,7 @@ from console.cli import (
     apps,
     bypass,
     checks,
+    classifier_evaluation,
     classifiers,
     coverage,
     encoders,
@@ -45,6 +46,7 @@ coverage.register(app)
 endpoints.register(app)
 app.add_typer(sets.app, name="set")
 app.add_typer(index.app, name="index")
+classifier_evaluation.register(classifiers.app)
 app.add_typer(classifiers.app, name="classifier")
 app.add_typer(policies.app, name="policy")
 app.add_typer(bypass.app, name="bypass")

@@ -95,19 +95,20 @@ def read_picture(data: bytes) -> Image.Image:
 
 def read_archives(data: Path, kinds: Sequence[str] = ("photos", "classes")) -> Iterator[Picture]:
     """Every held-out JPEG of the tar archives under the `kinds` of `data`, in a fixed order; groups are folders."""
-    for source, group, payload in _members(data, kinds):
+    for source, group, payload in members(data, kinds):
         if held_out(payload):
             yield _archived(source, group, payload)
 
 
 def read_trained(data: Path, kinds: Sequence[str]) -> Iterator[Picture]:
     """The other pictures of the archives: a training may have seen them, so they stand by and are never asked for."""
-    for source, group, payload in _members(data, kinds):
+    for source, group, payload in members(data, kinds):
         if not held_out(payload):
             yield _archived(source, group, payload)
 
 
-def _members(data: Path, kinds: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
+def members(data: Path, kinds: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
+    """Source, group and bytes of every JPEG of the archives under the `kinds` of `data`, in a fixed order."""
     for archive in sorted(path for kind in kinds for path in data.glob(f"{kind}/*.tar")):
         source = f"{archive.parent.name}/{archive.stem}"
         with tarfile.open(archive) as tar:

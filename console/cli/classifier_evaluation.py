@@ -1,0 +1,105 @@
+"""``safelight classifier evaluate``: how good classifiers are on known classes, as a table, JSON and a page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli.evaluation import ProgressLine
+from console.cli.session import session_of
+from shared.config import Settings
+
+if TYPE_CHECKING:
+    from workers.evaluation.classifiers import Options
+    from workers.evaluation.classifiers_pictures import Block
+    from workers.evaluation.tables import Report
+
+SHOTS_HELP = "Images a label; may be given several times (default: 20, 50 and 100)."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to those on classifiers."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    context: typer.Context,
+    data: Annotated[
+        Path,
+        typer.Option(
+            exists=True, file_okay=False, help="A folder of images for each class and one named other, or archives."
+        ),
+    ],
+    shots: Annotated[list[int] | None, typer.Option(min=5, max=1000, help=SHOTS_HELP)] = None,
+    draws: Annotated[int, typer.Option(min=1, max=20, help="How often the images that teach are drawn.")] = 2,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", file_okay=False, help="Folder for report.html and report.json.")
+    ] = None,
+) -> None:
+    """Measure classifiers beside simpler ways on the same images: labels found, false positives, milliseconds.
+
+    Nothing is kept but the report; your classifiers stay as they are.
+    """
+    from workers.evaluation.classifiers import SHOTS, Options
+    from workers.evaluation.classifiers_pictures import blocks_of
+    from workers.evaluation.page import render
+    from workers.evaluation.tables import as_json, as_text
+
+    session = session_of(context)
+    options = Options(shots=tuple(shots or SHOTS), draws=draws)
+    blocks = blocks_of(data, options.shots)
+    report = asyncio.run(_measured(session.settings(), blocks, options))
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "report.html").write_text(render(report), encoding="utf-8")
+        (output / "report.json").write_text(json.dumps(as_json(report), indent=1) + "\n", encoding="utf-8")
+    if session.json:
+        print(json.dumps(as_json(report)))
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        for part in report.sections:
+            print(f"\n{part.title}\n{part.text}")
+            for table in part.tables:
+                print(f"\n{as_text(table, width)}\n\n{table.note}")
+    if output is not None:
+        session.note(f"wrote {output / 'report.html'} and report.json")
+
+
+async def _measured(settings: Settings, blocks: Sequence[Block], options: Options) -> Report:
+    from shared.telemetry import Metrics
+    from workers.classifying.bank import bank_path, load_bank
+    from workers.classifying.vectors import shipped_features
+    from workers.decoding import DecodePool
+    from workers.encoder import Encoder
+    from workers.encoder_files import IMPORTED, MODELS, choose_encoder
+    from workers.evaluation.classifiers import Parts, evaluate
+
+    worker = settings.worker
+    encoder = Encoder.configured(settings)
+    card = choose_encoder(worker.encoder, MODELS, settings.data_dir / IMPORTED)
+    pool = DecodePool(
+        size=1,
+        side=encoder.side,
+        timeout=worker.decode_timeout_ms / 1000,
+        max_pixels=worker.max_pixels,
+        metrics=Metrics(),
+    )
+    parts = Parts(
+        decoder=pool,
+        encoder=encoder,
+        model=shipped_features(),
+        bank=load_bank(bank_path(card, encoder.precision), shipped_features()),
+        progress=ProgressLine(),
+    )
+    await pool.start()
+    try:
+        return await evaluate(blocks, options, parts)
+    finally:
+        await pool.stop()

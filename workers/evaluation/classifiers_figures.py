@@ -1,0 +1,104 @@
+"""What classifiers were measured to do, as a table and a plot.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from workers.classifying.rates import rate
+from workers.evaluation.classifiers_draws import Outcome
+from workers.evaluation.tables import Cell, Plot, Section, Table, columns, flow
+
+COLUMNS: Final = columns(
+    ("method", "method", "text"),
+    ("shots", "images a label", "count"),
+    ("classes", "classes", "count"),
+    ("asked", "asked for", "count"),
+    ("named", "named at FPR .5 %", "share"),
+    ("fresh", "unseen", "count"),
+    ("named_fresh", "named of these", "share"),
+    ("accepted", "named at 85", "share"),
+    ("false", "FPR at 85", "rate"),
+    ("false_low", "from", "rate"),
+    ("false_high", "to", "rate"),
+    ("nearest", "without other", "share"),
+    ("fit_ms", "fit ms", "ms"),
+    ("image_ms", "ms an image", "ms"),
+)
+NOTE: Final = flow(
+    """'named at FPR .5 %': right label, and accepted where the threshold is put so that one in 200 other pictures is
+    given any label; 'unseen': how many no training of the encoder had, and the share of these that is named; 'named at
+    85' and 'FPR at 85': at the product's default threshold, with the 95 % interval of the false positives; 'without
+    other': the best label is right. Means of all draws. 'fit ms': processor time, with calibration and held-out rates;
+    'ms an image': the vectors and the comparison, of one core, without decoding."""
+)
+TEXT: Final = "Near-duplicates are on one side. All methods have the same images, draws and bank of other pictures."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One method with so many images a label: an outcome a draw, seconds of one fit and of one image."""
+
+    method: str
+    shots: int
+    classes: int
+    outcomes: tuple[Outcome, ...]
+    fit_seconds: float
+    image_seconds: float
+
+    @property
+    def named(self) -> float:
+        """The share that is named where one in 200 other pictures is given a label."""
+        return sum(one.named for one in self.outcomes) / max(1, sum(one.asked for one in self.outcomes))
+
+
+def row_of(measured: Measured) -> dict[str, Cell]:
+    """Return the table's row: means of all draws."""
+    asked = sum(one.asked for one in measured.outcomes)
+    fresh = sum(one.fresh for one in measured.outcomes)
+    others = measured.outcomes[0].others
+    # The other pictures are the same in every draw: they are so many observations, and no more.
+    alarms = rate(round(float(np.mean([one.alarms for one in measured.outcomes]))), others)
+    return {
+        "method": measured.method,
+        "shots": measured.shots,
+        "classes": measured.classes,
+        "asked": asked / len(measured.outcomes),
+        "named": measured.named,
+        "fresh": fresh / len(measured.outcomes),
+        "named_fresh": sum(one.named_fresh for one in measured.outcomes) / fresh if fresh else None,
+        "accepted": sum(one.accepted for one in measured.outcomes) / max(1, asked),
+        "false": sum(one.alarms for one in measured.outcomes) / len(measured.outcomes) / others,
+        "false_low": alarms.interval.low,
+        "false_high": alarms.interval.high,
+        "nearest": sum(one.nearest for one in measured.outcomes) / max(1, asked),
+        "fit_ms": measured.fit_seconds * 1000,
+        "image_ms": measured.image_seconds * 1000,
+    }
+
+
+def section(name: str, title: str, text: str, measured: Sequence[Measured], others: int) -> Section:
+    """Return one block's table, and its shares over the images a label."""
+    rows = tuple(row_of(one) for one in measured)
+    series = {
+        method: tuple((float(one.shots), one.named) for one in measured if one.method == method)
+        for method in dict.fromkeys(one.method for one in measured)
+    }
+    plot = Plot(
+        name="shots",
+        title=f"{title}: images a label",
+        x_title="images a label",
+        y_title="named at FPR .5 %",
+        series=series,
+        logarithmic=True,
+    )
+    return Section(
+        name=name,
+        title=title,
+        text=f"{text} {TEXT} Other pictures: {others:,}.",
+        tables=(Table(name="methods", title="Methods", columns=COLUMNS, rows=rows, note=NOTE),),
+        plots=(plot,),
+    )
