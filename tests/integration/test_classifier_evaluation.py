@@ -1,6 +1,7 @@
 """`safelight classifier evaluate` on a few drawings, as a user runs it: table, JSON and page agree."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,13 @@ def test_every_method_has_a_row_on_screen_in_json_and_on_the_page(safelight: Com
 def test_too_few_images_for_what_is_asked_are_told(safelight: CommandLine) -> None:
     refused = safelight("classifier", "evaluate", "--data", "drawn", status=2)
     assert f"needs a folder of {min(SHOTS) + 10} images or more" in refused.err
+
+
+def test_a_folder_of_files_that_are_no_images_is_told(tmp_path: Path) -> None:
+    command_line = CommandLine(tmp_path)
+    for name in ("form", "other"):
+        (tmp_path / "broken" / name).mkdir(parents=True)
+        for number in range(15):
+            (tmp_path / "broken" / name / f"{number}.jpg").write_bytes(b"\xff\xd8 no picture")
+    refused = command_line("classifier", "evaluate", "--data", "broken", "--shots", "5", status=2)
+    assert "no file is an image that can be read" in refused.err

@@ -126,6 +126,8 @@ async def evaluate(blocks: Sequence[Block], options: Options, parts: Parts) -> R
 
 async def _block(block: Block, options: Options, parts: Parts, eyes: _Eyes) -> Section:
     seen = await eyes.see(block.shown, f"{block.name}: looking")
+    if not seen.labels:
+        raise UsageError(f"{block.title}: no file is an image that can be read")
     others = (await eyes.see(block.others, f"{block.name}: looking at others")).rows
     others = others[(unit(others) @ unit(parts.bank.rows).T).max(axis=1) < COSINE]
     if not len(others):

@@ -35,7 +35,10 @@ NOTE: Final = flow(
     other': the best label is right. Means of all draws. 'fit ms': processor time, with calibration and held-out rates;
     'ms an image': the vectors and the comparison, of one core, without decoding."""
 )
-TEXT: Final = "Near-duplicates are on one side. All methods have the same images, draws and bank of other pictures."
+TEXT: Final = flow(
+    """Near-duplicates are on one side, and no other picture is near one of the bank's. All methods have the same
+    images, draws and bank."""
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
