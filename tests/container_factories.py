@@ -75,6 +75,15 @@ def make_pdf(*pages: bytes, attachments: Mapping[str, bytes] | None = None) -> b
     return file.getvalue()
 
 
+def make_jpeg_and_pdf(jpeg: bytes, pdf: bytes) -> bytes:
+    """Return one file that programs for pictures show as ``jpeg`` and programs for documents as ``pdf``.
+
+    The document, of less than 64 KB, is the picture's comment: PDF readers take a header within the first 1,024 bytes.
+    """
+    comment = b"\xff\xfe" + (len(pdf) + 2).to_bytes(2)
+    return jpeg[:2] + comment + pdf + jpeg[2:]
+
+
 def make_raw_pdf(content: bytes, *, objects: bytes = b"", box: str = "0 0 200 200", resources: str = "") -> bytes:
     """Return a PDF of one page from what stands in it; its readers have to find the objects themselves."""
     return b"".join(

@@ -14,12 +14,14 @@ from collections.abc import AsyncIterator
 import pytest
 import zstandard
 
+from shared.core.hashing import hamming
 from shared.errors import ErrorCode
 from shared.telemetry import Metrics
 from tests.container_factories import (
     JPEG,
     PNG,
     make_docx,
+    make_jpeg_and_pdf,
     make_ole,
     make_pdf,
     make_raw_pdf,
@@ -27,7 +29,7 @@ from tests.container_factories import (
     make_tar,
     make_zip,
 )
-from tests.image_factories import make_file
+from tests.image_factories import make_file, make_picture
 from tests.unit.workers.unpacking.test_seven_zip import FILTERS
 from workers.decoding import DecodePool
 from workers.unpack_protocol import Findings, UnpackOrder
@@ -48,6 +50,8 @@ KINDS = {
     "nested": make_zip({"b.7z": make_seven_zip({"c.tar": TAR})}),
     **{f"7z {name}": make_seven_zip({"a.png": PNG}, filters) for name, filters in FILTERS.items()},
 }
+JPEG_BITS = 10
+"""What compression changes of a hash; another picture is about 128 bits off."""
 LOCKED = make_seven_zip({"a.png": PNG}, password="secret")
 
 
@@ -82,6 +86,17 @@ async def test_every_kind_is_opened_by_one_child(pool: DecodePool, metrics: Metr
 async def test_a_child_unpacks_and_decodes_in_turn(pool: DecodePool) -> None:
     findings, image = await asyncio.gather(unpack(pool, KINDS["zip"]), pool.decode(make_file()))
     assert (len(findings.found), image.info.format) == (1, "PNG")
+
+
+async def test_a_file_that_is_a_picture_and_a_document_is_read_as_both(pool: DecodePool) -> None:
+    shown, hidden = make_picture(320, 200, seed=3), make_picture(320, 200, seed=4)
+    both = make_jpeg_and_pdf(make_file(shown, "JPEG"), make_pdf(make_file(hidden, "JPEG")))
+    image, plain, other = [await pool.decode(data) for data in (both, make_file(shown), make_file(hidden))]
+    findings = await unpack(pool, both)
+    assert (image.info.format, findings.error, findings.unread) == ("JPEG", None, [])
+    inside = [await pool.decode(found.data) for found in findings.found if found.data != both]
+    assert hamming(image.frames[0].pdq[0], plain.frames[0].pdq[0]) <= JPEG_BITS
+    assert min(hamming(each.frames[0].pdq[0], other.frames[0].pdq[0]) for each in inside) <= JPEG_BITS
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the address space is not limited")

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from PIL import Image
 
 from shared import codec
 from shared.adapters.local_bus import LocalAskingBus
@@ -115,7 +116,7 @@ async def hub(settings: Settings) -> AsyncIterator[Hub]:
     await hub.stop()
 
 
-async def enrol(asker: Asker, name: str, data: bytes) -> None:
+async def enrol(asker: Asker, name: str, data: bytes, *, force: bool = False) -> None:
     """As the command does it: with an inspection of its own."""
     encoder = await asyncio.to_thread(Encoder.load)
     metrics = Metrics()
@@ -127,7 +128,7 @@ async def enrol(asker: Asker, name: str, data: bytes) -> None:
     try:
         sets = ImageSets(asker.store, asker.sealer)
         await sets.create(name)
-        result = await sets.add(name, "picture.png", data, inspector)
+        result = await sets.add(name, "picture.png", data, inspector, force=force)
         assert result.status == "added", result
     finally:
         await inspector.stop()
@@ -149,6 +150,23 @@ async def test_what_is_enrolled_is_found(settings: Settings, hub: Hub) -> None:
         other = await asker.ask(make_file(make_picture(640, 480, seed=2)), blob=True)
         assert other.error is None
         assert not any(match.matched for match in other.matches)
+
+
+async def test_a_black_picture_matches_by_its_bytes_alone(settings: Settings, hub: Hub) -> None:
+    black = make_file(Image.new("RGB", (640, 480)))
+    same_pixels = make_file(Image.new("RGB", (640, 480)), compress_level=0)
+    smaller = make_file(Image.new("L", (320, 240)), "JPEG")
+    async with ready_worker(settings) as asker:
+        await enrol(asker, "designs", black, force=True)
+        async with asyncio.timeout(5):
+            while not (identical := await asker.ask(black)).matches:
+                pass  # every question waits for its answer
+        assert [(match.matched, match.score) for match in identical.matches] == [(True, 100.0)]
+        for data in (same_pixels, smaller):
+            verdict = await asker.ask(data)
+            assert (verdict.error, verdict.matches) == (None, ())
+            assert verdict.image is not None
+            assert verdict.image.low_information
 
 
 async def test_every_input_gets_an_answer(settings: Settings, hub: Hub) -> None:

@@ -11,8 +11,9 @@ import pytest
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
 from shared.types import FrameTrace, KnownVerdict, Priority, Verdict, VerdictError
-from tests.container_factories import JPEG, PNG, make_zip
+from tests.container_factories import JPEG, PNG, make_jpeg_and_pdf, make_pdf, make_zip
 from tests.factories import make_image_info, make_match
+from tests.image_factories import make_file, make_picture
 from tests.inspection_doubles import StillClock
 from workers.container_inspector import (
     CONTAINERS_AT_ONCE,
@@ -165,6 +166,17 @@ async def test_a_picture_with_an_archive_behind_it_has_both_readings() -> None:
     verdict = await inspect(PNG + make_zip({"b.jpg": JPEG}))
     assert verdict.image is not None
     assert [image.path for image in verdict.images] == ["b.jpg"]
+
+
+async def test_a_picture_that_is_a_document_too_is_judged_as_both() -> None:
+    both = make_jpeg_and_pdf(JPEG, make_pdf(make_file(make_picture(seed=5), "JPEG")))
+    images = KnownImages()
+    verdict = await inspect(both, images)
+    assert verdict.image is not None
+    assert [image.path for image in verdict.images] == ["page-1/image-1", "page-1"]
+    assert verdict.error is None
+    assert both in images.asked
+    assert len(images.asked) == 3
 
 
 @pytest.mark.parametrize("data", [b"just text", b"\0" * 100])
