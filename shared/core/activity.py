@@ -35,6 +35,8 @@ KNOWN_HOSTS: Final = 4096
 """Hosts whose applications are remembered; a client that asks for one new name after the other only costs time."""
 KNOWN_METHODS: Final = 32
 """Methods of a host whose rules are remembered, both directions together."""
+KNOWN_HEADS: Final = 64
+"""Heads remembered, the latest: a request is asked about up to ten times, the last of them for its response."""
 
 
 _BY_METHOD: Final[Mapping[str, Activity]] = MappingProxyType(
@@ -58,7 +60,7 @@ class Catalogue:
     entries: tuple[AppEntry, ...] = ()
     company_accounts: tuple[str, ...] = ()
     _by_host: dict[str, _Host] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _last: list[_Asked] = field(default_factory=list, init=False, repr=False, compare=False)
+    _by_head: dict[int, _Asked] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def from_toml(cls, texts: Mapping[str, str]) -> Catalogue:
@@ -86,13 +88,19 @@ class Catalogue:
     ) -> ActivityContext:
         """Say what a message is about; ``head`` is the request's, also for its response (``direction`` inbound)."""
         asked = self._asked(head)
-        return _context(asked, direction, actor, *self._find(asked, direction, values))
+        known = asked.contexts.get(direction)
+        if values is None and known is not None and known.actor == actor:
+            return known
+        context = _context(asked, direction, actor, *self._find(asked, direction, values))
+        if values is None:
+            asked.contexts[direction] = context
+        return context
 
     def told_by_body(self, head: HttpHead, actor: Actor) -> tuple[Possible, ...]:
         """Return what a request may be about; empty where its head tells and its body names no object."""
-        if not self._rules(head, Direction.OUTBOUND):
-            return ()
         asked = self._asked(head)
+        if not asked.on.of(Direction.OUTBOUND, asked.method):
+            return ()
         found = tuple(self._possible(asked))
         if not any(rule is not None and _asks_for_body(rule) for _, rule in found):
             return ()
@@ -109,7 +117,7 @@ class Catalogue:
         asked = self._asked(head)
         found = tuple(
             _context(asked, Direction.OUTBOUND, actor, entry, rule)
-            for entry in self._host(asked.host).entries
+            for entry in asked.on.entries
             for rule in entry.rules
             if rule.direction is Direction.OUTBOUND and rule.host.fullmatch(asked.host)
         )
@@ -118,20 +126,21 @@ class Catalogue:
 
     def selection(self, head: HttpHead, direction: Direction, values: ReadValues | None = None) -> Selection | None:
         """Return what the rule for a message says about its details, None where no rule fits; ``head`` as above."""
-        if not self._rules(head, direction):
-            return None
         asked = self._asked(head)
+        if not asked.on.of(direction, asked.method):
+            return None
         return _selection(asked, *self._find(asked, direction, values))
 
     def _asked(self, head: HttpHead) -> _Asked:
-        # A request is asked about five times in a row.
-        if self._last and self._last[0].head is head:
-            return self._last[0]
-        asked = _Asked(head)
-        rules = tuple(rule for entry in self._host(asked.host).entries for rule in entry.accounts)
-        if rules:
-            asked.account = account(rules, head, self._company)
-        self._last[:] = [asked]
+        asked = self._by_head.get(id(head))  # no other head's as long as this one is kept
+        if asked is None:
+            asked = _Asked(head, self._host(_host_name(head)))
+            rules = tuple(rule for entry in asked.on.entries for rule in entry.accounts)
+            if rules:
+                asked.account = account(rules, head, self._company)
+            if len(self._by_head) >= KNOWN_HEADS:
+                del self._by_head[next(iter(self._by_head))]
+            self._by_head[id(head)] = asked
         return asked
 
     @cached_property
@@ -144,28 +153,27 @@ class Catalogue:
         for entry, rule in self._fitting(asked, direction):
             if not rule.body or (values is not None and _holds(rule, values)):
                 return entry, rule
-        return self._host(asked.host).app, None
+        return asked.on.app, None
 
     def _possible(self, asked: _Asked) -> Iterator[tuple[AppEntry | None, Rule | None]]:
         for entry, rule in self._fitting(asked, Direction.OUTBOUND):
             yield entry, rule
             if not rule.body:
                 return
-        yield self._host(asked.host).app, None
+        yield asked.on.app, None
 
     def _fitting(self, asked: _Asked, direction: Direction) -> Sequence[tuple[AppEntry, Rule]]:
         found = asked.fitting.get(direction)
         if found is None:
-            rules = self._host(asked.host).of(direction, asked.method)
-            # Most rules of the protocols ask for a field that few requests have.
-            names = asked.names
+            rules = asked.on.of(direction, asked.method)
+            # Most rules of the protocols ask for a field or for a key of the query that few requests have.
+            names, keys = asked.names, asked.query().keys()
             found = asked.fitting[direction] = [
-                each for each in rules if each[1].header.keys() <= names and _fits(each[1], asked)
+                each
+                for each in rules
+                if each[1].header.keys() <= names and each[1].query.keys() <= keys and _fits(each[1], asked)
             ]
         return found
-
-    def _rules(self, head: HttpHead, direction: Direction) -> Sequence[tuple[AppEntry, Rule]]:
-        return self._host(_host_name(head)).of(direction, head.method.upper())
 
     def _host(self, name: str) -> _Host:
         """What there is on a host; looking through all entries takes 25 microseconds."""
@@ -225,6 +233,7 @@ class _Host:
     """The entries with anything on a host, and their rules by direction and method, in order."""
 
     def __init__(self, name: str, entries: Sequence[AppEntry]) -> None:
+        self.name = name
         self.entries = tuple(entry for entry in entries if entry.all_hosts.fullmatch(name))
         self.app = next((entry for entry in self.entries if entry.hosts.fullmatch(name)), None)
         self._rules = [(entry, rule) for entry in self.entries for rule in entry.rules if rule.host.fullmatch(name)]
@@ -248,23 +257,25 @@ class _Host:
 
 
 class _Asked:
-    """A request's head in the form that rules are compared with."""
+    """A request's head in the form that rules are compared with, and what was found for it."""
 
-    def __init__(self, head: HttpHead) -> None:
+    def __init__(self, head: HttpHead, on: _Host) -> None:
         self.head = head
+        self.on = on
         self.method = head.method.upper()
-        self.host = _host_name(head)
+        self.host = on.name
         self.path = head.path[:MAX_PATH]
         self.account = Account.UNKNOWN
         self.names = frozenset([name for name, _ in head.headers])
         self.fitting: dict[Direction, list[tuple[AppEntry, Rule]]] = {}
+        self.contexts: dict[Direction, ActivityContext] = {}
         self._query: dict[str, str] | None = None
 
     def query(self) -> Mapping[str, str]:
         """The query's first value of each key, keys in lower case."""
         if self._query is None:
             self._query = {}
-            for pair in self.head.query.removeprefix("?")[:MAX_PATH].split("&"):
+            for pair in self.head.query.removeprefix("?")[:MAX_PATH].split("&") if self.head.query else ():
                 key, _, value = pair.partition("=")
                 self._query.setdefault(unquote_plus(key).lower(), unquote_plus(value))
         return self._query

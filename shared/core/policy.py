@@ -315,12 +315,17 @@ def _finding(
     )
 
 
+_NOTHING_FOUND: Final = Decision(action=Action.ALLOW)
+
+
 def _merge(found: Iterable[tuple[Policy, list[Finding]]]) -> Decision:
     """Put the finding that decides first: whoever keeps one record per incident keeps that one."""
     records = [(policy.acts, finding) for policy, findings in found for finding in findings]
+    if not records:
+        return _NOTHING_FOUND
     records.sort(key=lambda record: (not record[0], -RESTRICTIVENESS.index(record[1].action)))
     findings = tuple(finding for _, finding in records)
-    if not records or not records[0][0]:
+    if not records[0][0]:
         return Decision(action=Action.ALLOW, findings=findings)
     return Decision(action=findings[0].action, policy=findings[0].policy, findings=findings)
 

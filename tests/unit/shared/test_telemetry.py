@@ -3,6 +3,7 @@
 import pytest
 
 from shared.telemetry import METRICS, Metrics, Readiness
+from shared.types import Direction
 
 
 def test_names_follow_the_conventions() -> None:
@@ -23,6 +24,14 @@ def test_each_kind_counts() -> None:
     assert metrics.value("safelight_index_position") == 7
     assert metrics.value("safelight_proxy_verdict_seconds") == 1
     assert b'safelight_proxy_images_total{direction="outbound"} 2.0' in metrics.exposition()
+
+
+def test_a_label_counts_by_its_text_wherever_it_stands() -> None:
+    metrics = Metrics()
+    metrics.count("safelight_proxy_messages_total", direction=Direction.OUTBOUND, outcome="passed")
+    metrics.count("safelight_proxy_messages_total", outcome="passed", direction="outbound")
+    metrics.count("safelight_proxy_messages_total", direction="passed", outcome="outbound")
+    assert metrics.value("safelight_proxy_messages_total", direction="outbound", outcome="passed") == 2
 
 
 def test_a_metric_that_is_not_in_the_table_is_a_mistake() -> None:

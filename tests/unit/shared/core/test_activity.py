@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.core.activity import MAX_PATH, Catalogue, ReadValues
+from shared.core.activity import KNOWN_HEADS, MAX_PATH, Catalogue, ReadValues
 from shared.errors import ConfigError
 from shared.types import Account, Activity, ActivityContext, Direction, IdScope, Role, Selector, StepKind
 from tests.factories import make_actor, make_head
@@ -154,6 +154,27 @@ def test_only_the_start_of_a_path_is_looked_at() -> None:
     assert told(host="drive.example", path="/v1/items/" + "x" * MAX_PATH + "/share") == ("drive", Activity.UPLOAD)
 
 
+def test_what_is_remembered_of_a_head_is_of_one_direction_and_one_actor() -> None:
+    head = make_head(host="drive.example", path="/x", query="print=1", headers=())
+    alone = Catalogue(entries=CATALOGUE.entries)
+    actors = [make_actor(), make_actor(user="other@corp.example"), make_actor()]
+    for direction in [*Direction, *Direction]:
+        for actor in actors:
+            known = CATALOGUE.classify(head, direction, actor)
+            assert known == alone.classify(
+                make_head(host="drive.example", path="/x", query="print=1"), direction, actor
+            )
+            assert (known.direction, known.actor) == (direction, actor)
+
+
+def test_more_heads_than_are_remembered_change_nothing() -> None:
+    heads = [make_head(host="drive.example", path=f"/v1/items/{number}/share") for number in range(KNOWN_HEADS + 2)]
+    heads += [make_head(host="unknown.example", path=f"/{number}") for number in range(2)]
+    for _ in range(2):
+        found = [CATALOGUE.classify(head, Direction.OUTBOUND, make_actor()).activity for head in heads]
+        assert found == [Activity.SHARE] * (KNOWN_HEADS + 2) + [Activity.UPLOAD] * 2
+
+
 def test_names_for_policies() -> None:
     assert CATALOGUE.apps == {"drive", "mail"}
     assert CATALOGUE.tags == {"storage", "example", "mail"}
@@ -226,6 +247,15 @@ def test_a_body_tells_where_all_its_conditions_fit() -> None:
     assert after_body(trashed="true", really="perhaps") is Activity.UPLOAD
     assert after_body(trashed="true", public="true") is Activity.SHARE
     assert after_body(query="to=x", public="true") is Activity.MOVE_WITHIN
+
+
+def test_what_the_head_alone_tells_is_not_what_the_body_does() -> None:
+    head = make_head(method="PATCH", host="files.example", path="/items/7", headers=())
+    told = [
+        FILES.classify(head, Direction.OUTBOUND, make_actor(), read).activity
+        for read in (None, values(public="true"), None, values(trashed="true", really="yes"))
+    ]
+    assert told == [Activity.UPLOAD, Activity.SHARE, Activity.UPLOAD, Activity.DELETE]
 
 
 def test_the_head_alone_never_fits_a_condition_on_the_body() -> None:
