@@ -70,6 +70,12 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         "safelight_worker_unpack_limit_hits_total", "counter", "Containers not read to their end, by limit", ("limit",)
     ),
+    Metric(
+        "safelight_worker_frame_limit_hits_total",
+        "counter",
+        "Files of which frames were not judged: max_frames differ more, or not all could be decoded",
+        ("limit",),
+    ),
     Metric("safelight_worker_decode_errors_total", "counter", "Images that could not be decoded", ("code",)),
     Metric("safelight_worker_decoder_restarts_total", "counter", "Decode children killed or crashed", ("cause",)),
     Metric("safelight_worker_batch_size", "histogram", "Images per encoder run", (), (1, 2, 4, 8, 16, 32, 64)),

@@ -159,7 +159,15 @@ class DecodePool:
             self._metrics.observe("safelight_worker_unpack_seconds", elapsed)
         else:
             self._metrics.observe("safelight_worker_decode_seconds", elapsed, format=reply.outcome.info.format)
+            if job.operation is Operation.DECODE:
+                self._count_left_out(reply.outcome)
         return reply.outcome
+
+    def _count_left_out(self, image: DecodedImage) -> None:
+        if image.info.frames_inspected < image.info.frames:
+            full = len({frame.index for frame in image.frames}) >= self._max_frames
+            limit = "max_frames" if full else "decoded"
+            self._metrics.count("safelight_worker_frame_limit_hits_total", limit=limit)
 
     async def _next_idle(self) -> DecodeProcess:
         while not (child := await self._idle.get()).alive():

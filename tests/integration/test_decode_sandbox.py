@@ -12,12 +12,14 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
 from shared.types import Obscuring, RedactionOrder
-from tests.image_factories import make_file, make_heif, make_icon, make_picture
+from tests.image_factories import make_animation, make_file, make_heif, make_icon, make_picture
 from workers import sandbox
 from workers.decode_child import ITEMS_PER_CHILD
 from workers.decode_process import ChildLostError, DecodeProcess
@@ -326,3 +328,28 @@ async def test_what_cannot_be_obscured_costs_itself_alone(pool: DecodePool, metr
     assert refused.value.code is ErrorCode.UNSUPPORTED_FORMAT
     assert metrics.value("safelight_worker_decode_errors_total", code="unsupported_format") == 1
     assert (await pool.decode(make_file())).info.format == "PNG"
+
+
+async def test_frames_that_are_not_judged_are_counted_by_limit() -> None:
+    metrics = Metrics()
+    pool = DecodePool(size=1, side=96, timeout=30.0, max_pixels=1_000_000, metrics=metrics, max_frames=4)
+    random = np.random.default_rng(1)
+    noise = [Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).resize((400, 400)) for _ in range(6)]
+    many = make_animation(*noise, image_format="TIFF")
+
+    async def after(data: bytes, *, views: bool = False) -> tuple[float, float]:
+        await pool.decode(data, views=views)
+        of = (
+            metrics.value("safelight_worker_frame_limit_hits_total", limit=each) for each in ("max_frames", "decoded")
+        )
+        return next(of), next(of)
+
+    await pool.start()
+    try:
+        assert await after(make_animation(*noise[:4], image_format="TIFF")) == (0, 0)
+        assert await after(make_animation(*noise[:1] * 6, image_format="TIFF")) == (0, 0), "they look alike"
+        assert await after(many) == (1, 0)
+        assert await after(many, views=True) == (1, 0), "of a reference one frame is taken on purpose"
+        assert await after(make_animation(*noise[:1] * 7, image_format="TIFF")) == (1, 1), "too many pixels in all"
+    finally:
+        await pool.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from PIL import Image, ImageSequence
 from shared.core.hashing import hamming
 from shared.errors import DecodeError, ErrorCode
 from shared.types import Obscuring, RedactionOrder, Region
-from tests.image_factories import make_exif, make_file, make_heif, make_icon, make_picture
+from tests.image_factories import make_animation, make_exif, make_file, make_heif, make_icon, make_picture
 from workers.decode_child import Limits, decode, obscured
 from workers.obscuring import BLUR_CELLS, MAX_OBSCURED_FRAMES, MAX_PROFILE_BYTES, WRITTEN
 from workers.picture_formats import register
@@ -226,3 +227,20 @@ def test_an_animation_has_its_limit() -> None:
     frames = [other, one] * (MAX_OBSCURED_FRAMES // 2)
     data = make_file(one, "GIF", save_all=True, append_images=frames)
     assert code_of(lambda: redacted(data)) is ErrorCode.OVER_BUDGET
+
+
+@pytest.mark.parametrize("image_format", ANIMATED)
+def test_nothing_that_was_written_with_stays(image_format: str) -> None:
+    """A writer in a reference cycle would keep the file, and write to it once more when it is collected."""
+    data = make_animation(*(make_picture(40, 30, seed=seed) for seed in range(3)), image_format=image_format)
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        redacted(data)
+        gc.collect()
+        assert [each for each in gc.garbage if isinstance(each, io.BytesIO)] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
