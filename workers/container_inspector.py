@@ -17,7 +17,7 @@ from shared.extract.sniff import SNIFF_BYTES, sniff, sniff_container
 from shared.ports import Clock
 from shared.telemetry import Metrics
 from shared.types import ContainerInfo, KnownVerdict, Priority, UnreadPart, Verdict, VerdictError
-from workers.inspector import OFF_LOOP_BYTES, digest
+from workers.inspector import OFF_LOOP_BYTES, Examines, digest
 from workers.unpack_protocol import Findings, UnpackOrder
 from workers.unpacking.walk import Found, Unread, second_readings
 
@@ -57,25 +57,6 @@ class Contents:
     unread: tuple[UnreadPart, ...]
 
 
-class InspectsImages(Protocol):
-    """What judges single images, such as an Inspector."""
-
-    async def examine(
-        self,
-        data: bytes,
-        sha256: str,
-        deadline: float | None = None,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: Sequence[str] = (),
-    ) -> KnownVerdict:
-        """Return the verdict on an image by ``deadline`` (monotonic), and what it was searched by; raises nothing."""
-        ...
-
-    def refusal(self, sha256: str, code: ErrorCode, message: str) -> Verdict:
-        """Return a verdict that says why there are no facts."""
-        ...
-
-
 class Unpacks(Protocol):
     """What takes containers apart, such as a DecodePool."""
 
@@ -88,7 +69,7 @@ class ContainerInspector:
     """Judges whatever an image inspector does, and containers.  ``max_unpacked``: bytes that may come out of one."""
 
     def __init__(
-        self, images: InspectsImages, unpacker: Unpacks, clock: Clock, metrics: Metrics, *, max_unpacked: int
+        self, images: Examines, unpacker: Unpacks, clock: Clock, metrics: Metrics, *, max_unpacked: int
     ) -> None:
         self._images = images
         self._unpacker = unpacker

@@ -99,6 +99,25 @@ class Labels(Protocol):
         ...
 
 
+class Examines(Protocol):
+    """What judges images, such as an Inspector."""
+
+    async def examine(
+        self,
+        data: bytes,
+        sha256: str,
+        deadline: float | None = None,
+        priority: Priority = Priority.UPLOAD,
+        classifiers: Sequence[str] = (),
+    ) -> KnownVerdict:
+        """Return the verdict on an image by ``deadline`` (monotonic), and what it was searched by; raises nothing."""
+        ...
+
+    def refusal(self, sha256: str, code: ErrorCode, message: str) -> Verdict:
+        """Return a verdict that says why there are no facts."""
+        ...
+
+
 class Inspector:
     """Judges images between ``start`` and ``stop``; ``batch_sizes`` are those of the encoder's runs."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -19,7 +19,7 @@ from shared.ports import Clock
 from shared.telemetry import Metrics
 from shared.types import KnownVerdict, Priority, Verdict
 from workers.admission import Admission
-from workers.inspector import SPARE_INSPECTIONS
+from workers.inspector import SPARE_INSPECTIONS, Examines
 from workers.known_verdicts import KnownVerdicts
 from workers.refreshing import Refreshes, refreshed
 
@@ -48,25 +48,6 @@ class Question:
     def remembered(self) -> bool:
         """Whether its answer depends on the image and the index alone."""
         return not self.classifiers
-
-
-class Examines(Protocol):
-    """What judges images, such as an Inspector."""
-
-    async def examine(
-        self,
-        data: bytes,
-        sha256: str,
-        deadline: float | None = None,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: Sequence[str] = (),
-    ) -> KnownVerdict:
-        """Return the verdict, and what it was searched by; raises nothing."""
-        ...
-
-    def refusal(self, sha256: str, code: ErrorCode, message: str) -> Verdict:
-        """Return a verdict that says why there are no facts."""
-        ...
 
 
 class Index(Protocol):
