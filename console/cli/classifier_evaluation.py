@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.evaluation import ProgressLine
+from console.cli.evaluation import ProgressLine, hand_over
 from console.cli.session import session_of
 from shared.config import Settings
 
@@ -49,27 +46,13 @@ def evaluate(
     """
     from workers.evaluation.classifiers import SHOTS, Options
     from workers.evaluation.classifiers_pictures import blocks_of
-    from workers.evaluation.page import render
-    from workers.evaluation.tables import as_json, as_text
+    from workers.evaluation.tables import as_text
 
     session = session_of(context)
     options = Options(shots=tuple(shots or SHOTS), draws=draws)
     blocks = blocks_of(data, options.shots)
     report = asyncio.run(_measured(session.settings(), blocks, options))
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "report.html").write_text(render(report), encoding="utf-8")
-        (output / "report.json").write_text(json.dumps(as_json(report), indent=1) + "\n", encoding="utf-8")
-    if session.json:
-        print(json.dumps(as_json(report)))
-    else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        for part in report.sections:
-            print(f"\n{part.title}\n{part.text}")
-            for table in part.tables:
-                print(f"\n{as_text(table, width)}\n\n{table.note}")
-    if output is not None:
-        session.note(f"wrote {output / 'report.html'} and report.json")
+    hand_over(session, report, output, lambda table, width: f"{as_text(table, width)}\n\n{table.note}")
 
 
 async def _measured(settings: Settings, blocks: Sequence[Block], options: Options) -> Report:

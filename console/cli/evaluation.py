@@ -6,12 +6,16 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.session import session_of
+from console.cli.session import Session, session_of
+
+if TYPE_CHECKING:
+    from workers.evaluation.tables import Report, Table
 
 PROGRESS_SECONDS = 0.5
 
@@ -63,10 +67,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     """
     from workers.encoder_files import IMPORTED
     from workers.evaluation.bench import QUICK_SHARE, Options
-    from workers.evaluation.page import render
     from workers.evaluation.run import evaluate as run
     from workers.evaluation.run import expected_seconds
-    from workers.evaluation.tables import as_json, as_text
+    from workers.evaluation.tables import as_text
 
     session = session_of(context)
     settings = session.settings()
@@ -81,6 +84,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     )
     session.note(f"this takes about {max(1, round(expected_seconds(options) / 60))} minutes on one core")
     report = run(options, ProgressLine())
+    hand_over(session, report, output, lambda table, width: f"{table.title}\n{as_text(table, width)}")
+
+
+def hand_over(session: Session, report: Report, output: Path | None, words: Callable[[Table, int | None], str]) -> None:
+    """Write a report as page and JSON to ``output``, and print it: JSON, or ``words`` of each table at a width."""
+    from workers.evaluation.page import render
+    from workers.evaluation.tables import as_json
+
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "report.html").write_text(render(report), encoding="utf-8")
@@ -92,6 +103,6 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
         for part in report.sections:
             print(f"\n{part.title}\n{part.text}")
             for table in part.tables:
-                print(f"\n{table.title}\n{as_text(table, width)}")
+                print(f"\n{words(table, width)}")
     if output is not None:
         session.note(f"wrote {output / 'report.html'} and report.json")
