@@ -84,6 +84,7 @@ def evaluate(
     from workers.labels.network import LabelNetwork
     from workers.labels.space import average_precision
     from workers.labels.space import nearest as nearest_of
+    from workers.labels.space import within as within_of
     from workers.training.label_pictures import embed, read_squares
 
     session = session_of(context)
@@ -96,7 +97,9 @@ def evaluate(
     inputs = embed(squares, encoder) if loaded.card.encoder else squares.transpose(0, 3, 1, 2).astype(np.float32)
     cosines = loaded.cosines(inputs)
     presence = presence_of([item.labels for item in labelled], loaded.card.names)
-    chosen = nearest_of(cosines, nearest) if within is None else loaded.card.precision.scores(cosines) >= within
+    chosen = (
+        nearest_of(cosines, nearest) if within is None else within_of(loaded.card.precision.scores(cosines), within)
+    )
     right = int((chosen & presence).sum())
     precision = average_precision(cosines, presence)
     told = precision[~np.isnan(precision)]

@@ -90,9 +90,9 @@ def nearest(cosines: Floats, count: int) -> NDArray[np.bool_]:
     return found
 
 
-def within(cosines: Floats, least: float) -> NDArray[np.bool_]:
-    """Return N x L: all labels whose cosine with a point is ``least`` or more."""
-    return np.asarray(cosines >= least)
+def within(nearness: NDArray[np.floating], least: float) -> NDArray[np.bool_]:
+    """Return N x L: all labels whose cosine with a point, or score, is ``least`` or more."""
+    return np.asarray(nearness >= least)
 
 
 def average_precision(scores: Floats, presence: Presence) -> NDArray[np.float64]:
