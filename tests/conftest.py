@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import failure_list
 from tests.servers import ROOT, KafkaBroker, RedisServer
 
 CORPUS: Final = Path(os.environ.get("SAFELIGHT_CORPUS") or ROOT.parent / "shared" / "data")
@@ -29,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_left_out] = {}
+    failure_list.install(config)
     # How long an example takes says how busy the machine is.
     settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("untimed")

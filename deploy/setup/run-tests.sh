@@ -4,6 +4,7 @@
 # the whole product or time what they do. Both run, whatever becomes of the first.
 # SUITE_LIMIT: seconds after which a half counts as hanging and is interrupted, so that its servers end with it; what it
 # printed says where.
+# FAILED_TESTS: a file that gets a line for each test that fails (tests/failure_list.py), and for a half that fails.
 set -u
 
 python=$1
@@ -14,6 +15,11 @@ processes=$(sh "$(dirname "$0")/processes.sh")
 half() {
     printf '\n$ %s -m pytest %s\n' "$python" "$*"
     timeout --signal=INT --kill-after=60 "${SUITE_LIMIT:-1800}" "$python" -m pytest "$@"
+    status=$?
+    if [ "$status" != 0 ] && [ "$status" != "$nothing_to_run" ]; then
+        printf 'pytest %s ended with status %s\n' "$*" "$status" >>"${FAILED_TESTS:-/dev/null}"
+    fi
+    return "$status"
 }
 
 # Joined by "=": where pytest does not know the option yet, the next word is a path to it, and `shared` is a folder.

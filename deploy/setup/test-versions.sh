@@ -19,6 +19,7 @@ while read -r version python <&3; do
         tested=$((tested + 1))
     else
         failed="$failed $version"
+        printf 'Python %s failed\n' "$version" >>"${FAILED_TESTS:-/dev/null}"
     fi
 done 3<<LIST
 $(sh deploy/setup/find-python.sh --all)

@@ -12,6 +12,7 @@ import pytest
 from tests.servers import ROOT
 
 FIND: Final = ROOT / "deploy" / "setup" / "find-python.sh"
+CI_RUN: Final = ROOT / ".ci" / "run"
 RUN_TESTS: Final = ROOT / "deploy" / "setup" / "run-tests.sh"
 NO_TESTS: Final = 5  # https://docs.pytest.org/en/stable/reference/exit-codes.html
 VERSION: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -117,6 +118,59 @@ def test_a_machine_runs_as_many_tests_at_once_as_it_has_cores(tmp_path: Path, co
     _, (first, second) = run_halves(tmp_path, {}, cores=cores)
     assert first == f"-m pytest --machine=shared{processes}"
     assert second == "-m pytest --machine=alone"
+
+
+def test_a_half_that_fails_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = tmp_path / "failed"
+    monkeypatch.setenv("FAILED_TESTS", str(listed))
+    run_halves(tmp_path, {"shared": 3, "alone": NO_TESTS})
+    assert listed.read_text() == "pytest --machine=shared -n 2 --dist worksteal ended with status 3\n"
+
+
+def test_each_test_that_fails_is_listed_once_as_it_fails(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "from tests import failure_list\ndef pytest_configure(config):\n    failure_list.install(config)\n"
+    )
+    (tmp_path / "test_some.py").write_text(
+        "import os, pytest\n"
+        "@pytest.fixture\ndef broken():\n    yield\n    raise OSError('gone')\n"
+        "def test_wrong():\n    assert 1 == 2, 'no\\n\\nnever'\n"
+        "def test_broken(broken):\n    pass\n"
+        "def test_right():\n    assert 'FAILED_TESTS' not in os.environ\n"
+    )
+    (tmp_path / "test_unreadable.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    listed = tmp_path / "failed"
+    options = ["-n", "2", "--continue-on-collection-errors", "-p", "no:anyio", f"--rootdir={tmp_path}"]
+    subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(tmp_path)],
+        env=os.environ | {"FAILED_TESTS": str(listed)},
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    seed, *failures = listed.read_text().splitlines()
+    assert re.fullmatch(r"\(--randomly-seed=\d+\)", seed)
+    unreadable, wrong, broken = sorted(failures, key=lambda line: ("broken" in line, "wrong" in line))
+    assert unreadable.startswith("FAILED test_unreadable.py (collection) - ")
+    assert "nothing_of_this_name" in unreadable
+    assert broken == "FAILED test_some.py::test_broken (teardown) - OSError: gone"
+    assert wrong.startswith("FAILED test_some.py::test_wrong - AssertionError: no | never")
+
+
+def test_a_run_ends_with_the_names_of_what_failed(tmp_path: Path) -> None:
+    make = tmp_path / "make"
+    make.write_text('#!/bin/sh\necho "FAILED tests/x.py::$1 - because" >>"$FAILED_TESTS"\n[ "$1" != test ]\n')
+    make.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ended = subprocess.run([CI_RUN], env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines()[-6:] == [
+        "=== what failed (3)",
+        *(f"FAILED tests/x.py::{target} - because" for target in ("check", "test", "test-versions")),
+        "",
+        "FAILED: test",
+    ]
 
 
 def test_what_was_not_run_is_told_once_by_many_processes() -> None:
