@@ -19,7 +19,9 @@ class Reference:
     whole picture's first; ``views`` the signs of the other views' embeddings, 1 bit a dimension, one after the other;
     ``pdq`` is the upright hash (empty where the quality is too low to use).  ``local`` are its local features and
     ``sketch`` the signature of its blocks, packed (``workers/local_features.py``, ``workers/block_sketch.py``); empty
-    where there are none.  ``thumbnail`` is a sealed JPEG, only where the set keeps them.
+    where there are none.  ``thumbnail`` is a sealed JPEG, only where the set keeps them.  ``converted_from`` is the
+    encoder whose embeddings were converted to ``encoder``'s (``workers/conversion.py``), empty where they are its own;
+    a converted vector is as long as makes its cosines as rare as native ones.
     """
 
     set: str
@@ -34,6 +36,7 @@ class Reference:
     local: bytes = b""
     sketch: bytes = b""
     thumbnail: bytes = b""
+    converted_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

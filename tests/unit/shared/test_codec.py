@@ -48,6 +48,7 @@ REFERENCE = Reference(
     local=b"\x03",
     sketch=b"\x04",
     thumbnail=b"\x05",
+    converted_from="e0",
 )
 MATCH = ReferenceMatch(
     set="designs",
