@@ -74,14 +74,14 @@ async def compact(
 
 
 async def _due(log: IndexLog, replica: IndexReplica, limit: int) -> bool:
-    pointer = await log.pointer()
+    pointer = await log.pointer(replica.encoder)
     return replica.position - (pointer.position if pointer else 0) > limit
 
 
 async def _compact(
     log: IndexLog, history: SetHistory, replica: IndexReplica, clock: Clock, limit: int, keep_days: float
 ) -> bool:
-    older = await log.pointer()
+    older = await log.pointer(replica.encoder)
     if replica.position - (older.position if older else 0) <= limit:
         return False  # somebody else was done just before the lease came free
     try:

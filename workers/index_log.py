@@ -3,6 +3,11 @@
 The pointer is one key, swapped by compare-and-set, and the snapshot carries its log position inside: snapshot and
 position are one read, never two.  A snapshot that was replaced is kept for one more generation, so that whoever is
 just loading it can finish.
+
+There is one log, and a snapshot of it for each encoder that is in use: one, and two while an encoder is changed
+(workers/generations.py).  The log begins where the older of them ends, so each can be brought up to date by it: what
+is enrolled, removed or moved while both are there is never copied from one to the other.  Who follows the log for one
+encoder has the other's references converted as they come.
 """
 
 from __future__ import annotations
@@ -12,17 +17,17 @@ import contextlib
 import json
 import secrets
 import struct
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
 from shared.codec import decode_event, encode_event
 from shared.errors import IntegrityError, SafelightError, StoreError, WireError
 from shared.ports import Store
 from shared.sealing import Sealer
-from shared.types import INDEX_LOG, IndexEvent
+from shared.types import INDEX_LOG, IndexEvent, Reference, ReferenceAdded
 from workers.index_snapshot import Snapshot, SnapshotReader, SnapshotWriter
-from workers.index_state import Change, IndexState, Key
+from workers.index_state import NOTHING, Change, IndexState, Key
 
 SNAPSHOT_KEY: Final = "index/snapshot"
 SNAPSHOT_BLOB: Final = "index/snapshot"
@@ -35,6 +40,9 @@ LOAD_ATTEMPTS: Final = 5
 _PLACE: Final = "index-log"
 _TIME: Final = struct.Struct(">d")
 
+Converts = Callable[[Sequence[Reference]], Sequence[Reference]]
+"""Makes references of other encoders those of one, in order; what it cannot convert it returns as it is."""
+
 
 class IndexStaleError(SafelightError):
     """The log no longer holds what follows; start again from the snapshot."""
@@ -42,12 +50,12 @@ class IndexStaleError(SafelightError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pointer:
-    """Where the newest snapshot is; ``version`` is that of the key, ``previous`` the blob before this one.
+    """Where an encoder's newest snapshot is; ``previous`` is the blob before this one.
 
     ``at`` is when it was made (seconds since 1970), ``bytes`` its size, ``parts`` the number of its blobs.
     """
 
-    version: int
+    encoder: str
     blob: str
     position: int
     at: float
@@ -94,33 +102,34 @@ class IndexLog:
         if data is not None:
             await self._delete(name, len(SnapshotReader(data, self._sealer).header.parts))
 
-    async def pointer(self) -> Pointer | None:
-        """Return where the newest snapshot is; raises IntegrityError where the key makes no sense."""
+    async def pointers(self) -> tuple[Pointer, ...]:
+        """Return where each encoder's newest snapshot is; raises IntegrityError where the key makes no sense."""
+        return (await self._pointers())[0]
+
+    async def pointer(self, encoder: str | None = None) -> Pointer | None:
+        """Return where an encoder's newest snapshot is, or the newest of all; None where there is none."""
+        fitting = [each for each in await self.pointers() if encoder in (None, each.encoder)]
+        return max(fitting, key=lambda each: each.position, default=None)
+
+    async def _pointers(self) -> tuple[tuple[Pointer, ...], int | None]:
         held = await self.store.get(SNAPSHOT_KEY)
         if held is None:
-            return None
+            return (), None
         try:
-            values = json.loads(held.value)
-            return Pointer(
-                version=held.version,
-                blob=str(values["blob"]),
-                position=int(values["position"]),
-                at=float(values["at"]),
-                bytes=int(values["bytes"]),
-                parts=int(values["parts"]),
-                previous=str(values["previous"]),
-                previous_parts=int(values["previous_parts"]),
-            )
+            return tuple(map(_pointer, json.loads(held.value))), held.version
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(f"the pointer to the index snapshot cannot be read: {error!r}") from error
 
-    async def snapshot(self, encoder: str | None) -> Snapshot | None:
-        """Return the newest snapshot, or None where none was ever made; raises IntegrityError."""
+    async def snapshot(self, encoder: str | None, *, others: bool = False) -> Snapshot | None:
+        """Return the newest snapshot of an encoder (None: of any), or None where none was ever made.
+
+        Where there is none of this encoder but of another, that one with ``others``, else raises IntegrityError.
+        """
         for _ in range(LOAD_ATTEMPTS):
-            pointer = await self.pointer()
+            pointer = await self.pointer(encoder) or await self.pointer()
             if pointer is None:
                 return None
-            found = await self._read(pointer.blob, encoder)
+            found = await self._read(pointer.blob, None if others else encoder)
             if found is not None:
                 return found
         raise IntegrityError("the index snapshot is missing from the store; restore it from a backup")
@@ -145,32 +154,53 @@ class IndexLog:
         at: float,
         remember: Callable[[int], Awaitable[None]] | None = None,
     ) -> bool:
-        """Make ``snapshot``, of the time ``at``, the newest in place of ``older`` and truncate the log up to it.
+        """Make ``snapshot``, of the time ``at``, its encoder's newest in place of ``older``.
 
-        ``remember`` is called with the last position before it is truncated.  False, and nothing changed, where
-        somebody else published meanwhile.
+        Then truncates the log up to the oldest snapshot of all encoders; ``remember`` is called with that position
+        before.  False, and nothing changed, where somebody else published for this encoder meanwhile.
         """
         name = f"{SNAPSHOT_BLOB}/{snapshot.position}-{secrets.token_hex(4)}"
         parts, size = await self._write(snapshot, name)
-        value = {
-            "blob": name,
-            "position": snapshot.position,
-            "at": at,
-            "bytes": size,
-            "parts": parts,
-            "previous": older.blob if older else "",
-            "previous_parts": older.parts if older else 0,
-        }
-        version = older.version if older else None
-        if await self.store.compare_and_set(SNAPSHOT_KEY, version, json.dumps(value).encode()) is None:
+        newest = Pointer(
+            encoder=snapshot.encoder,
+            blob=name,
+            position=snapshot.position,
+            at=at,
+            bytes=size,
+            parts=parts,
+            previous=older.blob if older else "",
+            previous_parts=older.parts if older else 0,
+        )
+        kept = await self._replace(snapshot.encoder, older, newest)
+        if kept is None:
             await self._delete(name, parts)
             return False
+        upto = min(each.position for each in kept)
         if remember is not None:
-            await remember(snapshot.position)
-        await self.store.truncate(INDEX_LOG, snapshot.position)
+            await remember(upto)
+        await self.store.truncate(INDEX_LOG, upto)
         if older is not None and older.previous:
             await self._delete(older.previous, older.previous_parts)
         return True
+
+    async def drop(self, encoder: str) -> None:
+        """Delete an encoder's snapshots, which the log then no longer waits for; idempotent."""
+        while (held := await self.pointer(encoder)) is not None:
+            if await self._replace(encoder, held, None) is not None:
+                await self._delete(held.blob, held.parts)
+                if held.previous:
+                    await self._delete(held.previous, held.previous_parts)
+
+    async def _replace(self, encoder: str, older: Pointer | None, newer: Pointer | None) -> tuple[Pointer, ...] | None:
+        """Swap an encoder's pointer; return all as they are then, None where it was no longer ``older``."""
+        while True:
+            held, version = await self._pointers()
+            if next((each for each in held if each.encoder == encoder), None) != older:
+                return None
+            kept = tuple(each for each in held if each.encoder != encoder) + (() if newer is None else (newer,))
+            value = json.dumps([asdict(each) for each in kept]).encode()
+            if await self.store.compare_and_set(SNAPSHOT_KEY, version, value) is not None:
+                return kept
 
     async def _write(self, snapshot: Snapshot, name: str, ttl: float | None = None) -> tuple[int, int]:
         """Store a snapshot, the header last; return how many parts and bytes it has."""
@@ -194,12 +224,38 @@ class IndexLog:
             await self.store.delete_blob(f"{name}/{number}")
 
 
-class IndexFollower:
-    """The state of the index at a position of the log, moved on entry by entry."""
+def _pointer(values: dict[str, Any]) -> Pointer:
+    return Pointer(
+        encoder=str(values["encoder"]),
+        blob=str(values["blob"]),
+        position=int(values["position"]),
+        at=float(values["at"]),
+        bytes=int(values["bytes"]),
+        parts=int(values["parts"]),
+        previous=str(values["previous"]),
+        previous_parts=int(values["previous_parts"]),
+    )
 
-    def __init__(self, log: IndexLog, snapshot: Snapshot | None, refused: Callable[[SafelightError], None]) -> None:
+
+class IndexFollower:
+    """The state of the index at a position of the log, moved on entry by entry.
+
+    ``encoder`` None takes every encoder's references as they are; with ``convert``, all others' are made its own.
+    """
+
+    def __init__(
+        self,
+        log: IndexLog,
+        snapshot: Snapshot | None,
+        refused: Callable[[SafelightError], None],
+        *,
+        encoder: str | None = None,
+        convert: Converts | None = None,
+    ) -> None:
         self._log = log
         self._refused = refused
+        self._encoder = encoder
+        self._convert = convert
         self.snapshot = snapshot
         self.state = IndexState(snapshot.sets, snapshot.references) if snapshot else IndexState()
         self.position = snapshot.position if snapshot else 0
@@ -210,7 +266,12 @@ class IndexFollower:
 
     @classmethod
     async def load(
-        cls, log: IndexLog, *, encoder: str | None, refused: Callable[[SafelightError], None]
+        cls,
+        log: IndexLog,
+        *,
+        encoder: str | None,
+        refused: Callable[[SafelightError], None],
+        convert: Converts | None = None,
     ) -> IndexFollower:
         """Return a follower at the end of the log.
 
@@ -218,7 +279,10 @@ class IndexFollower:
         opens with this key; StoreError.
         """
         for _ in range(LOAD_ATTEMPTS):
-            follower = cls(log, await log.snapshot(encoder), refused)
+            snapshot = await log.snapshot(encoder, others=convert is not None)
+            if snapshot is not None and convert is not None and encoder not in (None, snapshot.encoder):
+                snapshot = await asyncio.to_thread(_converted, snapshot, str(encoder), convert)
+            follower = cls(log, snapshot, refused, encoder=encoder, convert=convert)
             try:
                 start = follower.position
                 while changes := await follower.advance():
@@ -242,19 +306,37 @@ class IndexFollower:
             entries = await store.read(INDEX_LOG, self.position, READ_LIMIT)
             if not entries:
                 raise IndexStaleError(f"the log has nothing after {self.position} and does not end there")
+        events = await self._converted([self._open(entry.value) for entry in entries])
         changes = []
-        for entry in entries:
+        for entry, event in zip(entries, events, strict=True):
             if entry.position != self.position + 1:
                 raise IndexStaleError(f"the log goes on at {entry.position} after {self.position}")
-            changes.append((entry.position, self._apply(entry.value)))
+            changes.append((entry.position, NOTHING if event is None else self.state.apply(event)))
             self.position = entry.position
         return changes
 
-    def _apply(self, value: bytes) -> Change:
+    def _open(self, value: bytes) -> IndexEvent | None:
         try:
-            _, event = self._log.open(value)
+            return self._log.open(value)[1]
         except (IntegrityError, WireError) as error:
             self.refusals += 1
             self._refused(error)
-            return Change(fresh=False)
-        return self.state.apply(event)
+            return None
+
+    async def _converted(self, events: list[IndexEvent | None]) -> list[IndexEvent | None]:
+        """Return the events with other encoders' references made this one's."""
+        foreign = {
+            number: event.reference
+            for number, event in enumerate(events)
+            if isinstance(event, ReferenceAdded) and event.reference.encoder != self._encoder
+        }
+        if self._convert is None or not foreign:
+            return events
+        made = await asyncio.to_thread(self._convert, list(foreign.values()))
+        by_number = dict(zip(foreign, made, strict=True))
+        return [ReferenceAdded(reference=by_number[n]) if n in by_number else each for n, each in enumerate(events)]
+
+
+def _converted(snapshot: Snapshot, encoder: str, convert: Converts) -> Snapshot:
+    """Return another encoder's snapshot as this one's, without a graph: that has to be built."""
+    return replace(snapshot, encoder=encoder, references=tuple(convert(snapshot.references)), graph=b"")

@@ -21,7 +21,7 @@ from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import INDEX_LOG
 from workers.ann_index import EXACT_LIMIT
-from workers.index_log import SNAPSHOT_BLOB, SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
+from workers.index_log import SNAPSHOT_BLOB, SNAPSHOT_KEY, Converts, IndexFollower, IndexLog, IndexStaleError
 from workers.index_segment import Segment
 from workers.index_snapshot import Snapshot
 from workers.index_state import IndexState
@@ -45,7 +45,10 @@ _logger = logging.getLogger(__name__)
 
 
 class IndexReplica:
-    """Follows the index for one encoder.  Belongs to one event loop; a view may be searched in any thread."""
+    """Follows the index for one encoder.  Belongs to one event loop; a view may be searched in any thread.
+
+    ``convert`` makes other encoders' references its own, where the encoder is being changed.
+    """
 
     def __init__(
         self,
@@ -57,9 +60,11 @@ class IndexReplica:
         *,
         exact_limit: int = EXACT_LIMIT,
         retry_seconds: float = RETRY_SECONDS,
+        convert: Converts | None = None,
     ) -> None:
         self.log = IndexLog(store, sealer)
-        self._encoder = encoder_id
+        self.encoder = encoder_id
+        self._convert = convert
         self._calibration = calibration
         self._metrics = metrics
         self._exact_limit = exact_limit
@@ -95,7 +100,9 @@ class IndexReplica:
         Raises IntegrityError and StoreError; then what was loaded before stays.
         """
         try:
-            follower = await IndexFollower.load(self.log, encoder=self._encoder, refused=self._refuse)
+            follower = await IndexFollower.load(
+                self.log, encoder=self.encoder, refused=self._refuse, convert=self._convert
+            )
             builder = self._new_builder()
             await asyncio.to_thread(builder.restore, follower.snapshot, follower.state, follower.changed)
             view = await asyncio.to_thread(builder.build, builder.inputs(follower.state, follower.position))
@@ -146,7 +153,7 @@ class IndexReplica:
             job, sets, position = builder.begin(follower.state), follower.state.created(), follower.position
             base = await self._run(builder, job)
         graph = await asyncio.to_thread(base.ann.graph_bytes)
-        return Snapshot(encoder=self._encoder, position=position, sets=sets, references=job.references, graph=graph)
+        return Snapshot(encoder=self.encoder, position=position, sets=sets, references=job.references, graph=graph)
 
     async def _merge(self) -> None:
         async with self._one_builds:
@@ -252,7 +259,7 @@ class IndexReplica:
         self._metrics.set("safelight_index_position", self.position)
 
     def _new_builder(self) -> ViewBuilder:
-        return ViewBuilder(self._encoder, self._calibration, self._refuse_reference, exact_limit=self._exact_limit)
+        return ViewBuilder(self.encoder, self._calibration, self._refuse_reference, exact_limit=self._exact_limit)
 
     def _refuse(self, error: SafelightError) -> None:
         self._count("key" if isinstance(error, IntegrityError) else "format", error)

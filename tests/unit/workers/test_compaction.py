@@ -49,7 +49,8 @@ class Overtaken(MemoryStore):
         await self.compare_and_set(
             "index/snapshot",
             None,
-            b'{"blob": "theirs", "position": 0, "previous": "", "at": 0, "bytes": 0, "parts": 0, "previous_parts": 0}',
+            b'[{"encoder": "encoder-1", "blob": "theirs", "position": 0, "previous": "", "at": 0, "bytes": 0, '
+            b'"parts": 0, "previous_parts": 0}]',
         )
 
 

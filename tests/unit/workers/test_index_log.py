@@ -1,11 +1,13 @@
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from shared.codec import encode_event
 from shared.errors import IntegrityError, SafelightError, StoreError
 from shared.sealing import Sealer
-from shared.types import INDEX_LOG
+from shared.types import INDEX_LOG, Reference
 from tests.index_factories import ENCODER, SEALER, added, make_reference, make_set
 from tests.memory_store import MemoryStore
 from workers.index_log import SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
@@ -127,7 +129,12 @@ async def test_a_missing_or_unreadable_snapshot_is_refused() -> None:
     store.blobs.clear()
     with pytest.raises(IntegrityError, match="missing"):
         await load(store)
-    for value in (b"", b"[]", b'{"blob": "x"}', json.dumps({"blob": "x", "position": "y", "previous": ""}).encode()):
+    for value in (
+        b"",
+        b"[1]",
+        b'[{"blob": "x"}]',
+        json.dumps([{"encoder": "e", "blob": "x", "position": "y"}]).encode(),
+    ):
         held = await store.get(SNAPSHOT_KEY)
         assert held is not None
         await store.compare_and_set(SNAPSHOT_KEY, held.version, value)
@@ -163,3 +170,61 @@ async def test_a_store_that_is_down_says_so() -> None:
     store.down = True
     with pytest.raises(StoreError):
         await load(store)
+
+
+OTHER = "encoder-2"
+
+
+def convert(references: Sequence[Reference]) -> list[Reference]:
+    """As if encoder-2 saw the same in what encoder-1 saw."""
+    return [replace(each, encoder=OTHER) for each in references]
+
+
+async def load_other(store: MemoryStore) -> IndexFollower:
+    return await IndexFollower.load(IndexLog(store, SEALER), encoder=OTHER, refused=lambda _: None, convert=convert)
+
+
+def encoders_of(follower: IndexFollower) -> dict[str, str]:
+    return {reference.reference: reference.encoder for reference in follower.state.references()}
+
+
+async def test_an_encoder_begins_with_anothers_snapshot_and_converts_what_comes() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    await log.append(make_set(), added(1))
+    await log.publish(snapshot_at(2, 1), None, 7.0)
+    await log.append(added(2), added(3, encoder=OTHER))
+    follower = await load_other(store)
+    assert follower.snapshot is not None
+    assert (follower.snapshot.encoder, follower.snapshot.graph) == (OTHER, b"")
+    await log.append(added(4))
+    await follower.advance()
+    assert encoders_of(follower) == dict.fromkeys(("r1", "r2", "r3", "r4"), OTHER)
+
+
+async def test_the_log_is_kept_for_the_encoder_that_is_further_behind() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    await log.append(make_set(), added(1))
+    await log.publish(snapshot_at(2, 1), None, 7.0)
+    await log.append(added(2), added(3))
+    remembered: list[int] = []
+
+    async def remember(upto: int) -> None:
+        remembered.append(upto)
+
+    theirs = replace(snapshot_at(4, 1, 2, 3), encoder=OTHER)
+    assert await log.publish(theirs, None, 8.0, remember)
+    assert remembered == [2]
+    assert [entry.position for entry in await store.read(INDEX_LOG, 0, 10)] == [3, 4]
+    newest, own = await log.pointer(), await log.pointer(ENCODER)
+    assert newest is not None
+    assert own is not None
+    assert (newest.encoder, newest.position, own.position) == (OTHER, 4, 2)
+    assert set(encoders_of(await load(store))) == {"r1", "r2", "r3"}
+    await log.drop(ENCODER)
+    await log.drop(ENCODER)
+    assert await log.pointer(ENCODER) is None
+    assert await log.publish(theirs, await log.pointer(OTHER), 9.0)
+    assert await store.read(INDEX_LOG, 0, 10) == ()
+    assert not any(name.startswith(own.blob) for name in store.blobs)
