@@ -11,7 +11,6 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
@@ -30,7 +29,7 @@ from shared.config import Settings
 from shared.errors import ErrorCode
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics
-from shared.types import ImageInfo, KnownVerdict, Priority, Verdict, VerdictError
+from shared.types import ImageInfo, Inquiry, KnownVerdict, Verdict, VerdictError
 from shared.types.known import FrameTrace
 from tests.servers import RedisServer
 from workers.admission import Admission
@@ -53,14 +52,7 @@ class Judge:
         self._encoder = encoder
         self.asked = 0
 
-    async def examine(
-        self,
-        data: bytes,
-        sha256: str,
-        deadline: float | None = None,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: Sequence[str] = (),
-    ) -> KnownVerdict:
+    async def examine(self, data: bytes, sha256: str, inquiry: Inquiry) -> KnownVerdict:
         """Return a verdict without matches, and a trace of the usual size."""
         self.asked += 1
         source = np.random.default_rng(self.asked)
@@ -140,8 +132,8 @@ def question(number: int) -> Question:
     async def fetch() -> bytes:
         return data
 
-    deadline = time.monotonic() + 60.0
-    return Question(sha256=sha256(data).hexdigest(), size=60_000, deadline=deadline, fetch=fetch)
+    inquiry = Inquiry(deadline=time.monotonic() + 60.0)
+    return Question(sha256=sha256(data).hexdigest(), size=60_000, inquiry=inquiry, fetch=fetch)
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:

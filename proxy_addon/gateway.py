@@ -45,10 +45,10 @@ from shared.types import (
     REDACTED_PREFIX,
     BusMessage,
     ImageJudgement,
+    Inquiry,
     InspectionReply,
     InspectionRequest,
     Part,
-    Priority,
     RedactionOrder,
     RedactionReply,
     RedactionRequest,
@@ -82,10 +82,9 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is asked of an image: a verdict with the labels of ``classifiers``, or that ``order`` is carried out."""
+    """What is asked of an image: a verdict, or that ``order`` is carried out."""
 
-    priority: Priority
-    classifiers: tuple[str, ...] = ()
+    inquiry: Inquiry
     order: RedactionOrder | None = None
 
 
@@ -134,26 +133,17 @@ class Gateway:
         """How many questions have no answer yet."""
         return len(self._questions)
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-    ) -> list[ImageJudgement]:
-        """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest.
-
-        ``classifiers`` are those that are asked for their labels.
-        """
-        asked = _Asked(priority, classifiers)
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
+        """Return one judgement for each part, in order, by the deadline of ``inquiry`` at the latest."""
+        asked = _Asked(inquiry)
         distinct = {part.sha256: part for part in parts}
-        answers = await asyncio.gather(*(self._ask(part, deadline, asked) for part in distinct.values()))
+        answers = await asyncio.gather(*(self._ask(part, asked) for part in distinct.values()))
         known = {sha256: _known(answer) for sha256, answer in zip(distinct, answers, strict=True)}
         return [judgement_of(part, known[part.sha256]) for part in parts]
 
     async def redact(self, part: Part, order: RedactionOrder, deadline: float) -> bytes:
         """Return the image file with ``order`` carried out by ``deadline``; raises RedactionError."""
-        reply = await self._ask(part, deadline, _Asked(Priority.UPLOAD, order=order))
+        reply = await self._ask(part, _Asked(Inquiry(deadline=deadline), order))
         if not isinstance(reply, RedactionReply):
             raise RedactionError(RedactionRefusal.TOO_LATE, "no obscured image in time")
         if reply.error is not None:
@@ -193,8 +183,8 @@ class Gateway:
         if self._sending:
             await asyncio.wait(self._sending)
 
-    async def _ask(self, part: Part, deadline: float, asked: _Asked) -> Answer | UninspectedReason:
-        now, size = self._clock.monotonic(), len(part.data)
+    async def _ask(self, part: Part, asked: _Asked) -> Answer | UninspectedReason:
+        now, size, deadline = self._clock.monotonic(), len(part.data), asked.inquiry.deadline
         if now >= deadline:
             return UninspectedReason.TIMEOUT
         if not self._pending.admits(size):
@@ -207,7 +197,7 @@ class Gateway:
         self._pending.opened(size)
         self._show()
         try:
-            sending = asyncio.get_running_loop().create_task(self._send(question_id, part, deadline, asked))
+            sending = asyncio.get_running_loop().create_task(self._send(question_id, part, asked))
             self._sending.add(sending)
             sending.add_done_callback(partial(self._sent, question.answer))
             await asyncio.wait({question.answer}, timeout=max(0.0, deadline - self._clock.monotonic()))
@@ -226,10 +216,10 @@ class Gateway:
         self._metrics.count("safelight_proxy_unasked_total", cause=cause)
         return reason
 
-    async def _send(self, question_id: str, part: Part, deadline: float, asked: _Asked) -> None:
-        await self._bus.ask(await self._message(question_id, part, deadline, asked))
+    async def _send(self, question_id: str, part: Part, asked: _Asked) -> None:
+        await self._bus.ask(await self._message(question_id, part, asked))
 
-    async def _message(self, question_id: str, part: Part, deadline: float, asked: _Asked) -> BusMessage:
+    async def _message(self, question_id: str, part: Part, asked: _Asked) -> BusMessage:
         large = len(part.data) + OVERHEAD_BYTES + ENVELOPE_BYTES > CLAIM_CHECK_BYTES
         blob = BLOB_PREFIX + question_id if large else None
         if blob is not None:
@@ -237,7 +227,7 @@ class Gateway:
         fields: _Fields = {
             "id": question_id,
             "sha256": part.sha256,
-            "budget_ms": max(0, int((deadline - self._clock.monotonic()) * 1000)),
+            "budget_ms": max(0, int((asked.inquiry.deadline - self._clock.monotonic()) * 1000)),
             "sent_at": self._clock.wall(),
             "reply_to": self._instance,
             "size": len(part.data),
@@ -245,7 +235,8 @@ class Gateway:
             "blob": blob,
         }
         if asked.order is None:
-            request = InspectionRequest(priority=asked.priority, classifiers=asked.classifiers, **fields)
+            inquiry = asked.inquiry
+            request = InspectionRequest(priority=inquiry.priority, classifiers=inquiry.classifiers, **fields)
             value = codec.encode_request(request)
         else:
             value = codec.encode_redaction(RedactionRequest(order=asked.order, **fields))

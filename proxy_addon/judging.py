@@ -30,6 +30,7 @@ from shared.types import (
     Direction,
     HttpMessage,
     ImageJudgement,
+    Inquiry,
     Part,
     Priority,
     UninspectedReason,
@@ -52,13 +53,8 @@ Extract = Callable[[HttpMessage, Limits], Steps[Extraction]]
 class Judge(Protocol):
     """Asks for verdicts."""
 
-    async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority, classifiers: tuple[str, ...], sender: str
-    ) -> list[ImageJudgement]:
-        """Return one judgement per part by ``deadline`` (monotonic seconds), with the answers of ``classifiers``.
-
-        ``sender``: who is charged for the decoding, see ``decode_budget``.
-        """
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
+        """Return one judgement for each part, in order, by the deadline of ``inquiry`` at the latest."""
         ...
 
 
@@ -178,9 +174,13 @@ class Judging:
         judgements = _unopened(extraction.problems)
         self._count(message, extraction)
         if extraction.parts:
-            actor = case.context.actor
-            wanted = PRIORITY_OF[message.direction], classifiers_named(case.policies), sender_of(actor)
-            judged = await self._judge.verdicts(extraction.parts, deadline, *wanted)
+            inquiry = Inquiry(
+                deadline=deadline,
+                priority=PRIORITY_OF[message.direction],
+                classifiers=classifiers_named(case.policies),
+                sender=sender_of(case.context.actor),
+            )
+            judged = await self._judge.verdicts(extraction.parts, inquiry)
             judgements += tuple(image for each in judged for image in images_of(each))
             self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)
         learn(judgements)

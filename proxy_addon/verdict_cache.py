@@ -21,7 +21,7 @@ from shared.core.lasting import is_lasting
 from shared.errors import StoreError
 from shared.ports import Clock, Store
 from shared.telemetry import Metrics
-from shared.types import CLASSIFIER_LOG, INDEX_LOG, ImageJudgement, Part, Priority, UninspectedReason, Verdict
+from shared.types import CLASSIFIER_LOG, INDEX_LOG, ImageJudgement, Inquiry, Part, UninspectedReason, Verdict
 
 CAPACITY: Final = 10_000
 """Verdicts that are kept, 3 KB each; the one not asked for the longest goes first."""
@@ -38,10 +38,8 @@ _log = logging.getLogger(__name__)
 class Asks(Protocol):
     """Asks for verdicts whoever wants them, such as a Gateway."""
 
-    async def verdicts(
-        self, parts: Sequence[Part], deadline: float, priority: Priority, classifiers: tuple[str, ...]
-    ) -> list[ImageJudgement]:
-        """Return one judgement per part by ``deadline`` (monotonic seconds), with the answers of ``classifiers``."""
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
+        """Return one judgement for each part, in order, by the deadline of ``inquiry`` at the latest."""
         ...
 
 
@@ -51,14 +49,6 @@ class _Known:
     position: int
     since: float
     classifiers: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    deadline: float
-    priority: Priority
-    classifiers: tuple[str, ...]
-    sender: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +89,16 @@ class VerdictCache:
         self._classifier_position = classifiers
         self._heard = self._clock.monotonic()
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-        sender: str = "",
-    ) -> list[ImageJudgement]:
-        """Return one judgement for each part, in order, by ``deadline`` (monotonic seconds) at the latest.
-
-        ``classifiers`` are those that are asked for their labels; ``sender`` is charged for what is not known.
-        """
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
+        """Return one judgement for each part, in order, by the deadline of ``inquiry`` at the latest."""
         distinct = {part.sha256: part for part in parts}
         known: dict[str, Verdict | UninspectedReason] = {
-            digest: verdict for digest in distinct if (verdict := self._recall(digest, classifiers)) is not None
+            digest: verdict for digest in distinct if (verdict := self._recall(digest, inquiry.classifiers)) is not None
         }
         missing = [part for digest, part in distinct.items() if digest not in known]
         self._count("hit", len(distinct) - len(missing))
         if missing:
-            wanted = _Wanted(deadline, priority, classifiers, sender)
-            found = await asyncio.gather(*(self._ask(part, wanted) for part in missing))
+            found = await asyncio.gather(*(self._ask(part, inquiry) for part in missing))
             known.update((part.sha256, answer) for part, answer in zip(missing, found, strict=True))
         return [judgement_of(part, known[part.sha256]) for part in parts]
 
@@ -136,43 +115,43 @@ class VerdictCache:
         self._known.move_to_end(digest)
         return found.verdict
 
-    async def _ask(self, part: Part, wanted: _Wanted) -> Verdict | UninspectedReason:
-        deadline = wanted.deadline
+    async def _ask(self, part: Part, inquiry: Inquiry) -> Verdict | UninspectedReason:
+        deadline = inquiry.deadline
         question = self._asked.get(part.sha256)
         # One who waits longer than the first asker does may still get an answer when the first has given up.
         if (
             question is not None
             and question.deadline >= deadline
-            and question.classifiers.issuperset(wanted.classifiers)
+            and question.classifiers.issuperset(inquiry.classifiers)
         ):
             self._count("joined")
         else:
             self._count("miss")
-            if not self._affords(part, wanted.sender):
+            if not self._affords(part, inquiry.sender):
                 self._metrics.count("safelight_proxy_limit_hits_total", limit=UninspectedReason.DECODE_BUDGET)
                 return UninspectedReason.DECODE_BUDGET
-            question = self._begin(part, wanted)
+            question = self._begin(part, inquiry)
         await asyncio.wait({question.answer}, timeout=max(0.0, deadline - self._clock.monotonic()))
         return _known(question.answer.result()[0]) if question.answer.done() else UninspectedReason.TIMEOUT
 
     def _affords(self, part: Part, sender: str) -> bool:
         return self._budget is None or self._budget.admits(sender, len(part.data), self._clock.monotonic())
 
-    def _begin(self, part: Part, wanted: _Wanted) -> _Question:
+    def _begin(self, part: Part, inquiry: Inquiry) -> _Question:
         # A task of its own: who asked first may leave, and others wait for the same answer.
-        answer = asyncio.get_running_loop().create_task(self._answer(part, wanted))
-        question = _Question(answer, wanted.deadline, frozenset(wanted.classifiers))
+        answer = asyncio.get_running_loop().create_task(self._answer(part, inquiry))
+        question = _Question(answer, inquiry.deadline, frozenset(inquiry.classifiers))
         if not answer.done():
             self._asked[part.sha256] = question
             answer.add_done_callback(lambda _: self._over(part.sha256, question))
         return question
 
-    async def _answer(self, part: Part, wanted: _Wanted) -> list[ImageJudgement]:
-        judgements = await self._judge.verdicts([part], wanted.deadline, wanted.priority, wanted.classifiers)
+    async def _answer(self, part: Part, inquiry: Inquiry) -> list[ImageJudgement]:
+        judgements = await self._judge.verdicts([part], inquiry)
         verdict = judgements[0].verdict
         if self._budget is not None and verdict is not None:
-            self._budget.settle(wanted.sender, len(part.data), verdict, self._clock.monotonic())
-        self._remember(verdict, frozenset(wanted.classifiers))
+            self._budget.settle(inquiry.sender, len(part.data), verdict, self._clock.monotonic())
+        self._remember(verdict, frozenset(inquiry.classifiers))
         return judgements
 
     def _over(self, digest: str, question: _Question) -> None:

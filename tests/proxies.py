@@ -54,8 +54,8 @@ from shared.types import (
     Direction,
     HttpHead,
     ImageJudgement,
+    Inquiry,
     Part,
-    Priority,
     Selection,
     UninspectedReason,
 )
@@ -79,17 +79,10 @@ class KnowingJudge:
         self.delay = delay
         self.asked: list[Part] = []
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-        sender: str = "",
-    ) -> list[ImageJudgement]:
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
         self.asked += parts
         if self.delay:
-            patience = deadline - SystemClock().monotonic()
+            patience = inquiry.deadline - SystemClock().monotonic()
             await asyncio.sleep(min(self.delay, max(0.0, patience)))
             if self.delay > patience:
                 return [_late(part) for part in parts]
@@ -105,21 +98,14 @@ class GatedJudge(KnowingJudge):
         self.was_left = asyncio.Event()
         self.gate = asyncio.Event()
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-        sender: str = "",
-    ) -> list[ImageJudgement]:
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
         self.was_asked.set()
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
             self.was_left.set()
             raise
-        return await super().verdicts(parts, deadline, priority, classifiers)
+        return await super().verdicts(parts, inquiry)
 
 
 def _known(part: Part) -> ImageJudgement:

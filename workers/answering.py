@@ -22,6 +22,7 @@ from shared.types import (
     CLAIM_CHECK_BYTES,
     REDACTED_PREFIX,
     BusMessage,
+    Inquiry,
     InspectionReply,
     InspectionRequest,
     Priority,
@@ -129,15 +130,9 @@ class Answerer:
         self._metrics.count("safelight_worker_dropped_messages_total", cause=cause)
 
     async def _verdict(self, request: InspectionRequest) -> Verdict:
+        inquiry = Inquiry(deadline=self._deadline(request), priority=request.priority, classifiers=request.classifiers)
         return await self._verdicts.verdict(
-            Question(
-                sha256=request.sha256,
-                size=request.size,
-                deadline=self._deadline(request),
-                fetch=partial(self._image, request),
-                priority=request.priority,
-                classifiers=request.classifiers,
-            )
+            Question(sha256=request.sha256, size=request.size, inquiry=inquiry, fetch=partial(self._image, request))
         )
 
     async def _redaction(self, request: RedactionRequest) -> RedactionReply:

@@ -16,7 +16,7 @@ from shared.extract.entity import inner_entity
 from shared.extract.sniff import SNIFF_BYTES, sniff, sniff_container
 from shared.ports import Clock
 from shared.telemetry import Metrics
-from shared.types import ContainerInfo, KnownVerdict, Priority, UnreadPart, Verdict, VerdictError
+from shared.types import AT_LEISURE, ContainerInfo, Inquiry, KnownVerdict, UnreadPart, Verdict, VerdictError
 from workers.inspector import OFF_LOOP_BYTES, Examines, digest
 from workers.unpack_protocol import Findings, UnpackOrder
 from workers.unpacking.walk import Found, Unread, second_readings
@@ -82,35 +82,27 @@ class ContainerInspector:
         """Return a verdict that says why there are no facts."""
         return self._images.refusal(sha256, code, message)
 
-    async def inspect(self, data: bytes, sha256: str, deadline: float | None = None) -> Verdict:
-        """Return the verdict on ``data``, whose digest the asker says is ``sha256``, by ``deadline`` (monotonic)."""
-        return (await self.examine(data, sha256, deadline)).verdict
+    async def inspect(self, data: bytes, sha256: str, inquiry: Inquiry = AT_LEISURE) -> Verdict:
+        """Return the verdict on ``data``, whose digest the asker says is ``sha256``."""
+        return (await self.examine(data, sha256, inquiry)).verdict
 
-    async def examine(
-        self,
-        data: bytes,
-        sha256: str,
-        deadline: float | None = None,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: Sequence[str] = (),
-    ) -> KnownVerdict:
+    async def examine(self, data: bytes, sha256: str, inquiry: Inquiry) -> KnownVerdict:
         """Return the verdict; of a picture alone also what it was searched by."""
         is_image = sniff(data[:SNIFF_BYTES]) is not None
         kind = await _kind(data, is_image=is_image)
         if kind is None:
-            return await self._images.examine(data, sha256, deadline, priority, classifiers)
+            return await self._images.examine(data, sha256, inquiry)
         if await digest(data) != sha256:
             message = "the bytes do not have the digest that was asked for"
             return KnownVerdict(verdict=self.refusal(sha256, ErrorCode.INTERNAL_ERROR, message))
-        own = (await self._images.examine(data, sha256, deadline, priority, classifiers)).verdict if is_image else None
+        own = (await self._images.examine(data, sha256, inquiry)).verdict if is_image else None
         async with self._places:
-            findings = await self._unpack(data, deadline)
+            findings = await self._unpack(data, inquiry.limit)
             if kind == _OTHER and not findings.found and not findings.unread and findings.error is None:
-                return await self._images.examine(data, sha256, deadline, priority, classifiers)
-            until = None if deadline is None else deadline - REPLY_SECONDS
+                return await self._images.examine(data, sha256, inquiry)
             # Before the pictures: what is said is true of the index as it was then.
             base = own or replace(self.refusal(sha256, ErrorCode.OPAQUE, ""), error=None)
-            images = await self._judge(findings.found, until, priority, classifiers)
+            images = await self._judge(findings.found, replace(inquiry, deadline=inquiry.deadline - REPLY_SECONDS))
         return KnownVerdict(verdict=_merged(kind, base, findings, images))
 
     async def contents(self, data: bytes) -> Contents | None:
@@ -132,14 +124,12 @@ class ContainerInspector:
                 self._metrics.count("safelight_worker_unpack_limit_hits_total", limit=unread.limit)
         return findings
 
-    async def _judge(
-        self, found: Sequence[Found], deadline: float | None, priority: Priority, classifiers: Sequence[str]
-    ) -> tuple[Verdict, ...]:
+    async def _judge(self, found: Sequence[Found], inquiry: Inquiry) -> tuple[Verdict, ...]:
         free = asyncio.Semaphore(IMAGES_AT_ONCE)
 
         async def judge(image: Found) -> Verdict:
             async with free:
-                examined = await self._images.examine(image.data, image.sha256, deadline, priority, classifiers)
+                examined = await self._images.examine(image.data, image.sha256, inquiry)
             verdict = examined.verdict
             best = sorted(verdict.matches, key=lambda match: match.score, reverse=True)[:MAX_MATCHES]
             return replace(verdict, path=image.path, matches=tuple(best), timings_ms={})

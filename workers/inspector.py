@@ -21,7 +21,17 @@ from shared.core.matching import SetFacts
 from shared.errors import DecodeError, ErrorCode
 from shared.ports import Clock
 from shared.telemetry import Metrics
-from shared.types import DecodedFrame, DecodedImage, KnownVerdict, Priority, ReferenceMatch, Verdict, VerdictError
+from shared.types import (
+    AT_LEISURE,
+    DecodedFrame,
+    DecodedImage,
+    Inquiry,
+    KnownVerdict,
+    Priority,
+    ReferenceMatch,
+    Verdict,
+    VerdictError,
+)
 from workers.block_sketch import make_sketch
 from workers.classifying.labelling import Labelled
 from workers.codebook import shipped_codebook
@@ -102,15 +112,8 @@ class Labels(Protocol):
 class Examines(Protocol):
     """What judges images, such as an Inspector."""
 
-    async def examine(
-        self,
-        data: bytes,
-        sha256: str,
-        deadline: float | None = None,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: Sequence[str] = (),
-    ) -> KnownVerdict:
-        """Return the verdict on an image by ``deadline`` (monotonic), and what it was searched by; raises nothing."""
+    async def examine(self, data: bytes, sha256: str, inquiry: Inquiry) -> KnownVerdict:
+        """Return the verdict on an image by its deadline, and what it was searched by; raises nothing."""
         ...
 
     def refusal(self, sha256: str, code: ErrorCode, message: str) -> Verdict:
@@ -149,27 +152,20 @@ class Inspector:
         """Serve no more; idempotent.  The decoder is its owner's to stop."""
         await self._embedding.stop()
 
-    async def inspect(self, data: bytes, sha256: str, deadline: float | None = None) -> Verdict:
-        """Return the verdict on ``data``, whose digest the asker says is ``sha256``, by ``deadline`` (monotonic)."""
-        return (await self.examine(data, sha256, deadline)).verdict
+    async def inspect(self, data: bytes, sha256: str, inquiry: Inquiry = AT_LEISURE) -> Verdict:
+        """Return the verdict on ``data``, whose digest the asker says is ``sha256``."""
+        return (await self.examine(data, sha256, inquiry)).verdict
 
-    async def examine(
-        self,
-        data: bytes,
-        sha256: str,
-        deadline: float | None = None,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: Sequence[str] = (),
-    ) -> KnownVerdict:
+    async def examine(self, data: bytes, sha256: str, inquiry: Inquiry) -> KnownVerdict:
         """Return the verdict and what it takes to bring it up to date when the index has changed.
 
-        It has the labels of ``classifiers`` and of no others: they cost a few milliseconds that nobody else pays.
+        It has the labels that are asked for and no others: they cost a few milliseconds that nobody else pays.
         """
         timings: dict[str, float] = {}
         self._at_work += 1
         try:
             with self._timed("total", timings):
-                return await self._inspect(data, sha256, deadline, priority, timings, classifiers)
+                return await self._inspect(data, sha256, inquiry, timings)
         except DecodeError as error:
             refusal = self.refusal(sha256, error.code, str(error), timings)
         except Exception:  # noqa: BLE001 - one image's bug must not be the worker's end
@@ -219,26 +215,18 @@ class Inspector:
             timings_ms=dict(timings or {}),
         )
 
-    async def _inspect(
-        self,
-        data: bytes,
-        sha256: str,
-        deadline: float | None,
-        priority: Priority,
-        timings: dict[str, float],
-        classifiers: Sequence[str],
-    ) -> KnownVerdict:
+    async def _inspect(self, data: bytes, sha256: str, inquiry: Inquiry, timings: dict[str, float]) -> KnownVerdict:
         if await digest(data) != sha256:
             raise DecodeError(ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
         with self._timed("decode", timings):
-            image = await self._decoder.decode(data, deadline=deadline)
+            image = await self._decoder.decode(data, deadline=inquiry.limit)
         with self._timed("encode", timings):
-            vectors = await self._embed(image.frames, deadline, priority)
+            vectors = await self._embed(image.frames, inquiry)
         with self._timed("search", timings):
             view = self._index.current()
-            matches, hurried = await self._search(view, image.frames, vectors, sha256, deadline)
+            matches, hurried = await self._search(view, image.frames, vectors, sha256, inquiry.deadline)
         self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
-        labelled = await self._label(classifiers, image.frames, vectors, timings)
+        labelled = await self._label(inquiry.classifiers, image.frames, vectors, timings)
         if any(match.matched for match in matches):
             self._metrics.count("safelight_worker_matches_total")
         verdict = Verdict(
@@ -257,21 +245,22 @@ class Inspector:
         )
         return KnownVerdict(verdict=verdict, traces=() if vectors is None else traces_of(image.frames, vectors))
 
-    async def _embed(
-        self, frames: Sequence[DecodedFrame], deadline: float | None, priority: Priority
-    ) -> Vectors | None:
+    async def _embed(self, frames: Sequence[DecodedFrame], inquiry: Inquiry) -> Vectors | None:
         """Return a vector for each frame (None for one that shows nothing).
 
         None where the encoder fails or the deadline leaves no time for it; raises DecodeError past the deadline.
         """
-        limit = None if deadline is None else deadline - SEARCH_RESERVE
+        limit = None if inquiry.limit is None else inquiry.limit - SEARCH_RESERVE
         telling = [number for number, frame in enumerate(frames) if not frame.low_information]
         try:
             found = await asyncio.gather(
-                *(self._embedding.embed(frames[number].pixels, deadline=limit, priority=priority) for number in telling)
+                *(
+                    self._embedding.embed(frames[number].pixels, deadline=limit, priority=inquiry.priority)
+                    for number in telling
+                )
             )
         except DecodeError:
-            if deadline is not None and self._clock.monotonic() >= deadline:
+            if self._clock.monotonic() >= inquiry.deadline:
                 raise
             return None
         except Exception as error:  # noqa: BLE001 - whatever the runtime raises, the exact matchers still work
@@ -303,13 +292,13 @@ class Inspector:
         frames: Sequence[DecodedFrame],
         vectors: Vectors | None,
         sha256: str,
-        deadline: float | None,
+        deadline: float,
     ) -> tuple[tuple[ReferenceMatch, ...], bool]:
         """Return the matches, and whether a closer look was cut short."""
         if not any(facts.size for facts in view.sets.values()):
             return (), False
-        until = math.inf if deadline is None else deadline - LOOK_RESERVE
-        spare = deadline is None or self._at_work <= SPARE_INSPECTIONS
+        until = deadline - LOOK_RESERVE
+        spare = math.isinf(deadline) or self._at_work <= SPARE_INSPECTIONS
         sights = [self._sight(frame, until, spare=spare) for frame in frames]
         probes = [
             view.probe(

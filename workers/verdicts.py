@@ -17,7 +17,7 @@ from shared.core.lasting import is_lasting
 from shared.errors import DecodeError, ErrorCode
 from shared.ports import Clock
 from shared.telemetry import Metrics
-from shared.types import KnownVerdict, Priority, Verdict
+from shared.types import Inquiry, KnownVerdict, Priority, Verdict
 from workers.admission import Admission
 from workers.inspector import SPARE_INSPECTIONS, Examines
 from workers.known_verdicts import KnownVerdicts
@@ -32,22 +32,17 @@ OF_THE_MOMENT: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked: ``size`` of the file in bytes, ``deadline`` (monotonic), ``fetch`` gets the file's bytes.
-
-    ``classifiers`` are those whose labels are asked for.  ``fetch`` raises DecodeError.
-    """
+    """What is asked of which image: ``size`` of the file in bytes, ``fetch`` gets the bytes or raises DecodeError."""
 
     sha256: str
     size: int
-    deadline: float
+    inquiry: Inquiry
     fetch: Callable[[], Awaitable[bytes]]
-    priority: Priority = Priority.UPLOAD
-    classifiers: tuple[str, ...] = ()
 
     @property
     def remembered(self) -> bool:
         """Whether its answer depends on the image and the index alone."""
-        return not self.classifiers
+        return not self.inquiry.classifiers
 
 
 class Index(Protocol):
@@ -101,14 +96,14 @@ class Verdicts:
 
     async def verdict(self, question: Question) -> Verdict:
         """Return the verdict by the question's deadline."""
-        key = (question.sha256, *question.classifiers)
+        key = (question.sha256, *question.inquiry.classifiers)
         while True:
             known = self._recall(question)
             if known is not None and self._still_true(known.verdict):
                 self._count("hit")
                 return known.verdict
             flight = self._flights.get(key)
-            if flight is None or flight.priority > question.priority:
+            if flight is None or flight.priority > question.inquiry.priority:
                 return await self._take_off(key, question, known)
             self._count("joined")
             verdict = await self._join(question, flight)
@@ -126,9 +121,9 @@ class Verdicts:
 
     async def _join(self, question: Question, flight: _Flight) -> Verdict | None:
         """Return what the flight brings, or None where that is nothing for others than who began it."""
-        left = question.deadline - self._clock.monotonic()
+        left = question.inquiry.deadline - self._clock.monotonic()
         await asyncio.wait({flight.answer}, timeout=max(0.0, left))
-        if not flight.answer.done() or self._clock.monotonic() >= question.deadline:
+        if not flight.answer.done() or self._clock.monotonic() >= question.inquiry.deadline:
             return self._inspector.refusal(question.sha256, ErrorCode.TOO_LATE, "the asker no longer waits")
         if flight.answer.cancelled():
             return None
@@ -137,7 +132,7 @@ class Verdicts:
         return None if hurried else verdict
 
     async def _take_off(self, key: tuple[str, ...], question: Question, known: KnownVerdict | None) -> Verdict:
-        flight = _Flight(asyncio.get_running_loop().create_future(), question.priority)
+        flight = _Flight(asyncio.get_running_loop().create_future(), question.inquiry.priority)
         self._flights[key] = flight
         try:
             verdict = (await self._find_out(question, known)).verdict
@@ -162,11 +157,9 @@ class Verdicts:
                 self._count("shared")
                 return current
         self._count("miss")
-        async with self._admission.turn(question.size, question.deadline, question.priority):
-            data = await question.fetch()
-            found = await self._inspector.examine(
-                data, question.sha256, question.deadline, question.priority, question.classifiers
-            )
+        inquiry = question.inquiry
+        async with self._admission.turn(question.size, inquiry.deadline, inquiry.priority):
+            found = await self._inspector.examine(await question.fetch(), question.sha256, inquiry)
         if question.remembered:
             self._remember(question.sha256, found)
         return found

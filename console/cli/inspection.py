@@ -14,7 +14,7 @@ from shared.errors import DecodeError, ErrorCode, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from shared.types import Verdict
+from shared.types import Inquiry, Verdict
 from workers.classifying.labelling import Labeller
 from workers.classifying.replica import ClassifierReplica
 from workers.classifying.vectors import shipped_features, space_of
@@ -93,7 +93,9 @@ async def verdict_on(
     """
     try:
         data = read_image(file, limit)
-        return (await inspector.examine(data, hashlib.sha256(data).hexdigest(), classifiers=classifiers)).verdict
+        return (
+            await inspector.examine(data, hashlib.sha256(data).hexdigest(), Inquiry(classifiers=classifiers))
+        ).verdict
     except DecodeError as error:
         return inspector.refusal(_digest(file), error.code, str(error))
     except OSError as error:

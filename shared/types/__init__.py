@@ -42,6 +42,7 @@ from shared.types.index import (
     SetRolledBack,
     SetThreshold,
 )
+from shared.types.inquiries import AT_LEISURE, Inquiry
 from shared.types.known import FrameTrace, KnownVerdict
 from shared.types.messages import (
     BLOB_SECONDS,
@@ -92,6 +93,7 @@ from shared.types.vocabulary import (
 )
 
 __all__ = [
+    "AT_LEISURE",
     "BLOB_SECONDS",
     "CLAIM_CHECK_BYTES",
     "CLASSIFIER_LOG",
@@ -127,6 +129,7 @@ __all__ = [
     "ImageInfo",
     "ImageJudgement",
     "IndexEvent",
+    "Inquiry",
     "InspectionReply",
     "InspectionRequest",
     "KnownVerdict",

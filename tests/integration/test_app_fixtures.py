@@ -33,8 +33,8 @@ from shared.types import (
     HttpHead,
     HttpMessage,
     ImageJudgement,
+    Inquiry,
     Part,
-    Priority,
     Selection,
     UninspectedReason,
     UploadStep,
@@ -66,14 +66,7 @@ class DigestJudge(KnowingJudge):
         super().__init__()
         self.protects = False
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-        sender: str = "",
-    ) -> list[ImageJudgement]:
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
         self.asked += parts
         return [self._judge(part) for part in parts]
 

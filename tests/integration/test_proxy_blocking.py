@@ -13,7 +13,7 @@ import pytest
 
 from shared.adapters.role import SystemClock
 from shared.core.policy import OnUninspected, Policy, Selectors
-from shared.types import Action, Activity, ImageJudgement, Mode, Part, Priority, UninspectedReason
+from shared.types import Action, Activity, ImageJudgement, Inquiry, Mode, Part, UninspectedReason
 from tests.factories import make_policy
 from tests.origins import Answer, Origin, TestAuthority, serve_origin
 from tests.proxies import GatedJudge, KnowingJudge, RunningProxy, Setup, make_image, serve_proxy
@@ -127,16 +127,9 @@ class LateJudge(KnowingJudge):
         super().__init__(delay)
         self.deadlines: list[tuple[float, float]] = []
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-        sender: str = "",
-    ) -> list[ImageJudgement]:
-        self.deadlines.append((SystemClock().monotonic(), deadline))
-        return await super().verdicts(parts, deadline, priority, classifiers)
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
+        self.deadlines.append((SystemClock().monotonic(), inquiry.deadline))
+        return await super().verdicts(parts, inquiry)
 
 
 async def test_monitor_mode_records_and_does_not_delay(data_dir: Path) -> None:

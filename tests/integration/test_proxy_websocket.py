@@ -19,7 +19,16 @@ from wsproto.events import (
 from shared.core.policy import OnUninspected
 from shared.errors import ErrorCode
 from shared.extract.pipeline import Extraction, Limits, Steps, extract_steps
-from shared.types import Action, Direction, HttpMessage, ImageJudgement, Mode, Part, Priority, UninspectedReason
+from shared.types import (
+    Action,
+    Direction,
+    HttpMessage,
+    ImageJudgement,
+    Inquiry,
+    Mode,
+    Part,
+    UninspectedReason,
+)
 from tests.factories import make_error_verdict, make_policy
 from tests.proxies import MARK, KnowingJudge, Setup
 from tests.websocket_ends import connected, png, raw
@@ -34,15 +43,8 @@ def on(reason: UninspectedReason, action: Action) -> OnUninspected:
 class DecodingJudge(KnowingJudge):
     """Judges only what is whole."""
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-        sender: str = "",
-    ) -> list[ImageJudgement]:
-        known = await super().verdicts(parts, deadline, priority, classifiers)
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
+        known = await super().verdicts(parts, inquiry)
         cut = [replace(each, verdict=make_error_verdict(ErrorCode.TRUNCATED, sha256=each.sha256)) for each in known]
         return [one if b"IEND" in part.data else other for part, one, other in zip(parts, known, cut, strict=True)]
 

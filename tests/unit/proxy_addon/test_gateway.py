@@ -22,6 +22,7 @@ from shared.types import (
     CLAIM_CHECK_BYTES,
     REDACTED_PREFIX,
     BusMessage,
+    Inquiry,
     InspectionReply,
     InspectionRequest,
     Part,
@@ -123,7 +124,7 @@ async def world(answer: Callable[[Asked], list[BusMessage]], *, pending: Pending
 async def test_a_verdict_for_every_part_in_order() -> None:
     parts = [make_part(b"one", "a"), make_part(b"two", "b"), make_part(b"one", "c")]
     async with world(lambda asked: [make_reply(asked)]) as w:
-        judgements = await w.gateway.verdicts(parts, FAR)
+        judgements = await w.gateway.verdicts(parts, Inquiry(deadline=FAR))
     assert [each.locator for each in judgements] == ["a", "b", "c"]
     assert [each.verdict and each.verdict.sha256 for each in judgements] == [part.sha256 for part in parts]
     assert [each.size for each in judgements] == [3, 3, 3]
@@ -134,7 +135,7 @@ async def test_a_verdict_for_every_part_in_order() -> None:
 async def test_what_a_question_says() -> None:
     part = make_part()
     async with world(lambda asked: [make_reply(asked)]) as w:
-        await w.gateway.verdicts([part], w.clock.now + 1.5, Priority.UPLOAD, ("documents",))
+        await w.gateway.verdicts([part], Inquiry(deadline=w.clock.now + 1.5, classifiers=("documents",)))
     (asked,) = w.bus.asked
     assert asked.request == InspectionRequest(
         id=asked.message.correlation_id,
@@ -154,7 +155,7 @@ async def test_what_a_question_says() -> None:
 async def test_large_images_go_by_claim_check() -> None:
     data = bytes(CLAIM_CHECK_BYTES)
     async with world(lambda asked: [make_reply(asked)]) as w:
-        (judgement,) = await w.gateway.verdicts([make_part(data)], FAR)
+        (judgement,) = await w.gateway.verdicts([make_part(data)], Inquiry(deadline=FAR))
     (asked,) = w.bus.asked
     assert judgement.verdict is not None
     assert (asked.request.payload, asked.request.blob) == (None, BLOB_PREFIX + asked.request.id)
@@ -165,7 +166,7 @@ async def test_large_images_go_by_claim_check() -> None:
 async def test_an_inline_message_is_never_larger_than_the_limit() -> None:
     async with world(lambda asked: [make_reply(asked)]) as w:
         for size in range(CLAIM_CHECK_BYTES - 700, CLAIM_CHECK_BYTES, 100):
-            await w.gateway.verdicts([make_part(bytes(size))], FAR)
+            await w.gateway.verdicts([make_part(bytes(size))], Inquiry(deadline=FAR))
     assert max(len(asked.message.value) for asked in w.bus.asked) <= CLAIM_CHECK_BYTES
 
 
@@ -183,14 +184,14 @@ async def test_an_inline_message_is_never_larger_than_the_limit() -> None:
 )
 async def test_only_the_answer_to_the_question_counts(cause: str, forge: Callable[[Asked], BusMessage]) -> None:
     async with world(lambda asked: [forge(asked), make_reply(asked), make_reply(asked)]) as w:
-        (judgement,) = await w.gateway.verdicts([make_part()], FAR)
+        (judgement,) = await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR))
         assert judgement.verdict is not None
         assert w.orphans(cause) >= 1
 
 
 async def test_no_answer_by_the_deadline() -> None:
     async with world(lambda _: []) as w:
-        (judgement,) = await w.gateway.verdicts([make_part()], w.clock.now + 0.02)
+        (judgement,) = await w.gateway.verdicts([make_part()], Inquiry(deadline=w.clock.now + 0.02))
         assert (judgement.verdict, judgement.uninspected) == (None, UninspectedReason.TIMEOUT)
         assert w.gateway.pending == 0
         assert w.metrics.value("safelight_proxy_pending_requests") == 0
@@ -198,15 +199,17 @@ async def test_no_answer_by_the_deadline() -> None:
 
 async def test_a_reply_that_comes_twice_counts_once() -> None:
     async with world(lambda asked: [make_reply(asked), make_reply(asked)]) as w:
-        (judgement,) = await w.gateway.verdicts([make_part()], FAR)
+        (judgement,) = await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR))
         assert judgement.verdict is not None
-        await w.gateway.verdicts([make_part(b"another")], FAR)  # whose replies come after the second of the first
+        await w.gateway.verdicts(
+            [make_part(b"another")], Inquiry(deadline=FAR)
+        )  # whose replies come after the second of the first
     assert w.orphans("late") >= 1
 
 
 async def test_after_the_deadline_nothing_is_asked() -> None:
     async with world(lambda asked: [make_reply(asked)]) as w:
-        (judgement,) = await w.gateway.verdicts([make_part()], w.clock.now)
+        (judgement,) = await w.gateway.verdicts([make_part()], Inquiry(deadline=w.clock.now))
     assert judgement.uninspected is UninspectedReason.TIMEOUT
     assert w.bus.asked == []
 
@@ -215,27 +218,27 @@ async def test_a_bus_that_is_down_is_not_waited_for() -> None:
     async with world(lambda asked: [make_reply(asked)]) as w:
         w.bus.up = False
         for _ in range(3):
-            (judgement,) = await w.gateway.verdicts([make_part()], FAR)
+            (judgement,) = await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR))
             assert judgement.uninspected is UninspectedReason.TIMEOUT
         assert w.metrics.value("safelight_bus_errors_total", operation="ask") == 2  # the third was not even tried
         w.bus.up = True
-        assert (await w.gateway.verdicts([make_part()], FAR))[0].verdict is None
+        assert (await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR)))[0].verdict is None
         w.clock.now += 1.0
-        assert (await w.gateway.verdicts([make_part()], FAR))[0].verdict is not None
-        assert (await w.gateway.verdicts([make_part()], FAR))[0].verdict is not None
+        assert (await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR)))[0].verdict is not None
+        assert (await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR)))[0].verdict is not None
 
 
 async def test_nobody_answering_at_all_opens_the_breaker_and_any_answer_closes_it() -> None:
     async with world(lambda _: []) as w:
         for _ in range(2):
-            await w.gateway.verdicts([make_part()], w.clock.now + 0.02)
+            await w.gateway.verdicts([make_part()], Inquiry(deadline=w.clock.now + 0.02))
         assert w.metrics.value("safelight_proxy_breaker_state") == BreakerState.OPEN
-        await w.gateway.verdicts([make_part()], FAR)
+        await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR))
         assert len(w.bus.asked) == 2
         assert w.metrics.value("safelight_proxy_unasked_total", cause="breaker") == 1
         w.clock.now += 1.0
         w.bus.answer = lambda asked: [make_reply(asked)]
-        assert (await w.gateway.verdicts([make_part()], FAR))[0].verdict is not None
+        assert (await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR)))[0].verdict is not None
         assert w.metrics.value("safelight_proxy_breaker_state") == BreakerState.CLOSED
 
 
@@ -244,16 +247,18 @@ async def test_a_question_whose_asker_leaves_while_others_are_answered_is_no_fai
     async with world(lambda asked: [] if asked.request.sha256 == slow.sha256 else [make_reply(asked)]) as w:
         for _ in range(3):
             w.clock.now += 1.0
-            waiting = w.gateway.verdicts([slow], w.clock.now + 0.05)
-            await asyncio.gather(waiting, w.gateway.verdicts([make_part()], FAR))
+            waiting = w.gateway.verdicts([slow], Inquiry(deadline=w.clock.now + 0.05))
+            await asyncio.gather(waiting, w.gateway.verdicts([make_part()], Inquiry(deadline=FAR)))
         assert w.metrics.value("safelight_proxy_breaker_state") == BreakerState.CLOSED
 
 
 async def test_more_than_may_wait_are_told_at_once() -> None:
     async with world(lambda _: [], pending=Pending(questions=1)) as w:
-        asking = asyncio.get_running_loop().create_task(w.gateway.verdicts([make_part()], w.clock.now + 0.05))
+        asking = asyncio.get_running_loop().create_task(
+            w.gateway.verdicts([make_part()], Inquiry(deadline=w.clock.now + 0.05))
+        )
         await w.bus.was_asked.wait()
-        (judgement,) = await w.gateway.verdicts([make_part(b"another")], FAR)
+        (judgement,) = await w.gateway.verdicts([make_part(b"another")], Inquiry(deadline=FAR))
         assert judgement.uninspected is UninspectedReason.OVERLOADED
         assert w.metrics.value("safelight_proxy_unasked_total", cause="pending") == 1
         assert w.metrics.value("safelight_proxy_pending_bytes") == len(b"an image")
@@ -267,7 +272,7 @@ async def test_a_bus_without_room_is_overloaded_and_not_down() -> None:
 
     async with world(full) as w:
         for _ in range(4):
-            (judgement,) = await w.gateway.verdicts([make_part()], FAR)
+            (judgement,) = await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR))
             assert judgement.uninspected is UninspectedReason.OVERLOADED
         assert len(w.bus.asked) == 4
         assert w.metrics.value("safelight_proxy_unasked_total", cause="bus") == 4
@@ -275,7 +280,7 @@ async def test_a_bus_without_room_is_overloaded_and_not_down() -> None:
 
 async def test_a_question_says_how_urgent_it_is() -> None:
     async with world(lambda asked: [make_reply(asked)]) as w:
-        await w.gateway.verdicts([make_part()], FAR, Priority.DOWNLOAD)
+        await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR, priority=Priority.DOWNLOAD))
     (asked,) = w.bus.asked
     assert isinstance(asked.request, InspectionRequest)
     assert asked.request.priority is Priority.DOWNLOAD
@@ -285,7 +290,7 @@ async def test_a_store_that_is_down_fails_large_images_only() -> None:
     async with world(lambda asked: [make_reply(asked)]) as w:
         w.store.down = True
         large, small = make_part(bytes(CLAIM_CHECK_BYTES)), make_part()
-        judgements = await w.gateway.verdicts([large, small], FAR)
+        judgements = await w.gateway.verdicts([large, small], Inquiry(deadline=FAR))
     assert [each.verdict is None for each in judgements] == [True, False]
 
 
@@ -295,13 +300,13 @@ async def test_an_unforeseen_error_is_an_answer_too() -> None:
         raise RuntimeError("a bug")
 
     async with world(broken) as w:
-        (judgement,) = await w.gateway.verdicts([make_part()], FAR)
+        (judgement,) = await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR))
     assert judgement.uninspected is UninspectedReason.TIMEOUT
 
 
 async def test_a_cancelled_question_leaves_nothing() -> None:
     async with world(lambda _: []) as w:
-        asking = asyncio.get_running_loop().create_task(w.gateway.verdicts([make_part()], FAR))
+        asking = asyncio.get_running_loop().create_task(w.gateway.verdicts([make_part()], Inquiry(deadline=FAR)))
         await w.bus.was_asked.wait()
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
@@ -373,7 +378,7 @@ async def test_a_redaction_is_no_verdict_and_a_verdict_no_redaction() -> None:
         assert refused.value.reason is RedactionRefusal.TOO_LATE
         assert one.orphans("wire") == 1
         one.bus.answer = lambda asked: [make_redacted(asked)]
-        (judgement,) = await one.gateway.verdicts([make_part()], one.clock.now + 0.05)
+        (judgement,) = await one.gateway.verdicts([make_part()], Inquiry(deadline=one.clock.now + 0.05))
         assert judgement.verdict is None
         assert one.orphans("wire") == 2
 

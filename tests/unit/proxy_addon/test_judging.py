@@ -13,7 +13,16 @@ from shared.core.policy import DEFAULT_DEADLINE_MS, OnUninspected
 from shared.errors import ErrorCode
 from shared.extract.pipeline import Extraction, Limits, Problem, extract_steps
 from shared.telemetry import Metrics
-from shared.types import Action, Direction, HttpMessage, ImageJudgement, Mode, Part, Priority, UninspectedReason
+from shared.types import (
+    Action,
+    Direction,
+    HttpMessage,
+    ImageJudgement,
+    Inquiry,
+    Mode,
+    Part,
+    UninspectedReason,
+)
 from tests.factories import make_context, make_error_verdict, make_head, make_judgement, make_policy
 from tests.proxies import KnowingJudge, make_image
 
@@ -40,29 +49,15 @@ class DeadlineJudge(KnowingJudge):
 
     deadline = 0.0
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-        sender: str = "",
-    ) -> list[ImageJudgement]:
-        self.deadline = deadline
-        return await super().verdicts(parts, deadline, priority, classifiers)
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
+        self.deadline = inquiry.deadline
+        return await super().verdicts(parts, inquiry)
 
 
 class ErrorJudge(KnowingJudge):
     """Finds nothing it can read."""
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-        sender: str = "",
-    ) -> list[ImageJudgement]:
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
         return [make_judgement(verdict=make_error_verdict(ErrorCode.CORRUPT)) for _ in parts]
 
 

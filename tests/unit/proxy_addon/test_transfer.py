@@ -25,9 +25,9 @@ from shared.types import (
     HttpHead,
     HttpMessage,
     ImageJudgement,
+    Inquiry,
     Mode,
     Part,
-    Priority,
     UninspectedReason,
 )
 from tests.factories import make_actor, make_head, make_policy
@@ -177,29 +177,15 @@ class BrokenClassifier(PlainClassifier):
 
 
 class BrokenJudge(KnowingJudge):
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-        sender: str = "",
-    ) -> list[ImageJudgement]:
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
         raise RuntimeError("a bug in the gateway")
 
 
 class JunkJudge(KnowingJudge):
     """Returns what ``decide`` cannot work with."""
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-        sender: str = "",
-    ) -> list[ImageJudgement]:
-        return [replace(each, verdict=7) for each in await super().verdicts(parts, deadline, priority, classifiers)]  # type: ignore[arg-type]
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
+        return [replace(each, verdict=7) for each in await super().verdicts(parts, inquiry)]  # type: ignore[arg-type]
 
 
 class BrokenRecorder(ListRecorder):

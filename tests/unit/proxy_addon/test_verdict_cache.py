@@ -13,7 +13,7 @@ from proxy_addon.decode_budget import DecodeBudget
 from proxy_addon.verdict_cache import BLIND_SECONDS, FRESH_SECONDS, IndexWatch, VerdictCache, position_of
 from shared.errors import ErrorCode, StoreError
 from shared.telemetry import Metrics
-from shared.types import INDEX_LOG, ImageJudgement, Part, Priority, UninspectedReason, Verdict, VerdictError
+from shared.types import INDEX_LOG, ImageJudgement, Inquiry, Part, UninspectedReason, Verdict, VerdictError
 from tests.clocks import ManualClock
 from tests.factories import make_verdict
 from tests.index_factories import make_sha256
@@ -35,13 +35,7 @@ class CountingJudge:
     silent: bool = False
     classifier_revision: int = 0
 
-    async def verdicts(
-        self,
-        parts: Sequence[Part],
-        deadline: float,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: tuple[str, ...] = (),
-    ) -> list[ImageJudgement]:
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
         self.asked += [part.sha256 for part in parts]
         await self.may_answer.wait()
         return [
@@ -74,7 +68,7 @@ class Scene:
         self.cache.index_at(7)
 
     async def ask(self, *images: int, deadline: float = FAR, sender: str = "") -> list[ImageJudgement]:
-        return await self.cache.verdicts([part(image) for image in images], deadline, sender=sender)
+        return await self.cache.verdicts([part(image) for image in images], Inquiry(deadline=deadline, sender=sender))
 
 
 def part(image: int, locator: str = "body") -> Part:
@@ -84,7 +78,7 @@ def part(image: int, locator: str = "body") -> Part:
 async def test_a_second_time_nobody_is_asked() -> None:
     scene = Scene()
     first = await scene.ask(1)
-    (again,) = await scene.cache.verdicts([part(1, "multipart[0]")], FAR)
+    (again,) = await scene.cache.verdicts([part(1, "multipart[0]")], Inquiry(deadline=FAR))
     assert scene.judge.asked == [make_sha256(1)]
     assert again.verdict == first[0].verdict
     assert (again.locator, again.name) == ("multipart[0]", "1.png")
@@ -116,7 +110,7 @@ async def test_labels_count_for_who_asks_for_no_others_and_until_a_classifier_mo
     scene = Scene()
 
     async def ask(*classifiers: str) -> int:
-        await scene.cache.verdicts([part(1)], FAR, Priority.UPLOAD, classifiers)
+        await scene.cache.verdicts([part(1)], Inquiry(deadline=FAR, classifiers=classifiers))
         return len(scene.judge.asked)
 
     assert await ask() == 1
@@ -131,7 +125,7 @@ async def test_labels_count_for_who_asks_for_no_others_and_until_a_classifier_mo
 
 async def test_who_asks_for_labels_does_not_wait_for_an_answer_without() -> None:
     scene = Scene()
-    labels = scene.cache.verdicts([part(1)], FAR, Priority.UPLOAD, ("documents",))
+    labels = scene.cache.verdicts([part(1)], Inquiry(deadline=FAR, classifiers=("documents",)))
     await asyncio.gather(scene.ask(1), labels, scene.ask(1))
     assert len(scene.judge.asked) == 2
 
@@ -151,7 +145,7 @@ async def test_before_the_index_is_known_nothing_counts() -> None:
     scene = Scene()
     cache = VerdictCache(scene.judge, scene.clock, scene.metrics)
     for _ in range(2):
-        await cache.verdicts([part(1)], FAR)
+        await cache.verdicts([part(1)], Inquiry(deadline=FAR))
     assert len(scene.judge.asked) == 2
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+import math
 
 import pytest
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
-from shared.types import FrameTrace, KnownVerdict, Priority, Verdict, VerdictError
+from shared.types import AT_LEISURE, FrameTrace, Inquiry, KnownVerdict, Verdict, VerdictError
 from tests.container_factories import JPEG, PNG, make_jpeg_and_pdf, make_pdf, make_zip
 from tests.factories import make_image_info, make_match
 from tests.image_factories import make_file, make_picture
@@ -40,20 +40,13 @@ class KnownImages:
 
     def __init__(self, broken: bytes = b"") -> None:
         self.asked: list[bytes] = []
-        self.deadlines: list[float | None] = []
+        self.deadlines: list[float] = []
         self._broken = broken
 
-    async def examine(
-        self,
-        data: bytes,
-        sha256: str,
-        deadline: float | None = None,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: Sequence[str] = (),
-    ) -> KnownVerdict:
-        return KnownVerdict(verdict=self._verdict(data, sha256, deadline), traces=(TRACE,))
+    async def examine(self, data: bytes, sha256: str, inquiry: Inquiry) -> KnownVerdict:
+        return KnownVerdict(verdict=self._verdict(data, sha256, inquiry.deadline), traces=(TRACE,))
 
-    def _verdict(self, data: bytes, sha256: str, deadline: float | None) -> Verdict:
+    def _verdict(self, data: bytes, sha256: str, deadline: float) -> Verdict:
         self.asked.append(data)
         self.deadlines.append(deadline)
         if data == self._broken:
@@ -97,14 +90,14 @@ async def inspect(
     images: KnownImages | None = None,
     unpacker: HereUnpacker | None = None,
     *,
-    deadline: float | None = None,
+    deadline: float = math.inf,
     metrics: Metrics | None = None,
 ) -> Verdict:
     inspector = ContainerInspector(
         images or KnownImages(), unpacker or HereUnpacker(), StillClock(), metrics or Metrics(),
         max_unpacked=MAX_UNPACKED,
     )  # fmt: skip
-    return await inspector.inspect(data, digest(data), deadline)
+    return await inspector.inspect(data, digest(data), Inquiry(deadline=deadline))
 
 
 async def test_a_picture_is_judged_as_ever() -> None:
@@ -205,14 +198,14 @@ async def test_time_is_left_for_the_pictures_and_the_reply() -> None:
     await inspect(data, images, unpacker)
     assert [order.seconds for order in unpacker.orders] == [0.5, UNPACK_SECONDS, OFFLINE_SECONDS]
     assert {order.max_inflated_bytes for order in unpacker.orders} == {MAX_UNPACKED}
-    assert images.deadlines == [100.9, 199.9, None]
+    assert images.deadlines == [100.9, 199.9, math.inf]
 
 
 async def test_only_a_picture_alone_can_be_searched_again() -> None:
     inspector = ContainerInspector(KnownImages(), HereUnpacker(), StillClock(), Metrics(), max_unpacked=MAX_UNPACKED)
     both = PNG + make_zip({"b.jpg": JPEG})
-    assert (await inspector.examine(PNG, digest(PNG))).traces == (TRACE,)
-    assert (await inspector.examine(both, digest(both))).traces == ()
+    assert (await inspector.examine(PNG, digest(PNG), AT_LEISURE)).traces == (TRACE,)
+    assert (await inspector.examine(both, digest(both), AT_LEISURE)).traces == ()
 
 
 async def test_a_broken_picture_with_an_archive_behind_it_keeps_its_error() -> None:

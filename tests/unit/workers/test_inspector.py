@@ -12,7 +12,7 @@ from PIL import Image
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
-from shared.types import DecodedFrame, DecodedImage, LabelScore, ReferenceMatch
+from shared.types import AT_LEISURE, DecodedFrame, DecodedImage, Inquiry, LabelScore, ReferenceMatch
 from tests.factories import make_frame, make_match
 from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
 from tests.local_feature_factories import plane
@@ -42,7 +42,7 @@ async def inspecting(
 async def test_a_verdict_holds_every_fact() -> None:
     decoder = KnownDecoder()
     async with inspecting(decoder) as (inspector, metrics):
-        verdict = await inspector.inspect(DATA, digest(DATA), 200.0)
+        verdict = await inspector.inspect(DATA, digest(DATA), Inquiry(deadline=200.0))
     assert verdict.error is None
     assert verdict.image is not None
     assert (verdict.pdq, verdict.pdq_quality, verdict.encoder, verdict.index_revision) == (
@@ -93,7 +93,7 @@ async def test_without_the_encoder_the_verdict_is_degraded() -> None:
 
 async def test_too_late_for_the_encoder_is_too_late() -> None:
     async with inspecting() as (inspector, _):
-        verdict = await inspector.inspect(DATA, digest(DATA), 99.0)
+        verdict = await inspector.inspect(DATA, digest(DATA), Inquiry(deadline=99.0))
     assert verdict.error is not None
     assert verdict.error.code == ErrorCode.TOO_LATE
 
@@ -116,8 +116,8 @@ async def test_where_the_deadline_leaves_no_time_for_the_encoder_the_verdict_is_
     inspector = Inspector(KnownDecoder(), encoder, index, clock, Metrics())
     inspector.start()
     try:
-        first = await inspector.examine(DATA, digest(DATA), clock.now + 5.0)
-        hurried = await inspector.examine(DATA, digest(DATA), clock.now + 0.6)
+        first = await inspector.examine(DATA, digest(DATA), Inquiry(deadline=clock.now + 5.0))
+        hurried = await inspector.examine(DATA, digest(DATA), Inquiry(deadline=clock.now + 0.6))
     finally:
         await inspector.stop()
     assert (first.verdict.degraded, len(first.traces)) == (False, 1)
@@ -201,7 +201,7 @@ async def test_a_closer_look_is_counted_by_its_outcome() -> None:
 
     async with inspecting(Seeing(), index=Looking()) as (inspector, metrics):
         at_leisure = await inspector.inspect(DATA, digest(DATA))
-        in_a_hurry = await inspector.inspect(DATA, digest(DATA), 100.04)
+        in_a_hurry = await inspector.inspect(DATA, digest(DATA), Inquiry(deadline=100.04))
     assert (at_leisure.hurried, in_a_hurry.hurried) == (False, True)
     assert metrics.value("safelight_worker_closer_looks_total", outcome="nothing") == 1
     assert metrics.value("safelight_worker_closer_looks_total", outcome="out_of_time") == 1
@@ -225,8 +225,8 @@ async def test_a_picture_is_shown_to_the_classifiers_that_are_asked_for_and_to_n
     inspector = Inspector(KnownDecoder(), KnownEncoder(), KnownIndex(), StillClock(), Metrics(), labels=labels)
     inspector.start()
     try:
-        without = (await inspector.examine(DATA, digest(DATA))).verdict
-        labelled = (await inspector.examine(DATA, digest(DATA), classifiers=("papers",))).verdict
+        without = (await inspector.examine(DATA, digest(DATA), AT_LEISURE)).verdict
+        labelled = (await inspector.examine(DATA, digest(DATA), Inquiry(classifiers=("papers",)))).verdict
     finally:
         await inspector.stop()
     assert (without.labels, without.classifier_revision) == ((), 0)
@@ -241,7 +241,7 @@ async def test_without_the_encoder_no_classifier_answers() -> None:
     inspector = Inspector(KnownDecoder(), encoder, KnownIndex(), StillClock(), Metrics(), labels=labels)
     inspector.start()
     try:
-        verdict = (await inspector.examine(DATA, digest(DATA), classifiers=("papers",))).verdict
+        verdict = (await inspector.examine(DATA, digest(DATA), Inquiry(classifiers=("papers",)))).verdict
     finally:
         await inspector.stop()
     assert (verdict.labels, labels.asked) == ((), [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
-from shared.types import FrameTrace, KnownVerdict, Priority, ReferenceMatch, Verdict, VerdictError
+from shared.types import FrameTrace, Inquiry, KnownVerdict, Priority, ReferenceMatch, Verdict, VerdictError
 from tests.factories import make_verdict
 from tests.inspection_doubles import KnownIndex, StillClock
 from workers.admission import Admission
@@ -42,14 +42,7 @@ class Examiner:
     examined: list[bytes] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def examine(
-        self,
-        data: bytes,
-        sha256: str,
-        deadline: float | None = None,
-        priority: Priority = Priority.UPLOAD,
-        classifiers: Sequence[str] = (),
-    ) -> KnownVerdict:
+    async def examine(self, data: bytes, sha256: str, inquiry: Inquiry) -> KnownVerdict:
         self.examined.append(data)
         changes = dict(self.changes)
         await self.may_answer.wait()
@@ -84,12 +77,19 @@ class Scene:
         self.admission = Admission(self.clock, self.metrics, places=9)
         return Verdicts(self.examiner, self.index, self.admission, self.clock, self.metrics, sharing=self.others)
 
-    def question(self, data: bytes = b"x", *, left: float = 100.0, **fields: object) -> Question:
-        async def fetch() -> bytes:
+    def question(
+        self,
+        data: bytes = b"x",
+        *,
+        left: float = 100.0,
+        fetch: Callable[[], Awaitable[bytes]] | None = None,
+        **asked: object,
+    ) -> Question:
+        async def hand_over() -> bytes:
             return data
 
-        values = {"fetch": fetch, **fields}
-        return Question(sha256="a" * 64, size=1, deadline=self.clock.now + left, **values)  # type: ignore[arg-type]
+        inquiry = Inquiry(deadline=self.clock.now + left, **asked)  # type: ignore[arg-type]
+        return Question(sha256="a" * 64, size=1, inquiry=inquiry, fetch=fetch or hand_over)
 
     async def ask(self, **fields: object) -> Verdict:
         return await self.verdicts.verdict(self.question(**fields))  # type: ignore[arg-type]
