@@ -80,10 +80,11 @@ def _described(picture: Picture, plain: Image.Image, canonical: Image.Image, sid
         across, down = down, across
     width, height = picture.size
     full = Reduction(rows=height, columns=width, down=down * picture.scale, across=across * picture.scale)
-    hashes = pdq(np.asarray(canonical.convert("L")), full)
+    grey = canonical.convert("L")
+    hashes = pdq(np.asarray(grey), full)
     squashed = squash(canonical, side, UPRIGHT)
     empty = low_information(squashed, hashes.quality)
-    plane = grey_plane(canonical)
+    plane = grey_plane(grey)
     frame = DecodedFrame(
         index=picture.index,
         size=picture.size,

@@ -2,7 +2,9 @@
 
 PDQ blurs the luma twice with a box (a Jarosz filter), samples it down to 64 x 64, takes a 16 x 16 corner of its cosine
 transform and compares it with its median.  Blur and sampling are linear along each axis, so here they are one matrix a
-side: 64 x 64 = R . luma . C'.  The same matrices, mirrored, give what PDQ would say of the mirrored picture.
+side: 64 x 64 = R . luma . C'.  The same matrices, mirrored, give what PDQ would say of the mirrored picture.  A sample
+is a mean of few pixels, so a matrix is all zeros but for a band; it is multiplied band by band, which for a picture of
+800 x 600 takes 0.8 ms where whole matrices take 2.
 
 The reference library derives the other seven by changing signs in the transform, which is right only where its blur
 is symmetric; where the blur's window is even it sits half a pixel off.  Measured on 60 photographs of 240 x 160 pixels
@@ -24,6 +26,8 @@ CORNER: Final = 16
 SMALLEST_SIDE: Final = 5
 """A picture thinner than this has no hash: all bits 0, quality 0."""
 MATRICES_KEPT: Final = 64
+BAND: Final = 8
+"""Rows of a matrix that are multiplied at once: with 16 it takes 1.5 times as long, with 64 2.4 times."""
 _EMPTY: Final = "0" * 64
 
 Floats = NDArray[np.float32]
@@ -47,6 +51,15 @@ class Reduction:
     across: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Band:
+    """Some rows of a matrix: ``weights`` of the columns from ``first`` to before ``last``, all others zero."""
+
+    first: int
+    last: int
+    weights: Floats
+
+
 def pdq(luma: NDArray[np.uint8], reduced: Reduction | None = None) -> PdqHashes:
     """Hash a picture given as luma, rows x columns, or one that ``luma`` was reduced from.
 
@@ -56,17 +69,36 @@ def pdq(luma: NDArray[np.uint8], reduced: Reduction | None = None) -> PdqHashes:
     full = Reduction(rows=luma.shape[0], columns=luma.shape[1]) if reduced is None else reduced
     if min(full.rows, full.columns) < SMALLEST_SIDE:
         return PdqHashes(variants=(_EMPTY,) * 8, quality=0)
-    down, across = _sampling(full.rows, full.down), _sampling(full.columns, full.across)
-    both_ways_down = np.concatenate((down, down[:, ::-1]))
-    both_ways_across = np.concatenate((across, across[:, ::-1]))
-    grids = both_ways_down @ luma.astype(np.float32) @ both_ways_across.T
-    upright, mirrored = grids[:GRID, :GRID], grids[:GRID, GRID:]
-    upside_down, turned = grids[GRID:, :GRID], grids[GRID:, GRID:]
-    ordered = (upright, mirrored.T, turned, upside_down.T, upside_down, mirrored, upright.T, turned.T)
-    return PdqHashes(variants=tuple(_bits(grid) for grid in ordered), quality=_quality(upright))
+    rows = _sampled(luma.astype(np.float32), _bands(full.rows, full.down))
+    both = _sampled(rows.T, _bands(full.columns, full.across)).reshape(GRID, 2, GRID, 2)
+    # Across, down: what was mirrored along a side is in that side's mirrored order.
+    upright, upside_down = both[:, 0, :, 0].T, both[:, 0, ::-1, 1].T
+    mirrored, turned = both[::-1, 1, :, 0].T, both[::-1, 1, ::-1, 1].T
+    corners = _COSINES @ np.stack((upright, mirrored, upside_down, turned)) @ _COSINES.T
+    plain, flipped, flopped, round_ = corners
+    ordered = (plain, flipped.T, round_, flopped.T, flopped, flipped, plain.T, round_.T)
+    return PdqHashes(variants=tuple(_bits(corner) for corner in ordered), quality=_quality(upright))
+
+
+def _sampled(pixels: Floats, bands: tuple[_Band, ...]) -> Floats:
+    """Return 2 x 64 samples along the first side, each as it is and as the mirrored picture has it."""
+    return np.concatenate([band.weights @ pixels[band.first : band.last] for band in bands])
 
 
 @lru_cache(maxsize=MATRICES_KEPT)
+def _bands(length: int, factor: int) -> tuple[_Band, ...]:
+    """Return the matrix that samples both ways, a row and its mirrored row in turn, without its zeros."""
+    matrix = _sampling(length, factor)
+    both = np.stack((matrix, matrix[::-1, ::-1]), axis=1).reshape(2 * GRID, -1)
+    return tuple(_band(both[start : start + BAND]) for start in range(0, 2 * GRID, BAND))
+
+
+def _band(rows: Floats) -> _Band:
+    used = np.flatnonzero(rows.any(axis=0))
+    first, last = int(used[0]), int(used[-1]) + 1
+    return _Band(first=first, last=last, weights=np.ascontiguousarray(rows[:, first:last]))
+
+
 def _sampling(length: int, factor: int) -> Floats:
     """Return the matrix that blurs twice and samples ``length`` pixels, of which each ``factor`` became one."""
     window = (length + 2 * GRID - 1) // (2 * GRID)
@@ -94,8 +126,8 @@ def _cosines() -> Floats:
 _COSINES: Final = _cosines()
 
 
-def _bits(grid: Floats) -> str:
-    corner = (_COSINES @ grid @ _COSINES.T).ravel()
+def _bits(transform: Floats) -> str:
+    corner = transform.ravel()
     lower_median = np.partition(corner, corner.size // 2 - 1)[corner.size // 2 - 1]
     return np.packbits((corner > lower_median)[::-1]).tobytes().hex()
 

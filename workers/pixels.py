@@ -101,7 +101,7 @@ def squash(image: Image.Image, side: int, orientation: int) -> Image.Image:
 
 def grey_plane(picture: Image.Image) -> Image.Image:
     """Return the plane of a canonical picture: grey, averaged over areas, its long side at most ``PLANE_SIDE``."""
-    grey = picture.convert("L")
+    grey = picture if picture.mode == "L" else picture.convert("L")
     longest = max(grey.size)
     if longest <= PLANE_SIDE:
         return grey
