@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from console.cli.evaluation import ProgressLine, hand_over
 from console.cli.session import session_of
 from shared.config import Settings
+from shared.errors import UsageError
 
 if TYPE_CHECKING:
     from workers.evaluation.classifiers import Options
+    from workers.evaluation.classifiers_baseline import Baseline
     from workers.evaluation.classifiers_pictures import Block
     from workers.evaluation.tables import Report
 
@@ -36,6 +39,12 @@ def evaluate(
     ],
     shots: Annotated[list[int] | None, typer.Option(min=5, max=1000, help=SHOTS_HELP)] = None,
     draws: Annotated[int, typer.Option(min=1, max=20, help="How often the images that teach are drawn.")] = 2,
+    baseline: Annotated[
+        Literal["cnn"] | None,
+        typer.Option(
+            help="Also train a small network on the same images, by back-propagation: minutes a row; needs torch."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", file_okay=False, help="Folder for report.html and report.json.")
     ] = None,
@@ -45,14 +54,30 @@ def evaluate(
     Nothing is kept but the report; your classifiers stay as they are.
     """
     from workers.evaluation.classifiers import SHOTS, Options
+    from workers.evaluation.classifiers_baseline import BACKGROUND
     from workers.evaluation.classifiers_pictures import blocks_of
     from workers.evaluation.tables import as_text
 
     session = session_of(context)
-    options = Options(shots=tuple(shots or SHOTS), draws=draws)
-    blocks = blocks_of(data, options.shots)
-    report = asyncio.run(_measured(session.settings(), blocks, options))
+    settings = session.settings()
+    options = Options(shots=tuple(shots or SHOTS), draws=draws, baselines=_networks(settings) if baseline else ())
+    blocks = blocks_of(data, options.shots, BACKGROUND if baseline else 0)
+    report = asyncio.run(_measured(settings, blocks, options))
     hand_over(session, report, output, lambda table, width: f"{as_text(table, width)}\n\n{table.note}")
+
+
+def _networks(settings: Settings) -> tuple[Baseline, ...]:
+    """Return what is trained for ``--baseline cnn``; raises UsageError where torch is missing."""
+    from console.cli.encoders import TRAIN_HINT
+    from workers.encoder_files import IMPORTED, MODELS, choose_encoder
+    from workers.evaluation.classifiers_baseline import Baseline
+
+    try:
+        from workers.training.fine_tuning import plans, train
+    except ModuleNotFoundError as error:
+        raise UsageError(TRAIN_HINT) from error
+    card = choose_encoder(settings.worker.encoder, MODELS, settings.data_dir / IMPORTED)
+    return tuple(Baseline(name=plan.name, train=partial(train, plan)) for plan in plans(card))
 
 
 async def _measured(settings: Settings, blocks: Sequence[Block], options: Options) -> Report:

@@ -51,6 +51,14 @@ def test_too_few_images_for_what_is_asked_are_told(safelight: CommandLine) -> No
     assert f"needs a folder of {min(SHOTS) + 10} images or more" in refused.err
 
 
+def test_a_network_to_compare_with_needs_torch_and_says_so(safelight: CommandLine) -> None:
+    (safelight.folder / "torch").mkdir()  # the current folder is where Python looks first
+    (safelight.folder / "torch" / "__init__.py").write_text("raise ModuleNotFoundError('no torch')")
+    arguments = ("classifier", "evaluate", "--data", "drawn", "--shots", "5", "--baseline", "cnn")
+    refused = safelight(*arguments, status=2)
+    assert "training needs torch" in refused.err
+
+
 def test_a_folder_of_files_that_are_no_images_is_told(tmp_path: Path) -> None:
     command_line = CommandLine(tmp_path)
     for name in ("form", "other"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -19,13 +20,15 @@ from workers.classifying.dense_features import Floats
 from workers.classifying.rates import Scores
 from workers.classifying.vectors import FeatureModel, row_of, unit
 from workers.encoder import Encoder
-from workers.evaluation import classifiers_figures
+from workers.evaluation import classifiers_baseline, classifiers_figures
+from workers.evaluation.classifiers_baseline import Baseline, Course
 from workers.evaluation.classifiers_draws import Draw, Outcome, Seen, clusters_of, draw, judge
 from workers.evaluation.classifiers_figures import Measured
 from workers.evaluation.classifiers_methods import METHODS, Method
 from workers.evaluation.classifiers_pictures import Block, Shown
 from workers.evaluation.measuring import Progress
 from workers.evaluation.tables import Cell, Report, Section
+from workers.training.lesson import Lesson, Pixels
 
 SHOTS: Final = (20, 50, 100)
 DRAWS: Final = 2
@@ -41,10 +44,11 @@ class Decodes(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How many images a label are given, and how often they are drawn."""
+    """How many images a label are given, and how often they are drawn; ``baselines`` train on the first block."""
 
     shots: tuple[int, ...] = SHOTS
     draws: int = DRAWS
+    baselines: tuple[Baseline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,16 @@ class _Eyes:
             rows=np.array([row for _, _, row in kept], np.float32).reshape(-1, length),
         )
 
+    def readable(self, shown: Sequence[Shown]) -> list[Shown]:
+        """Return those that could be read, in the order in which `see` told of them."""
+        return [one for one in shown if self._known.get(one) is not None]
+
+    async def pixels(self, shown: Sequence[Shown]) -> Pixels:
+        """Return what the encoder sees of pictures that can be read: n x side x side x 3."""
+        side = self._parts.encoder.side
+        found = [(await self._parts.decoder.decode(one.read())).frames[0].pixels for one in shown]
+        return np.frombuffer(b"".join(found), np.uint8).reshape(len(found), side, side, 3)
+
     def seconds(self, method: Method) -> float:
         """Return what the method's vectors of a picture take."""
         return (self._encoding + (self._describing if method.handmade else 0.0)) / max(1, self._count)
@@ -111,9 +125,9 @@ async def evaluate(blocks: Sequence[Block], options: Options, parts: Parts) -> R
     """Measure every method on the same pictures and draws; raises UsageError where there is nothing to measure."""
     eyes = _Eyes(parts)
     sections = []
-    for block in blocks:
+    for number, block in enumerate(blocks):
         started = time.monotonic()
-        measured = await _block(block, options, parts, eyes)
+        measured = await _block(block, options if number == 0 else replace(options, baselines=()), parts, eyes)
         sections.append(replace(measured, seconds=time.monotonic() - started))
     facts: dict[str, Cell] = {
         "encoder": parts.encoder.id,
@@ -129,21 +143,69 @@ async def _block(block: Block, options: Options, parts: Parts, eyes: _Eyes) -> S
     if not seen.labels:
         raise UsageError(f"{block.title}: no file is an image that can be read")
     others = (await eyes.see(block.others, f"{block.name}: looking at others")).rows
-    others = others[(unit(others) @ unit(parts.bank.rows).T).max(axis=1) < COSINE]
+    strange = (unit(others) @ unit(parts.bank.rows).T).max(axis=1) < COSINE
+    others = others[strange]
     if not len(others):
         raise UsageError(f"{block.title}: there is no other picture that the bank does not hold")
     clusters = clusters_of(seen)
     measured: list[Measured] = []
+    courses: list[Course] = []
+    strangers = [one for one, kept in zip(eyes.readable(block.others), strange, strict=True) if kept]
     for shots in sorted(set(options.shots)):
         drawn = [draw(seen, clusters, shots, number) for number in range(options.draws)]
         drawn = [one for one in drawn if one.asked]
         for number, method in enumerate(METHODS if drawn else ()):
             parts.progress(f"{block.name}: {shots} images a label, methods", number + 1, len(METHODS))
             measured.append(_method(method, shots, seen, drawn, others, parts, eyes))
+        for baseline in options.baselines if drawn else ():
+            parts.progress(f"{block.name}: {shots} images a label, {baseline.name}", 1, 1)
+            courses.append(await _course(baseline, block, seen, drawn[0], strangers, measured[-1], eyes))
     if not measured:
         raise UsageError(f"{block.title}: too few different images for {min(options.shots)} a label and some to ask")
-    return classifiers_figures.section(
+    section = classifiers_figures.section(
         block.name, block.title, f"{block.text}{_missing(options, measured)}", measured, len(others)
+    )
+    if not courses:
+        return section
+    return replace(section, tables=(*section.tables, classifiers_baseline.table(courses)))
+
+
+async def _course(
+    baseline: Baseline,
+    block: Block,
+    seen: Seen,
+    drawn: Draw,
+    strangers: Sequence[Shown],
+    product: Measured,
+    eyes: _Eyes,
+) -> Course:
+    """Train a baseline on what one draw teaches, and judge it as the methods were."""
+    shown = eyes.readable(block.shown)
+    await eyes.see(block.background, f"{block.name}: looking at the background")
+    background = eyes.readable(block.background)
+    taught = [shown[one] for one in drawn.taught]
+    number = {label: index + 1 for index, label in enumerate(drawn.labels)}
+    lesson = Lesson(
+        pixels=await eyes.pixels([*taught, *background]),
+        classes=np.array([*(number[one.label] for one in taught), *(0 for _ in background)], np.int64),
+        count=len(drawn.labels) + 1,
+    )
+    asked, others = await eyes.pixels([shown[one] for one in drawn.asked]), await eyes.pixels(strangers)
+
+    def judged(margins: Callable[[Pixels], Floats]) -> float:
+        outcome = judge(seen, drawn, margins(asked).astype(np.float64), margins(others).astype(np.float64))
+        return outcome.named / outcome.asked
+
+    moments = await asyncio.to_thread(baseline.train, lesson, judged)
+    first = product.outcomes[0]
+    return Course(
+        network=baseline.name,
+        shots=product.shots,
+        images=len(taught),
+        moments=moments,
+        named=first.named / first.asked,
+        vector_seconds=product.vector_seconds * len(taught),
+        fit_seconds=product.fit_seconds,
     )
 
 
@@ -173,5 +235,6 @@ def _method(
         classes=len(drawn[0].labels),
         outcomes=tuple(outcomes),
         fit_seconds=fitting / len(drawn),
+        vector_seconds=eyes.seconds(method),
         image_seconds=eyes.seconds(method) + scoring / len(drawn),
     )

@@ -43,13 +43,17 @@ TEXT: Final = flow(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One method with so many images a label: an outcome a draw, seconds of one fit and of one image."""
+    """One method with so many images a label: an outcome a draw, seconds of one fit and of one image.
+
+    ``vector_seconds`` of an image's are for its vectors.
+    """
 
     method: str
     shots: int
     classes: int
     outcomes: tuple[Outcome, ...]
     fit_seconds: float
+    vector_seconds: float
     image_seconds: float
 
     @property

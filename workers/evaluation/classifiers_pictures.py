@@ -44,22 +44,28 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Classes that are told apart, and pictures of none of them."""
+    """Classes that are told apart, and pictures of none of them.
+
+    ``background`` teaches `other` to what needs pictures of it and not vectors; none of ``others`` is among them.
+    """
 
     name: str
     title: str
     text: str
     shown: tuple[Shown, ...]
     others: tuple[Shown, ...]
+    background: tuple[Shown, ...] = ()
 
 
-def blocks_of(data: Path, shots: Sequence[int]) -> tuple[Block, ...]:
+def blocks_of(data: Path, shots: Sequence[int], background: int = 0) -> tuple[Block, ...]:
     """Return what is measured with the files of ``data``; raises UsageError where that is nothing."""
     most, least = max(shots) + TESTED, min(shots) + LEAST_TESTED
-    return _archived(data, most, least) if has_archives(data) else (_folders(data, most, least),)
+    if has_archives(data):
+        return _archived(data, most, least, background)
+    return (_folders(data, most, least, background),)
 
 
-def _folders(data: Path, most: int, least: int) -> Block:
+def _folders(data: Path, most: int, least: int, background: int) -> Block:
     classes = {folder.name: _files(folder, folder.name) for folder in sorted(data.iterdir()) if folder.is_dir()}
     others = classes.pop(OTHER, [])
     shown = [one for files in classes.values() if len(files) >= least for one in files[:most]]
@@ -69,7 +75,15 @@ def _folders(data: Path, most: int, least: int) -> Block:
             " that show none"
         )
     title, text = "Your classes", "The images are a user's own: the encoder has seen none of them."
-    return Block(name="classes", title=title, text=text, shown=tuple(shown), others=tuple(others[:OTHERS]))
+    kept = min(background, len(others) // 3)
+    return Block(
+        name="classes",
+        title=title,
+        text=text,
+        shown=tuple(shown),
+        others=tuple(others[kept : kept + OTHERS]),
+        background=tuple(others[:kept]),
+    )
 
 
 def _files(folder: Path, label: str) -> list[Shown]:
@@ -78,7 +92,7 @@ def _files(folder: Path, label: str) -> list[Shown]:
     return [Shown(label=label, unseen=True, read=path.read_bytes) for path in files]
 
 
-def _archived(data: Path, most: int, least: int) -> tuple[Block, ...]:
+def _archived(data: Path, most: int, least: int, background: int) -> tuple[Block, ...]:
     groups: dict[str, list[tuple[bool, str, Shown]]] = defaultdict(list)
     for source, group, payload in members(data, ("classes", "photos")):
         if source not in LEFT_OUT:
@@ -97,6 +111,10 @@ def _archived(data: Path, most: int, least: int) -> tuple[Block, ...]:
         found = sorted((file for group in chosen for file in groups[group] if file[2].unseen), key=lambda file: file[1])
         return tuple(one for _, _, one in found[:OTHERS])
 
+    def known(chosen: Iterable[str]) -> tuple[Shown, ...]:
+        found = sorted((file for group in chosen for file in groups[group] if file[0]), key=lambda file: file[1])
+        return tuple(one for _, _, one in found[:background])
+
     return (
         Block(
             name="documents",
@@ -104,6 +122,7 @@ def _archived(data: Path, most: int, least: int) -> tuple[Block, ...]:
             text=f"{ORDER} Other pictures are unseen natural photographs of all sources.",
             shown=taken(documents),
             others=strangers(photographs),
+            background=known(photographs),
         ),
         Block(
             name="natural",
@@ -112,6 +131,7 @@ def _archived(data: Path, most: int, least: int) -> tuple[Block, ...]:
             " garments, other groceries, other scenes.",
             shown=taken(natural),
             others=strangers(elsewhere),
+            background=known(elsewhere),
         ),
     )
 

@@ -20,7 +20,15 @@ def outcome(named: int, alarms: int, fresh: int = 40) -> Outcome:
 
 
 def measured(*outcomes: Outcome, method: str = "head", shots: int = 20) -> Measured:
-    return Measured(method=method, shots=shots, classes=16, outcomes=outcomes, fit_seconds=1.5, image_seconds=0.02)
+    return Measured(
+        method=method,
+        shots=shots,
+        classes=16,
+        outcomes=outcomes,
+        fit_seconds=1.5,
+        vector_seconds=0.01,
+        image_seconds=0.02,
+    )
 
 
 def test_a_row_holds_means_of_the_draws() -> None:

@@ -37,6 +37,15 @@ def test_each_folder_is_a_class_and_one_of_them_is_other(tmp_path: Path) -> None
     assert all(one.unseen for one in block.shown)
 
 
+def test_pictures_that_teach_other_are_asked_for_no_more(tmp_path: Path) -> None:
+    for name, count in (("receipt", 30), ("other", 30)):
+        folder_of(tmp_path / name, count)
+    (block,) = blocks_of(tmp_path, [5], background=400)
+    taught, asked = ({one.read() for one in shown} for shown in (block.background, block.others))
+    assert (len(taught), len(asked)) == (10, 20)
+    assert not taught & asked
+
+
 @pytest.mark.parametrize("folders", [{"receipt": 30}, {"receipt": 14, "other": 9}, {}])
 def test_what_measures_nothing_is_refused(tmp_path: Path, folders: dict[str, int]) -> None:
     for name, count in folders.items():
@@ -49,7 +58,7 @@ def test_archives_give_documents_and_natural_classes_against_unseen_photographs(
     archive(tmp_path / "classes" / "documents.tar", receipt=90, chart=40, few=3)
     archive(tmp_path / "photos" / "clothing.tar", hat=40, shoes=50, coat=30, sock=6)
     archive(tmp_path / "photos" / "tiny_imagenet64.tar", frog=90)
-    documents, natural = blocks_of(tmp_path, [5])
+    documents, natural = blocks_of(tmp_path, [5], background=50)
     sizes = Counter(one.label for one in documents.shown)
     assert sizes == {"documents/receipt": 5 + TESTED, "documents/chart": 40}
     # Every unseen file is there where a class has more than are needed: a quarter of 90, about.
@@ -58,6 +67,10 @@ def test_archives_give_documents_and_natural_classes_against_unseen_photographs(
     assert set(receipts) == {True, False}
     assert {one.label.split("/")[0] for one in documents.others} == {"clothing"}
     assert {one.label for one in natural.shown} == {"clothing/hat", "clothing/shoes"}
+    # What teaches `other` is what an encoder's training has seen; no other picture is of it.
+    assert len(documents.background) == 50
+    assert not any(one.unseen for one in documents.background)
+    assert all(one.unseen for one in documents.others)
     assert {one.label for one in natural.others} <= {"clothing/coat", "clothing/sock"}
     assert all(one.unseen for block in (documents, natural) for one in block.others)
 
