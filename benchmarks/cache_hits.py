@@ -31,6 +31,7 @@ from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics
 from shared.types import ImageInfo, Inquiry, KnownVerdict, Verdict, VerdictError
 from shared.types.known import FrameTrace
+from tests.inspection_doubles import KnownClassifiers
 from tests.servers import RedisServer
 from workers.admission import Admission
 from workers.evaluation.tables import Cell
@@ -93,9 +94,10 @@ async def measure_hits(settings: Settings, redis: int, hits: int) -> list[dict[s
         judge = Judge(replica, encoder)
         sharing = SharedVerdicts(store, sealer, encoder, clock, metrics)
         admission = Admission(clock, metrics, places=8)
-        first = Verdicts(judge, replica, admission, clock, metrics, sharing=sharing)
+        classifiers = KnownClassifiers()
+        first = Verdicts(judge, replica, classifiers, admission, clock, metrics, sharing=sharing)
         forgetful = KnownVerdicts(capacity=1)
-        second = Verdicts(judge, replica, admission, clock, metrics, known=forgetful, sharing=sharing)
+        second = Verdicts(judge, replica, classifiers, admission, clock, metrics, known=forgetful, sharing=sharing)
         for number in range(IMAGES):
             await first.verdict(question(number))
             await sharing.stop()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shared.core.matching import SetFacts
 from shared.types import DecodedImage, ReferenceMatch
 from tests.factories import make_frame, make_image_info, make_match
+from workers.classifying.replica import Labellers
 from workers.evidence import Sight
 from workers.live_segment import Probe
 
@@ -104,3 +105,18 @@ def digest(data: bytes) -> str:
 
 
 __all__ = ["DIMENSION", "KnownDecoder", "KnownEncoder", "KnownIndex", "StillClock", "digest"]
+
+
+class KnownClassifiers:
+    """Classifiers that stand at a position of their log; none, where nothing else is said."""
+
+    def __init__(self, position: int = 0, **revisions: int) -> None:
+        self.move(position, **revisions)
+
+    def move(self, position: int, **revisions: int) -> None:
+        """Stand there from now on."""
+        self._labellers = Labellers(position=position, revisions=revisions)
+
+    def current(self) -> Labellers:
+        """Return them."""
+        return self._labellers

@@ -18,6 +18,7 @@ from shared.ports import Clock
 from shared.telemetry import Metrics
 from shared.types import AT_LEISURE, ContainerInfo, Inquiry, KnownVerdict, UnreadPart, Verdict, VerdictError
 from workers.inspector import OFF_LOOP_BYTES, Examines, digest
+from workers.known_labels import shown_alike
 from workers.unpack_protocol import Findings, UnpackOrder
 from workers.unpacking.walk import Found, Unread, second_readings
 
@@ -95,15 +96,18 @@ class ContainerInspector:
         if await digest(data) != sha256:
             message = "the bytes do not have the digest that was asked for"
             return KnownVerdict(verdict=self.refusal(sha256, ErrorCode.INTERNAL_ERROR, message))
-        own = (await self._images.examine(data, sha256, inquiry)).verdict if is_image else None
+        own = await self._images.examine(data, sha256, inquiry) if is_image else None
         async with self._places:
             findings = await self._unpack(data, inquiry.limit)
             if kind == _OTHER and not findings.found and not findings.unread and findings.error is None:
                 return await self._images.examine(data, sha256, inquiry)
             # Before the pictures: what is said is true of the index as it was then.
-            base = own or replace(self.refusal(sha256, ErrorCode.OPAQUE, ""), error=None)
+            base = own.verdict if own is not None else replace(self.refusal(sha256, ErrorCode.OPAQUE, ""), error=None)
             images = await self._judge(findings.found, replace(inquiry, deadline=inquiry.deadline - REPLY_SECONDS))
-        return KnownVerdict(verdict=_merged(kind, base, findings, images))
+        shown = shown_alike(images if own is None else (own, *images))
+        return KnownVerdict(
+            verdict=_merged(kind, base, findings, tuple(each.verdict for each in images)), classifiers=shown
+        )
 
     async def contents(self, data: bytes) -> Contents | None:
         """Return what an archive or a document holds; None for a picture, and for what is neither."""
@@ -124,15 +128,15 @@ class ContainerInspector:
                 self._metrics.count("safelight_worker_unpack_limit_hits_total", limit=unread.limit)
         return findings
 
-    async def _judge(self, found: Sequence[Found], inquiry: Inquiry) -> tuple[Verdict, ...]:
+    async def _judge(self, found: Sequence[Found], inquiry: Inquiry) -> tuple[KnownVerdict, ...]:
         free = asyncio.Semaphore(IMAGES_AT_ONCE)
 
-        async def judge(image: Found) -> Verdict:
+        async def judge(image: Found) -> KnownVerdict:
             async with free:
                 examined = await self._images.examine(image.data, image.sha256, inquiry)
             verdict = examined.verdict
             best = sorted(verdict.matches, key=lambda match: match.score, reverse=True)[:MAX_MATCHES]
-            return replace(verdict, path=image.path, matches=tuple(best), timings_ms={})
+            return replace(examined, verdict=replace(verdict, path=image.path, matches=tuple(best), timings_ms={}))
 
         return tuple(await asyncio.gather(*(judge(image) for image in found)))
 

@@ -243,7 +243,8 @@ class Inspector:
             hurried=hurried,
             timings_ms=timings,
         )
-        return KnownVerdict(verdict=verdict, traces=() if vectors is None else traces_of(image.frames, vectors))
+        traces = () if vectors is None else traces_of(image.frames, vectors)
+        return KnownVerdict(verdict=verdict, traces=traces, classifiers=labelled.revisions)
 
     async def _embed(self, frames: Sequence[DecodedFrame], inquiry: Inquiry) -> Vectors | None:
         """Return a vector for each frame (None for one that shows nothing).

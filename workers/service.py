@@ -86,7 +86,7 @@ async def run_worker(context: RoleContext) -> None:
         containers = ContainerInspector(
             inspector, pool, context.clock, context.metrics, max_unpacked=worker.max_unpacked
         )
-        verdicts = Verdicts(containers, index, admission, context.clock, context.metrics, sharing=sharing)
+        verdicts = Verdicts(containers, index, classifiers, admission, context.clock, context.metrics, sharing=sharing)
         answerer = Answerer(verdicts, admission, pool, store, sealer, context.clock, context.metrics)
         loop = RequestLoop(bus, answerer, context.metrics)
         upkeep = maintain(

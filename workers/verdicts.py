@@ -20,6 +20,7 @@ from shared.telemetry import Metrics
 from shared.types import Inquiry, KnownVerdict, Priority, Verdict
 from workers.admission import Admission
 from workers.inspector import SPARE_INSPECTIONS, Examines
+from workers.known_labels import Revisions, keeping, told
 from workers.known_verdicts import KnownVerdicts
 from workers.refreshing import Refreshes, refreshed
 
@@ -39,17 +40,20 @@ class Question:
     inquiry: Inquiry
     fetch: Callable[[], Awaitable[bytes]]
 
-    @property
-    def remembered(self) -> bool:
-        """Whether its answer depends on the image and the index alone."""
-        return not self.inquiry.classifiers
-
 
 class Index(Protocol):
     """What knows the newest view, such as an IndexReplica."""
 
     def current(self) -> Refreshes:
         """Return it."""
+        ...
+
+
+class Classifiers(Protocol):
+    """What knows the classifiers, such as a ClassifierReplica."""
+
+    def current(self) -> Revisions:
+        """Return their revisions as they are now."""
         ...
 
 
@@ -78,6 +82,7 @@ class Verdicts:
         self,
         inspector: Examines,
         index: Index,
+        classifiers: Classifiers,
         admission: Admission,
         clock: Clock,
         metrics: Metrics,
@@ -90,6 +95,7 @@ class Verdicts:
         self._admission = admission
         self._clock = clock
         self._metrics = metrics
+        self._classifiers = classifiers
         self._known = KnownVerdicts() if known is None else known  # an empty one is false
         self._sharing = sharing
         self._flights: dict[tuple[str, ...], _Flight] = {}
@@ -98,16 +104,15 @@ class Verdicts:
         """Return the verdict by the question's deadline."""
         key = (question.sha256, *question.inquiry.classifiers)
         while True:
-            known = self._recall(question)
-            if known is not None and self._still_true(known.verdict):
+            known = self._known.get(question.sha256, self._clock.monotonic())
+            if known is not None and self._still_true(known.verdict) and (verdict := self._told(known, question)):
                 self._count("hit")
-                return known.verdict
+                return verdict
             flight = self._flights.get(key)
             if flight is None or flight.priority > question.inquiry.priority:
                 return await self._take_off(key, question, known)
             self._count("joined")
-            verdict = await self._join(question, flight)
-            if verdict is not None:
+            if (verdict := await self._join(question, flight)) is not None:
                 return verdict
 
     def _still_true(self, verdict: Verdict) -> bool:
@@ -116,8 +121,8 @@ class Verdicts:
         # While there is no time for a closer look there would be none for the next one either.
         return not verdict.hurried or self._admission.at_work > SPARE_INSPECTIONS
 
-    def _recall(self, question: Question) -> KnownVerdict | None:
-        return self._known.get(question.sha256, self._clock.monotonic()) if question.remembered else None
+    def _told(self, known: KnownVerdict, question: Question) -> Verdict | None:
+        return told(known, question.inquiry.classifiers, self._classifiers.current())
 
     async def _join(self, question: Question, flight: _Flight) -> Verdict | None:
         """Return what the flight brings, or None where that is nothing for others than who began it."""
@@ -135,7 +140,7 @@ class Verdicts:
         flight = _Flight(asyncio.get_running_loop().create_future(), question.inquiry.priority)
         self._flights[key] = flight
         try:
-            verdict = (await self._find_out(question, known)).verdict
+            verdict = await self._find_out(question, known)
             flight.answer.set_result(verdict)
         except DecodeError as error:
             verdict = self._inspector.refusal(question.sha256, error.code, str(error))
@@ -146,50 +151,47 @@ class Verdicts:
                 del self._flights[key]
         return verdict
 
-    async def _find_out(self, question: Question, known: KnownVerdict | None) -> KnownVerdict:
-        hurried = known is not None and known.verdict.hurried
-        if known is not None and not hurried and (current := await self._refresh(question.sha256, known)) is not None:
-            self._count("refreshed")
+    async def _find_out(self, question: Question, known: KnownVerdict | None) -> Verdict:
+        source = "refreshed"
+        if known is None or known.verdict.hurried or self._told(known, question) is None:
+            source, known = "shared", None if self._sharing is None else await self._sharing.get(question.sha256)
+        if known is not None and (current := await self._refresh(question, known)) is not None:
+            self._count(source)
             return current
-        if self._sharing is not None and (known is None or hurried) and question.remembered:
-            known = await self._sharing.get(question.sha256)
-            if known is not None and (current := await self._refresh(question.sha256, known)) is not None:
-                self._count("shared")
-                return current
         self._count("miss")
         inquiry = question.inquiry
         async with self._admission.turn(question.size, inquiry.deadline, inquiry.priority):
             found = await self._inspector.examine(await question.fetch(), question.sha256, inquiry)
-        if question.remembered:
-            self._remember(question.sha256, found)
-        return found
+        self._remember(question.sha256, found)
+        return self._told(found, question) or found.verdict
 
-    async def _refresh(self, sha256: str, known: KnownVerdict) -> KnownVerdict | None:
-        view = self._index.current()
-        if known.verdict.index_revision == view.revision:
-            self._keep(sha256, known)
-            return known
-        try:
-            current = await asyncio.to_thread(refreshed, known, view)
-        except Exception:  # noqa: BLE001 - the image is inspected anew, and that has an answer for every bug
-            _log.exception("a known verdict could not be brought up to date")
+    async def _refresh(self, question: Question, known: KnownVerdict) -> Verdict | None:
+        if self._told(known, question) is None:
             return None
-        if current is not None:
-            self._keep(sha256, current)
-        return current
+        view = self._index.current()
+        current: KnownVerdict | None = known
+        if known.verdict.index_revision != view.revision:
+            try:
+                current = await asyncio.to_thread(refreshed, known, view)
+            except Exception:  # noqa: BLE001 - the image is inspected anew, and that has an answer for every bug
+                _log.exception("a known verdict could not be brought up to date")
+                return None
+        return None if current is None else self._told(self._keep(question.sha256, current), question)
 
     def _remember(self, sha256: str, found: KnownVerdict) -> None:
         lasting = is_lasting(found.verdict)
         if not lasting and (found.verdict.degraded or not found.verdict.hurried):
             return
-        kept = replace(found, verdict=replace(found.verdict, timings_ms={}))
-        self._keep(sha256, kept)
+        kept = self._keep(sha256, replace(found, verdict=replace(found.verdict, timings_ms={})))
         if lasting and self._sharing is not None:
             self._sharing.put(sha256, kept)
 
-    def _keep(self, sha256: str, known: KnownVerdict) -> None:
-        self._known.put(sha256, known, self._clock.monotonic())
+    def _keep(self, sha256: str, known: KnownVerdict) -> KnownVerdict:
+        now = self._clock.monotonic()
+        kept = keeping(known, self._known.get(sha256, now))
+        self._known.put(sha256, kept, now)
         self._metrics.set("safelight_worker_known_verdicts", len(self._known))
+        return kept
 
     def _count(self, outcome: str) -> None:
         self._metrics.count("safelight_worker_verdict_cache_total", outcome=outcome)

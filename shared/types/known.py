@@ -23,7 +23,12 @@ class FrameTrace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownVerdict:
-    """``traces``: of every frame, none where they are too many."""
+    """``traces``: of every frame, none where they are too many.
+
+    ``classifiers``: to which the image was shown, each with the revision in force then, 0 where there was none; the
+    verdict has the labels of all of them.
+    """
 
     verdict: Verdict
     traces: tuple[FrameTrace, ...] = ()
+    classifiers: tuple[tuple[str, int], ...] = ()

@@ -18,10 +18,11 @@ from workers.classifying.vectors import FeatureModel, row_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
-    """What was said, and the position of the classifiers' log that it rests on."""
+    """What was said, and what it rests on: the position of the classifiers' log, and the revision of each asked."""
 
     labels: tuple[LabelScore, ...] = ()
     position: int = 0
+    revisions: tuple[tuple[str, int], ...] = ()
 
 
 class Current(Protocol):
@@ -45,11 +46,13 @@ class Labeller:
     ) -> Labelled:
         """Return what the named classifiers say; one that is not here says nothing."""
         known = self._classifiers.current()
+        revisions = tuple((name, known.revisions.get(name, 0)) for name in names)
         asked = [known.by_name[name] for name in names if name in known.by_name]
         if not asked:
-            return Labelled(position=known.position)
+            return Labelled(position=known.position, revisions=revisions)
         rows = rows_of_frames(frames, vectors, self._side, self._model)
-        return Labelled(labels=tuple(said for one in asked for said in answers(one, rows)), position=known.position)
+        labels = tuple(said for one in asked for said in answers(one, rows))
+        return Labelled(labels=labels, position=known.position, revisions=revisions)
 
 
 def rows_of_frames(

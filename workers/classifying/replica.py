@@ -26,10 +26,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labellers:
-    """The classifiers that can answer, as they are at a position of the log."""
+    """The classifiers that can answer, as they are at a position of the log, and the revision in force of each name."""
 
     position: int = 0
     by_name: Mapping[str, Classifier] = field(default_factory=lambda: MappingProxyType({}))
+    revisions: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class ClassifierReplica:
@@ -58,7 +59,10 @@ class ClassifierReplica:
         for name in self._log.history:
             await self._take(name, self._log.current(name))
         able = {name: one for name, (_, one) in self._loaded.items() if one is not None}
-        self._current = Labellers(position=self._log.position, by_name=MappingProxyType(able))
+        numbers = {name: revision.number for name, (revision, _) in self._loaded.items()}
+        self._current = Labellers(
+            position=self._log.position, by_name=MappingProxyType(able), revisions=MappingProxyType(numbers)
+        )
         self._metrics.set("safelight_classifiers", len(able))
         self._ready = True
 

@@ -19,7 +19,7 @@ from shared.types import (
     RedactionRequest,
     Verdict,
 )
-from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
+from tests.inspection_doubles import KnownClassifiers, KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
 from tests.memory_store import MemoryStore
 from workers.admission import Admission
 from workers.answering import OFF_LOOP_BYTES, Answer, Answerer
@@ -81,7 +81,7 @@ class Desk:
         self.obscurer = KnownObscurer()
         self.inspector = Inspector(self.decoder, KnownEncoder(), KnownIndex(), CLOCK, self.metrics)
         admission = Admission(CLOCK, self.metrics, places=2)
-        verdicts = Verdicts(self.inspector, KnownIndex(), admission, CLOCK, self.metrics)
+        verdicts = Verdicts(self.inspector, KnownIndex(), KnownClassifiers(), admission, CLOCK, self.metrics)
         self.answerer = Answerer(verdicts, admission, self.obscurer, self.store, SEALER, CLOCK, self.metrics)
 
     def dropped(self, cause: str) -> float:

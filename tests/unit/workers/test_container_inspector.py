@@ -44,7 +44,8 @@ class KnownImages:
         self._broken = broken
 
     async def examine(self, data: bytes, sha256: str, inquiry: Inquiry) -> KnownVerdict:
-        return KnownVerdict(verdict=self._verdict(data, sha256, inquiry.deadline), traces=(TRACE,))
+        shown = tuple((name, 3) for name in inquiry.classifiers)
+        return KnownVerdict(verdict=self._verdict(data, sha256, inquiry.deadline), traces=(TRACE,), classifiers=shown)
 
     def _verdict(self, data: bytes, sha256: str, deadline: float) -> Verdict:
         self.asked.append(data)
@@ -206,6 +207,13 @@ async def test_only_a_picture_alone_can_be_searched_again() -> None:
     both = PNG + make_zip({"b.jpg": JPEG})
     assert (await inspector.examine(PNG, digest(PNG), AT_LEISURE)).traces == (TRACE,)
     assert (await inspector.examine(both, digest(both), AT_LEISURE)).traces == ()
+
+
+async def test_what_is_known_of_an_archive_says_which_classifiers_its_pictures_were_shown_to() -> None:
+    inspector = ContainerInspector(KnownImages(), HereUnpacker(), StillClock(), Metrics(), max_unpacked=MAX_UNPACKED)
+    inquiry = Inquiry(classifiers=("documents",))
+    for data in (make_zip({"a.png": PNG, "b.jpg": JPEG}), PNG + make_zip({"b.jpg": JPEG})):
+        assert (await inspector.examine(data, digest(data), inquiry)).classifiers == (("documents", 3),)
 
 
 async def test_a_broken_picture_with_an_archive_behind_it_keeps_its_error() -> None:

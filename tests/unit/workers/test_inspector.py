@@ -217,7 +217,9 @@ class Saying:
         self, names: Sequence[str], frames: Sequence[DecodedFrame], vectors: Sequence[NDArray[np.float32] | None]
     ) -> Labelled:
         self.asked.append((names, len(frames)))
-        return Labelled(labels=(LabelScore(classifier="papers", label="form", score=97.0),), position=4)
+        return Labelled(
+            labels=(LabelScore(classifier="papers", label="form", score=97.0),), position=4, revisions=(("papers", 3),)
+        )
 
 
 async def test_a_picture_is_shown_to_the_classifiers_that_are_asked_for_and_to_no_others() -> None:
@@ -226,12 +228,12 @@ async def test_a_picture_is_shown_to_the_classifiers_that_are_asked_for_and_to_n
     inspector.start()
     try:
         without = (await inspector.examine(DATA, digest(DATA), AT_LEISURE)).verdict
-        labelled = (await inspector.examine(DATA, digest(DATA), Inquiry(classifiers=("papers",)))).verdict
+        known = await inspector.examine(DATA, digest(DATA), Inquiry(classifiers=("papers",)))
     finally:
         await inspector.stop()
     assert (without.labels, without.classifier_revision) == ((), 0)
-    assert [one.label for one in labelled.labels] == ["form"]
-    assert labelled.classifier_revision == 4
+    assert [one.label for one in known.verdict.labels] == ["form"]
+    assert (known.verdict.classifier_revision, known.classifiers) == (4, (("papers", 3),))
     assert labels.asked == [(("papers",), 1)]
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
-from shared.types import FrameTrace, Inquiry, KnownVerdict, Priority, ReferenceMatch, Verdict, VerdictError
+from shared.types import FrameTrace, Inquiry, KnownVerdict, LabelScore, Priority, ReferenceMatch, Verdict, VerdictError
 from tests.factories import make_verdict
-from tests.inspection_doubles import KnownIndex, StillClock
+from tests.inspection_doubles import KnownClassifiers, KnownIndex, StillClock
 from workers.admission import Admission
 from workers.inspector import SPARE_INSPECTIONS
 from workers.live_segment import Probe
@@ -39,6 +39,7 @@ class Examiner:
 
     index: MovingIndex
     changes: dict[str, object] = field(default_factory=dict)
+    revisions: dict[str, int] = field(default_factory=lambda: {"documents": 3, "rooms": 4})
     examined: list[bytes] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -46,8 +47,14 @@ class Examiner:
         self.examined.append(data)
         changes = dict(self.changes)
         await self.may_answer.wait()
-        verdict = make_verdict(sha256=sha256, index_revision=self.index.revision, timings_ms={"total": 9.0})
-        return KnownVerdict(verdict=replace(verdict, **changes), traces=(TRACE,))  # type: ignore[arg-type]
+        verdict = make_verdict(
+            sha256=sha256,
+            index_revision=self.index.revision,
+            labels=tuple(LabelScore(classifier=name, label="form", score=97.0) for name in inquiry.classifiers),
+            timings_ms={"total": 9.0},
+        )
+        shown = tuple((name, self.revisions.get(name, 0)) for name in inquiry.classifiers)
+        return KnownVerdict(verdict=replace(verdict, **changes), traces=(TRACE,), classifiers=shown)  # type: ignore[arg-type]
 
     def refusal(self, sha256: str, code: ErrorCode, message: str) -> Verdict:
         return make_verdict(sha256=sha256, error=VerdictError(code=code, message=message))
@@ -69,13 +76,16 @@ class Others:
 class Scene:
     def __init__(self) -> None:
         self.clock, self.metrics, self.index, self.others = StillClock(), Metrics(), MovingIndex(), Others()
+        self.classifiers = KnownClassifiers(4, documents=3, rooms=4)
         self.examiner = Examiner(self.index)
         self.examiner.may_answer.set()
         self.verdicts = self.worker()
 
     def worker(self) -> Verdicts:
         self.admission = Admission(self.clock, self.metrics, places=9)
-        return Verdicts(self.examiner, self.index, self.admission, self.clock, self.metrics, sharing=self.others)
+        return Verdicts(
+            self.examiner, self.index, self.classifiers, self.admission, self.clock, self.metrics, sharing=self.others
+        )
 
     def question(
         self,
@@ -175,11 +185,50 @@ async def test_what_was_looked_at_in_a_hurry_counts_only_while_there_is_no_time_
     assert len(scene.examiner.examined) == 2
 
 
-async def test_nor_are_labels_which_others_may_not_have_asked_for() -> None:
+def labelled(verdict: Verdict) -> tuple[list[str], int]:
+    return [label.classifier for label in verdict.labels], verdict.classifier_revision
+
+
+async def test_labels_are_known_to_who_asks_for_them_or_for_fewer() -> None:
+    scene = Scene()
+    await scene.ask(classifiers=("documents", "rooms"))
+    assert labelled(await scene.ask(classifiers=("rooms",))) == (["rooms"], 4)
+    assert labelled(await scene.ask()) == ([], 0)
+    assert len(scene.examiner.examined) == 1
+    assert scene.outcome("hit") == 2
+
+
+async def test_labels_stay_when_the_index_moves() -> None:
     scene = Scene()
     await scene.ask(classifiers=("documents",))
-    await scene.ask()
+    scene.index.revision = "e1:2"
+    verdict = await scene.ask(classifiers=("documents",))
+    assert (verdict.index_revision, labelled(verdict)) == ("e1:2", (["documents"], 4))
+    assert len(scene.examiner.examined) == 1
+
+
+async def test_a_new_revision_of_a_classifier_takes_another_look_and_leaves_the_others() -> None:
+    scene = Scene()
+    await scene.ask(classifiers=("documents",))
+    await scene.ask(classifiers=("rooms",))
+    scene.classifiers.move(5, documents=5, rooms=4)
+    scene.examiner.revisions["documents"] = 5
+    assert labelled(await scene.ask(classifiers=("rooms",))) == (["rooms"], 5)
     assert len(scene.examiner.examined) == 2
+    for _ in range(2):
+        assert labelled(await scene.ask(classifiers=("documents", "rooms"))) == (["documents", "rooms"], 5)
+    assert len(scene.examiner.examined) == 3
+
+
+async def test_labels_that_another_worker_knows_are_known() -> None:
+    scene = Scene()
+    await scene.ask(classifiers=("documents",))
+    scene.verdicts = scene.worker()
+    assert labelled(await scene.ask(classifiers=("documents",))) == (["documents"], 4)
+    await scene.ask(classifiers=("rooms",))
+    scene.verdicts = scene.worker()
+    assert labelled(await scene.ask(classifiers=("documents", "rooms"))) == (["documents", "rooms"], 4)
+    assert (len(scene.examiner.examined), scene.outcome("shared")) == (2, 2)
 
 
 async def test_the_same_image_is_found_out_once_at_a_time() -> None:

@@ -1,7 +1,5 @@
 """What classifiers say of a picture."""
 
-from types import MappingProxyType
-
 import numpy as np
 
 from shared.types import LabelScore
@@ -50,11 +48,12 @@ def test_a_frame_without_a_vector_is_passed_over() -> None:
 
 class Known:
     def current(self) -> Labellers:
-        return Labellers(position=7, by_name=MappingProxyType({"documents": BEST}))
+        return Labellers(position=7, by_name={"documents": BEST}, revisions={"documents": 6})
 
 
 def test_a_classifier_that_is_not_here_says_nothing() -> None:
     labeller = Labeller(Known(), shipped_features(), SIDE)
-    assert labeller.answer(["rooms"], [FRAME], [VECTOR]) == Labelled(position=7)
+    assert labeller.answer(["rooms"], [FRAME], [VECTOR]) == Labelled(position=7, revisions=(("rooms", 0),))
     said = labeller.answer(["documents", "rooms"], [FRAME], [None])
     assert [(one.classifier, one.label) for one in said.labels] == [("documents", OTHER)]
+    assert said.revisions == (("documents", 6), ("rooms", 0))

@@ -27,9 +27,11 @@ async def test_what_is_published_answers_and_what_is_deleted_does_not() -> None:
     await book.publish(CLASSIFIER, 0, "first")
     await replica.load()
     assert (replica.current().position, list(replica.current().by_name)) == (1, ["documents"])
+    assert replica.current().revisions == {"documents": 1}
     await book.delete("documents")
     await replica.load()
     assert (replica.current().position, list(replica.current().by_name)) == (2, [])
+    assert replica.current().revisions == {"documents": 0}
     assert metrics.value("safelight_classifiers") == 0
 
 
