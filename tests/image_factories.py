@@ -75,3 +75,12 @@ def make_icon(*pictures: Image.Image, cursor: bool = False, bitmaps: bool = Fals
         for entry in range(len(pictures)):
             struct.pack_into("<HH", icon, 6 + 16 * entry + 4, 7, 9)  # the hot spot, where an icon has planes and bits
     return bytes(icon)
+
+
+def make_picture_files(folder: Path, count: int, names: str = "{}.png") -> Path:
+    """Write ``count`` different pictures under a folder, which is returned."""
+    for number in range(count):
+        path = folder / names.format(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_picture(160, 120, seed=number).save(path)
+    return folder

@@ -28,7 +28,7 @@ from shared.errors import ConfigError, EncoderUnavailableError
 
 MODELS: Final = Path(__file__).parent / "models"
 IMPORTED: Final = "encoders"
-"""Folder of the data directory where imported versions are."""
+"""Folder of the data directory where versions are that were imported or trained here."""
 CARD_LIMIT: Final = 4 << 20
 
 Precision = Literal["fp32", "int8", "fp16"]
@@ -199,7 +199,8 @@ def _files(folder: Path, facts: dict[str, Any]) -> dict[Precision, PrecisionFile
 
 
 def _index_id(name: str, facts: dict[str, Any], precision: Precision) -> str:
-    """An imported name may come back with another file, so the file is part of its index version."""
+    """The name of a version that was imported or made here may come back with another file: its id names the file."""
     if "precisions" not in facts:
         return name
-    return f"{name}.{precision}" + (f"-{facts['sha256'][:8]}" if "imported" in facts else "")
+    here = "imported" in facts or facts.get("local") is True
+    return f"{name}.{precision}" + (f"-{facts['sha256'][:8]}" if here else "")

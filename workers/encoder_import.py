@@ -139,19 +139,31 @@ def write_version(
     Raises what ``calibrate`` raises, OSError, UsageError where the folder is there.
     """
     facts = _facts(model, replace(card, name=folder.name), original, original_sha256)
+
+    def make(part: Path) -> None:
+        (part / MODEL_FILES["fp32"]).write_bytes(model.data)
+        (part / "card.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        calibrate(part)
+
+    place_version(folder, make)
+    return facts
+
+
+def place_version(folder: Path, make: Callable[[Path], None]) -> None:
+    """Let ``make`` fill a version's folder, elsewhere, and put it in place as a whole or not at all.
+
+    Raises what ``make`` raises, OSError, UsageError where the folder is there.
+    """
     part = folder.with_name(f".{folder.name}.part") / folder.name  # a version is called as its folder
     _remove(part.parent)
     try:
         part.mkdir(parents=True)
-        (part / MODEL_FILES["fp32"]).write_bytes(model.data)
-        (part / "card.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        calibrate(part)
+        make(part)
         if folder.exists():
             raise UsageError(f"there is an encoder {folder.name} already")
         part.rename(folder)
     finally:
         _remove(part.parent)
-    return facts
 
 
 def _remove(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +22,11 @@ SCREENSHOT_SOURCES: Final = (
     "JabRef/user-documentation (CC-BY-SA 4.0), glpi-project/doc (CC-BY-SA 3.0 FR),"
     " mautic/mautic-documentation (Apache-2.0), wagtail/wagtail (BSD-3-Clause)"
 )
+OWN: Final = "images"
+"""What the sources of a folder's pictures begin with."""
 # Source archive -> (repositories, licence as they state it).
 SOURCES: Final[Mapping[str, tuple[str, str]]] = {
+    OWN: ("a folder of whoever trained it", "theirs"),
     "drawn": ("this project (workers/training/drawing)", "Apache-2.0"),
     "photos/clothing": ("alexeygrigorev/clothing-dataset", "CC0 1.0"),
     "photos/grocery": ("marcusklasson/GroceryStoreDataset", "MIT"),
@@ -42,11 +46,12 @@ SOURCES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def training_data(cache_meta: Path) -> list[dict[str, Any]]:
-    """One entry a source with the number of pictures trained on, from the cache's `meta.json`."""
-    sources = json.loads(cache_meta.read_text())["source"]
+    """One entry a source with the number of pictures trained on, from the cache's `meta.json`; a folder is one."""
+    kept = json.loads(cache_meta.read_text())["source"]
+    counts = Counter(OWN if name.startswith(f"{OWN}/") else name for name in kept)
     return [
-        {"source": name, "pictures": sources.count(name), "from": SOURCES[name][0], "licence": SOURCES[name][1]}
-        for name in sorted(set(sources))
+        {"source": name, "pictures": count, "from": SOURCES[name][0], "licence": SOURCES[name][1]}
+        for name, count in sorted(counts.items())
     ]
 
 

@@ -14,7 +14,7 @@ import queue as queues
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,17 @@ import torch
 from torch import Tensor, nn
 
 from workers.training.augment import Picture, strong_view, weak_view
-from workers.training.dataset import Corpus, Sampler, build_cache, held_out, open_cache, read_archives, read_drawings
+from workers.training.dataset import (
+    Corpus,
+    Item,
+    Sampler,
+    build_cache,
+    held_out,
+    open_cache,
+    read_archives,
+    read_drawings,
+)
+from workers.training.folder import picture_paths, read_pictures
 from workers.training.losses import Queue, objective
 from workers.training.network import DIMENSION, Fingerprinter
 from workers.training.restore import restore
@@ -43,13 +53,16 @@ REPORT_EVERY: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """One training run. `data` None: the project's own drawings only. `max_steps` ends a run early (tests).
+    """One training run, on the archives under `data`, the pictures under `images` and the project's drawings.
+
+    `max_steps` ends a run early (tests).
 
     `resume` goes on with a checkpoint of the same run, `start` begins a run from an exported encoder's weights.
     """
 
     out: Path
     data: Path | None = None
+    images: Path | None = None
     minutes: float = 30.0
     seed: int = 0
     resume: Path | None = None
@@ -111,7 +124,8 @@ class Batch:
 def train(config: TrainConfig, progress: Callable[[Progress], None] | None = None) -> TrainResult:
     """Trains until the budget is spent; writes `checkpoint.pt` and `loss.jsonl` to `config.out`.
 
-    Raises FileNotFoundError where `config.data` holds no archives, ValueError for a checkpoint of another network.
+    Raises FileNotFoundError where `data` holds no archives or `images` no pictures, ValueError for a checkpoint of
+    another network.
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
@@ -136,18 +150,22 @@ def train(config: TrainConfig, progress: Callable[[Progress], None] | None = Non
 
 
 def prepare_corpus(config: TrainConfig) -> Corpus:
-    """Opens the cache under `config.out`, or reads the archives and draws the drawings into a new one."""
+    """Opens the cache under `config.out`, or reads the pictures and draws the drawings into a new one."""
     cache = config.out / "cache"
     if (cache / "meta.json").exists():
         return open_cache(cache)
     if config.data is not None and not any(config.data.glob("*/*.tar")):
         raise FileNotFoundError(f"no archives under {config.data}")
-    photos = (
-        read_archives(config.data, wanted=lambda payload: not held_out(payload))
-        if config.data is not None
-        else iter(())
-    )
-    return build_cache(chain(photos, read_drawings(config.drawings_per_family)), cache)
+    return build_cache(chain(_photographs(config), read_drawings(config.drawings_per_family)), cache)
+
+
+def _photographs(config: TrainConfig) -> Iterator[Item]:
+    if config.data is not None:
+        yield from read_archives(config.data, wanted=lambda payload: not held_out(payload))
+    if config.images is not None:
+        yield from read_pictures(
+            picture_paths(config.images), config.images, wanted=lambda payload: not held_out(payload)
+        )
 
 
 class BatchMaker:

@@ -39,9 +39,12 @@ class Pictures:
     comparing: Pixels
 
 
-def write_version(checkpoint: Path, folder: Path, *, side: int, data: Path | None = None) -> dict[str, Any]:
+def write_version(
+    checkpoint: Path, folder: Path, *, side: int, data: Path | None = None, local: bool = False
+) -> dict[str, Any]:
     """Writes every file of the version but its calibrations; returns its card.
 
+    `local`: it stays in the deployment that made it, where its name may come back with other files.
     Raises ExportError for a file that does not compute what the checkpoint computes, ValueError for a file that is no
     checkpoint or a side that the network cannot take, FileNotFoundError where `data` holds no archives.
     """
@@ -50,6 +53,8 @@ def write_version(checkpoint: Path, folder: Path, *, side: int, data: Path | Non
     run = checkpoint.parent
     known = (run / "loss.jsonl").exists() and (run / "cache" / "meta.json").exists()
     facts = version_card(folder.resolve().name, side, precisions, run if known else None)
+    if local:
+        facts["local"] = True
     (folder / "card.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return facts
 

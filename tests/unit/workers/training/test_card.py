@@ -11,7 +11,9 @@ from workers.training.dataset import SOURCE_WEIGHTS
 
 def make_run(folder: Path) -> Path:
     (folder / "cache").mkdir(parents=True)
-    (folder / "cache" / "meta.json").write_text(json.dumps({"source": ["drawn", "photos/pets", "drawn"]}))
+    (folder / "cache" / "meta.json").write_text(
+        json.dumps({"source": ["drawn", "photos/pets", "images/a", "drawn", "images/b"]})
+    )
     (folder / "loss.jsonl").write_text('{"step": 20, "views": 2560, "elapsed_s": 90.0, "loss": 3.5}\n')
     return folder
 
@@ -30,7 +32,7 @@ def test_the_card_counts_the_pictures_and_names_their_licences(tmp_path: Path) -
     assert facts["precisions"]["int8"]["bytes"] == 2
     assert facts["training"]["minutes"] == 1.5
     counts = {entry["source"]: entry["pictures"] for entry in facts["training"]["data"]}
-    assert counts == {"drawn": 2, "photos/pets": 1}
+    assert counts == {"drawn": 2, "images": 2, "photos/pets": 1}
     assert all(entry["licence"] for entry in facts["training"]["data"])
 
 
