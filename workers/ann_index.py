@@ -15,12 +15,10 @@ Products are taken with ``vecdot``: as fast as ``@`` on one core, but it never w
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import hnswlib
@@ -28,7 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.errors import IntegrityError
-from workers.embeddings import Vectors, dimension_of, from_bytes
+from workers.embeddings import Stored, Vectors
+from workers.memory_file import MemoryFile
 
 Rows = npt.NDArray[np.intp]
 Groups = npt.NDArray[np.int32]
@@ -85,6 +84,14 @@ class Floors:
         return rows[cosines >= self.of_group[self.group_of[rows]]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphImage:
+    """A graph as it is stored: its axes, and the library's own file."""
+
+    axes: bytes
+    file: MemoryFile
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """An HNSW graph of vectors along ``axes`` (dimension x fewer, orthonormal columns)."""
@@ -93,7 +100,7 @@ class Graph:
     axes: Vectors
 
     @classmethod
-    def build(cls, stored: Sequence[bytes], stopped: Callable[[], bool]) -> Graph:
+    def build(cls, stored: Stored, stopped: Callable[[], bool]) -> Graph:
         """Build from kept vectors; raises BuildStoppedError."""
         axes = _principal_axes(stored)
         index = hnswlib.Index(space=SPACE, dim=axes.shape[1])
@@ -101,34 +108,32 @@ class Graph:
         for start in range(0, len(stored), BUILD_CHUNK):
             if stopped():
                 raise BuildStoppedError
-            chunk = from_bytes(stored[start : start + BUILD_CHUNK])
+            chunk = stored[start : start + BUILD_CHUNK].astype(np.float32)
             index.add_items(chunk @ axes, np.arange(start, start + len(chunk)), num_threads=_build_threads())
         index.set_ef(EF)
         return cls(index, axes)
 
     @classmethod
-    def read(cls, data: bytes | memoryview, count: int, dimension: int) -> Graph:
-        """Restore what ``to_bytes`` gave for ``count`` vectors.
+    def read(cls, image: GraphImage, count: int, dimension: int) -> Graph:
+        """Restore what ``image`` gave for ``count`` vectors.
 
-        ``data`` must be authenticated: a crafted file makes hnswlib write out of bounds
+        The image must be authenticated: a crafted file makes hnswlib write out of bounds
         (https://github.com/nmslib/hnswlib/pull/677).  Its counts are checked before it is loaded; raises
         IntegrityError.
         """
-        axes, rest = _read_axes(memoryview(data), dimension)
-        _check_graph(rest, count, axes.shape[1])
+        axes = _read_axes(image.axes, dimension)
+        _check_graph(image.file.map(), count, axes.shape[1])
         index = hnswlib.Index(space=SPACE, dim=axes.shape[1])
-        with _memory_file() as path:
-            with path.open("wb") as file:
-                file.write(rest)
-            index.load_index(str(path), max_elements=count)
+        index.load_index(str(image.file.path), max_elements=count)
         index.set_ef(EF)
         return cls(index, axes)
 
-    def to_bytes(self) -> bytes:
+    def image(self) -> GraphImage:
         """Return the axes and the graph."""
-        with _memory_file() as path:
-            self.index.save_index(str(path))
-            return _AXES_HEADER.pack(*self.axes.shape) + self.axes.astype("<f4").tobytes() + path.read_bytes()
+        # hnswlib reads and writes paths only (https://github.com/nmslib/hnswlib/issues/565).
+        file = MemoryFile()
+        self.index.save_index(str(file.path))
+        return GraphImage(axes=_AXES_HEADER.pack(*self.axes.shape) + self.axes.astype("<f4").tobytes(), file=file)
 
     def nearest(self, query: Vectors, count: int) -> Rows | None:
         """Return the rows of about the ``count`` nearest, the nearest first; None where the graph reaches fewer."""
@@ -142,12 +147,12 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class AnnIndex:
-    """Immutable search over the kept vectors ``stored`` (see ``workers/embeddings.py``); a hit's number is its row.
+    """Immutable search over the kept vectors ``stored`` (n x dimension, half precision); a hit's number is its row.
 
     ``dense`` holds those that are searched exactly as float32, whose rows are ``dense_rows``: all without a graph.
     """
 
-    stored: Sequence[bytes]
+    stored: Stored
     dense: Vectors
     dense_rows: Rows
     graph: Graph | None = None
@@ -155,7 +160,7 @@ class AnnIndex:
     @classmethod
     def build(
         cls,
-        stored: Sequence[bytes],
+        stored: Stored,
         blocks: Sequence[tuple[int, int]] = (),
         *,
         exact_limit: int = EXACT_LIMIT,
@@ -170,30 +175,29 @@ class AnnIndex:
         return cls._with_graph(stored, blocks, Graph.build(stored, stopped))
 
     @classmethod
-    def exact(cls, stored: Sequence[bytes]) -> AnnIndex:
+    def exact(cls, stored: Stored) -> AnnIndex:
         """Index the rows without a graph, however many."""
-        return cls(stored, from_bytes(stored), np.arange(len(stored), dtype=np.intp))
+        return cls(stored, stored.astype(np.float32), np.arange(len(stored), dtype=np.intp))
 
     @classmethod
-    def from_graph(cls, stored: Sequence[bytes], blocks: Sequence[tuple[int, int]], data: bytes) -> AnnIndex:
-        """Restore what ``graph_bytes`` gave for the same rows; raises IntegrityError for another's."""
-        dimension = dimension_of(stored[0]) if stored else 0
-        return cls._with_graph(stored, blocks, Graph.read(data, len(stored), dimension))
+    def from_graph(cls, stored: Stored, blocks: Sequence[tuple[int, int]], image: GraphImage) -> AnnIndex:
+        """Restore what ``graph_image`` gave for the same rows; raises IntegrityError for another's."""
+        return cls._with_graph(stored, blocks, Graph.read(image, *stored.shape))
 
     @classmethod
-    def _with_graph(cls, stored: Sequence[bytes], blocks: Sequence[tuple[int, int]], graph: Graph) -> AnnIndex:
+    def _with_graph(cls, stored: Stored, blocks: Sequence[tuple[int, int]], graph: Graph) -> AnnIndex:
         rows = _small_blocks(blocks, len(stored))
-        return cls(stored, from_bytes([stored[row] for row in rows]), rows, graph)
+        return cls(stored, stored[rows].astype(np.float32), rows, graph)
 
-    def graph_bytes(self) -> bytes:
-        """Return the graph as bytes; empty where the search is exact."""
-        return b"" if self.graph is None else self.graph.to_bytes()
+    def graph_image(self) -> GraphImage | None:
+        """Return the graph as it is stored; None where the search is exact."""
+        return None if self.graph is None else self.graph.image()
 
     def take(self, rows: Rows) -> Vectors:
         """Return the vectors of some rows, k x dimension."""
         if self.graph is None:
             return self.dense[rows]
-        return from_bytes([self.stored[row] for row in rows.tolist()])
+        return self.stored[rows].astype(np.float32)
 
     def candidates(self, queries: Vectors, floors: Floors) -> list[Rows]:
         """Return for each query (q x dimension) the rows whose cosine reaches the row's floor, ascending.
@@ -203,8 +207,8 @@ class AnnIndex:
         least = floors.least
         if len(self.stored) == 0 or least == np.inf:
             return [np.empty(0, np.intp)] * len(queries)
-        if queries.shape[1] != dimension_of(self.stored[0]):
-            raise ValueError(f"the index holds {dimension_of(self.stored[0])} dimensions, the query {queries.shape[1]}")
+        if queries.shape[1] != self.stored.shape[1]:
+            raise ValueError(f"the index holds {self.stored.shape[1]} dimensions, the query {queries.shape[1]}")
         return [self._candidates(query, floors, least) for query in queries]
 
     def _candidates(self, query: Vectors, floors: Floors, least: float) -> Rows:
@@ -255,12 +259,12 @@ def _small_blocks(blocks: Sequence[tuple[int, int]], total: int) -> Rows:
     return np.concatenate(ranges) if ranges else np.empty(0, np.intp)
 
 
-def _principal_axes(stored: Sequence[bytes]) -> Vectors:
+def _principal_axes(stored: Stored) -> Vectors:
     """Return the directions that hold most of the vectors' squared lengths, dimension x PROJECTED at most."""
-    dimension = dimension_of(stored[0])
+    dimension = stored.shape[1]
     if dimension <= PROJECTED:
         return np.eye(dimension, dtype=np.float32)
-    sample = from_bytes(stored[:: -(-len(stored) // PROJECTION_SAMPLE)])
+    sample = stored[:: -(-len(stored) // PROJECTION_SAMPLE)].astype(np.float32)
     _, directions = np.linalg.eigh(sample.T @ sample)  # ascending
     return np.ascontiguousarray(directions[:, -PROJECTED:], dtype=np.float32)
 
@@ -269,14 +273,13 @@ def _build_threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)  # the rest keeps inspecting
 
 
-def _read_axes(data: memoryview, dimension: int) -> tuple[Vectors, memoryview]:
+def _read_axes(data: bytes, dimension: int) -> Vectors:
     if len(data) < _AXES_HEADER.size:
         raise IntegrityError("the graph in the snapshot is cut off")
     rows, columns = _AXES_HEADER.unpack_from(data)
-    end = _AXES_HEADER.size + 4 * rows * columns
-    if rows != dimension or not 0 < columns <= rows or len(data) < end:
+    if rows != dimension or not 0 < columns <= rows or len(data) != _AXES_HEADER.size + 4 * rows * columns:
         raise IntegrityError("the graph in the snapshot is not that of its vectors")
-    return np.frombuffer(data[_AXES_HEADER.size : end], dtype="<f4").reshape(rows, columns).copy(), data[end:]
+    return np.frombuffer(data, dtype="<f4", offset=_AXES_HEADER.size).reshape(rows, columns).copy()
 
 
 def _check_graph(data: memoryview, count: int, dimension: int) -> None:
@@ -287,14 +290,3 @@ def _check_graph(data: memoryview, count: int, dimension: int) -> None:
         raise IntegrityError("the graph in the snapshot is not that of its vectors")
     if len(data) < elements * element_bytes:
         raise IntegrityError("the graph in the snapshot is cut off")
-
-
-@contextlib.contextmanager
-def _memory_file() -> Iterator[Path]:
-    # hnswlib reads and writes paths only (https://github.com/nmslib/hnswlib/issues/565): a file that lives in
-    # memory leaves no embeddings on a disk.
-    descriptor = os.memfd_create("safelight-index", os.MFD_CLOEXEC)
-    try:
-        yield Path(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
+Stored = npt.NDArray[np.float16]
+"""Kept vectors, n x dimension."""
 
 STORED: Final = np.dtype("<f2")
 _FINITE: Final = bytes(high for high in range(256) if high & 0x7C != 0x7C)
@@ -40,4 +42,4 @@ def dimension_of(stored: bytes) -> int:
     return len(stored) // STORED.itemsize
 
 
-__all__ = ["STORED", "Vectors", "dimension_of", "from_bytes", "is_finite", "to_bytes"]
+__all__ = ["STORED", "Stored", "Vectors", "dimension_of", "from_bytes", "is_finite", "to_bytes"]

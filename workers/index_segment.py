@@ -6,7 +6,7 @@ A view of the index is a large base segment and a small one of what came since.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,93 +18,75 @@ from shared.types import Reference
 from workers.ann_index import AnnIndex, Groups
 from workers.block_sketch import read_sketch
 from workers.codebook import shipped_codebook
-from workers.embeddings import STORED, Vectors, dimension_of, is_finite
+from workers.embeddings import STORED, Stored, Vectors, dimension_of, is_finite
 from workers.feature_index import LARGEST, FeatureIndex
-from workers.index_state import Key
-from workers.kept_bytes import total_bytes
 from workers.local_features import unpack
-from workers.pdq_index import PdqIndex
-from workers.row_lookup import RowLookup
+from workers.pdq_index import HASH_BYTES, PdqIndex
+from workers.reference_table import ReferenceTable
 from workers.sign_index import SignIndex
 
 Numbers = npt.NDArray[np.intp]
-MakeAnn = Callable[[Sequence[bytes], Sequence[tuple[int, int]]], AnnIndex]
+MakeAnn = Callable[[Stored, Sequence[tuple[int, int]]], AnnIndex]
 """Makes the index of kept vectors, whose sets are these ranges of rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """References by number 0..n-1, set by set.
+    """References by number 0..n-1, the rows of their table.
 
     ``owner`` gives the reference of each vector row (ascending), ``starts`` the first row of each reference and the end
     of all; ``set_of`` and ``set_of_row`` the position in ``set_names`` of each reference's and row's set, ``sizes`` how
     many references each has.  ``signs`` are the other views', ``features`` the local features, by reference (None:
-    there are none).  ``kept``: bytes kept of all, by kind.
+    there are none).  ``kept``: bytes kept of all, by kind; ``unsearched``: how many references have local features that
+    are compared, but not searched.
     """
 
-    references: tuple[Reference, ...]
+    references: ReferenceTable
     ann: AnnIndex
     owner: Groups
     starts: Groups
     signs: SignIndex
     features: FeatureIndex | None
     pdq: PdqIndex
-    set_names: tuple[str, ...]
     set_of: Groups
     set_of_row: Groups
     sizes: Groups
     kept: Mapping[str, int]
-    by_sha256: RowLookup
-    by_key: RowLookup
+    unsearched: int
 
     @classmethod
-    def build(cls, references: Sequence[Reference], make_ann: MakeAnn = AnnIndex.build) -> Segment:
+    def build(
+        cls, references: ReferenceTable | Iterable[Reference], make_ann: MakeAnn = AnnIndex.build
+    ) -> Segment:
         """Build from references that ``check_reference`` let pass; ``make_ann`` indexes their vectors.
 
-        The rows' order depends on the references' order within their sets alone, so a graph fits again later.
+        The rows' order is the table's, so a graph fits again later.
         """
-        references = sorted(references, key=lambda reference: reference.set)
-        stored = [vector for reference in references for vector in reference.vectors]
-        counts = np.fromiter((len(reference.vectors) for reference in references), np.int32, len(references))
-        set_names = tuple(dict.fromkeys(reference.set for reference in references))
-        position = {name: i for i, name in enumerate(set_names)}
-        set_of = np.fromiter((position[reference.set] for reference in references), np.int32, len(references))
+        table = ReferenceTable.of(references)
+        counts = table.vector_counts.astype(np.int32)
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        sizes = np.bincount(set_of, minlength=len(set_names)).astype(np.int32)
-        edges = starts[np.concatenate([[0], np.cumsum(sizes)])].tolist()
-        bits = dimension_of(stored[0]) if stored else 0
+        sizes = np.diff(table.set_starts).astype(np.int32)
+        set_of = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        stored = _stored(table)
         return cls(
-            references=tuple(references),
-            ann=make_ann(stored, tuple(itertools.pairwise(edges))),
-            owner=np.repeat(np.arange(len(references), dtype=np.int32), counts),
+            references=table,
+            ann=make_ann(stored, tuple(itertools.pairwise(starts[table.set_starts].tolist()))),
+            owner=np.repeat(np.arange(len(table), dtype=np.int32), counts),
             starts=starts,
-            signs=SignIndex.build([reference.views for reference in references], bits),
-            features=_index_features(references),
-            pdq=PdqIndex.build([r.pdq if r.pdq_quality >= MIN_PDQ_QUALITY else "" for r in references]),
-            set_names=set_names,
+            signs=SignIndex.build(table.views, stored.shape[1]),
+            features=_index_features(table),
+            pdq=_index_hashes(table),
             set_of=set_of,
             set_of_row=np.repeat(set_of, counts),
             sizes=sizes,
-            kept=total_bytes(references),
-            by_sha256=RowLookup.build(reference.sha256 for reference in references),
-            by_key=RowLookup.build((reference.set, reference.reference) for reference in references),
+            kept=table.kept_bytes(),
+            unsearched=int(np.count_nonzero(table.local.lengths()[LARGEST:])),
         )
 
     @property
-    def unsearched(self) -> int:
-        """How many references have local features that are compared, but not searched."""
-        return sum(bool(reference.local) for reference in self.references[LARGEST:])
-
-    def number(self, key: Key) -> int | None:
-        """Return the reference's number, None where it is not here."""
-        for number in self.by_key.candidates(key):
-            if (self.references[number].set, self.references[number].reference) == key:
-                return number
-        return None
-
-    def identical(self, sha256: str) -> list[int]:
-        """Return the references of these very bytes."""
-        return [n for n in self.by_sha256.candidates(sha256) if self.references[n].sha256 == sha256]
+    def set_names(self) -> tuple[str, ...]:
+        """The sets that have references here."""
+        return self.references.set_names
 
     def cosines(self, numbers: Numbers, query: Vectors | None) -> npt.NDArray[np.float64]:
         """Return each reference's best cosine with ``query``; NaN where either has no vector."""
@@ -143,7 +125,24 @@ def check_reference(reference: Reference, *, encoder: str, dimension: int | None
     return dimension
 
 
-def _index_features(references: Sequence[Reference]) -> FeatureIndex | None:
+def _stored(table: ReferenceTable) -> Stored:
+    """Return all kept vectors, one after the other."""
+    rows = int(table.vector_counts.sum())
+    return table.vectors.data.view(STORED).reshape(rows, -1) if rows else np.empty((0, 0), STORED)
+
+
+def _index_features(table: ReferenceTable) -> FeatureIndex | None:
     """Index the local features of as many references as can be searched in time; the others are only compared."""
-    searched = [reference.local for reference in references[:LARGEST]]
+    searched = [table.local[row] for row in range(min(LARGEST, len(table)))] if len(table.local.data) else []
     return FeatureIndex.build(searched, shipped_codebook()) if any(searched) else None
+
+
+def _index_hashes(table: ReferenceTable) -> PdqIndex:
+    """Index the hashes that are good enough to count."""
+    lengths = table.pdq.lengths()
+    known = (table.pdq_quality >= MIN_PDQ_QUALITY) & (lengths == HASH_BYTES)
+    if table.pdq.starts is None and table.pdq.width == HASH_BYTES:
+        return PdqIndex.of(table.pdq.matrix(), known)
+    packed = np.zeros((len(table), HASH_BYTES), np.uint8)
+    packed[lengths == HASH_BYTES] = table.pdq.data.reshape(-1, HASH_BYTES)
+    return PdqIndex.of(packed, known)

@@ -1,99 +1,111 @@
-"""The bytes of an index snapshot: a signed header, and sealed parts that it lists.
+"""The bytes of an index snapshot: a signed header, and sealed parts of the columns that it lists.
 
 Header: ``SLIX``, version, length, JSON, HMAC-SHA256 of all before it.  It names the encoder, the log position, the
-counts and the length and SHA-256 of every sealed part, so everything is refused that is cut off, changed, another
-deployment's or another encoder's *before* a byte of a part is decrypted or parsed and long before hnswlib reads its
-graph (which trusts its input: https://github.com/nmslib/hnswlib/issues/673).  Parts are sealed as well because
-embeddings and set names tell about the images.
+counts and the length of every column.  A column is cut into parts of `PART_BYTES`, each sealed for its place in this
+very snapshot (AES-256-GCM with the snapshot's random name and the part's number), so everything is refused that is cut
+off, changed, another deployment's, encoder's or snapshot's, before it is used and long before hnswlib reads its graph
+(which trusts its input: https://github.com/nmslib/hnswlib/issues/673).  Parts are sealed as well because embeddings and
+set names tell about the images.
 
-A part holds the sets, some thousand references, or a piece of the graph: an index of any size is written and read with
-a part in memory beside it, and no blob comes near the store's limit of 2 GiB.
+Parts are opened straight into the memory in which the columns then stay, in any order and in several threads at once.
+What the references hold was checked when they were indexed by the worker that wrote the snapshot, and is not again.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import struct
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from shared.codec import decode_event, decode_references, encode_event, encode_references
+import numpy as np
+
+from shared.codec import decode_event, encode_event
 from shared.errors import IntegrityError, WireError
-from shared.sealing import SIGNATURE_BYTES, Sealer
-from shared.types import Reference, SetCreated
-from workers.embeddings import dimension_of
+from shared.sealing import OVERHEAD_BYTES, SIGNATURE_BYTES, Sealer
+from shared.types import SetCreated
+from workers.ann_index import GraphImage
+from workers.byte_column import Bytes
+from workers.memory_file import MemoryFile
+from workers.reference_table import ReferenceTable
+from workers.table_columns import from_columns, to_columns
 
 MAGIC: Final = b"SLIX"
-VERSION: Final = 2
+VERSION: Final = 3
 HEADER_LIMIT: Final = 1 << 20
-"""Some 8,000 parts."""
-PART_REFERENCES: Final = 4096
-"""References of a part: 5 MB of embeddings, 40 MB with views, local features and sketches."""
-PART_BYTES: Final = 32 << 20
-"""Of a piece of the graph."""
-_PLACE: Final = "index-snapshot"
+PART_BYTES: Final = 8 << 20
+"""A part is sealed in 1 ms, and no blob comes near the store's limit of 2 GiB."""
+_NAME_BYTES: Final = 16
 _PREAMBLE: Final = struct.Struct(">4sBI")
 _LENGTH: Final = struct.Struct(">I")
-_KINDS: Final = ("sets", "references", "graph")
+_SETS: Final = "sets"
+_AXES: Final = "graph.axes"
+_GRAPH: Final = "graph.file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """An index at one position of its log; ``graph`` holds hnswlib's bytes, empty where search is exact."""
+    """An index at one position of its log; ``graph`` is None where search is exact, or the graph was not wanted."""
 
     encoder: str
     position: int
     sets: tuple[SetCreated, ...]
-    references: tuple[Reference, ...]
-    graph: bytes = b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What the header says of a part: its kind, and the length and digest of its sealed bytes."""
-
-    kind: str
-    bytes: int
-    sha256: str
+    references: ReferenceTable = field(default_factory=lambda: ReferenceTable.of(()))
+    graph: GraphImage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotHeader:
-    """What is known of a snapshot before its parts are touched."""
+    """What is known of a snapshot before its parts are touched; ``columns`` are (name, bytes)."""
 
+    name: str
     encoder: str
     position: int
-    dimension: int
     sets: int
     references: int
-    vectors: int
-    graph_bytes: int
-    parts: tuple[Part, ...]
+    columns: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The place of one part: bytes ``first`` to ``last`` of a column."""
+
+    column: str
+    first: int
+    last: int
 
 
 class SnapshotWriter:
-    """Gives a snapshot's sealed parts one after the other, then the header that lists them."""
+    """Seals a snapshot's parts, in any order and in several threads at once."""
 
     def __init__(self, snapshot: Snapshot, sealer: Sealer) -> None:
-        self._snapshot = snapshot
         self._sealer = sealer
-        self._parts: list[Part] = []
-        self._plain = _plain_parts(snapshot)
+        self._columns = _columns(snapshot)
+        self._header = SnapshotHeader(
+            name=secrets.token_hex(_NAME_BYTES),
+            encoder=snapshot.encoder,
+            position=snapshot.position,
+            sets=len(snapshot.sets),
+            references=len(snapshot.references),
+            columns=tuple((name, len(column)) for name, column in self._columns.items()),
+        )
+        self._spans = tuple(_spans(self._header.columns))
 
-    def next_part(self) -> bytes | None:
-        """Return the next part, None after the last."""
-        kind, plain = next(self._plain, ("", b""))
-        if not kind:
-            return None
-        sealed = self._sealer.seal(plain, place=f"{_PLACE}/{len(self._parts)}")
-        self._parts.append(Part(kind=kind, bytes=len(sealed), sha256=sha256(sealed).hexdigest()))
-        return sealed
+    @property
+    def parts(self) -> int:
+        """How many parts there are."""
+        return len(self._spans)
+
+    def part(self, number: int) -> bytes:
+        """Return one part."""
+        span = self._spans[number]
+        return self._sealer.seal(self._columns[span.column][span.first : span.last], place=_place(self._header, number))
 
     def header(self) -> bytes:
-        """Return the signed header of all parts that were given."""
-        body = json.dumps(asdict(_describe(self._snapshot, tuple(self._parts))), sort_keys=True).encode()
+        """Return the signed header."""
+        body = json.dumps(asdict(self._header), sort_keys=True).encode()
         if len(body) > HEADER_LIMIT:
             raise IntegrityError("the index snapshot's header is too long; the encoder's name may be")
         signed = _PREAMBLE.pack(MAGIC, VERSION, len(body)) + body
@@ -101,77 +113,74 @@ class SnapshotWriter:
 
 
 class SnapshotReader:
-    """Checks a snapshot's header, then takes in its parts in order.
+    """Checks a snapshot's header, then takes in its parts, in any order and in several threads at once.
 
-    ``encoder`` None takes any encoder's.  Everything raises IntegrityError for what is not a whole snapshot of this
-    deployment and encoder.
+    ``encoder`` None takes any encoder's; without ``graph`` the graph's parts are not wanted.  Everything raises
+    IntegrityError for what is not a whole snapshot of this deployment and encoder.
     """
 
-    def __init__(self, data: bytes, sealer: Sealer, *, encoder: str | None = None) -> None:
+    def __init__(self, data: bytes, sealer: Sealer, *, encoder: str | None = None, graph: bool = True) -> None:
         self.header = _read_header(data, sealer)
         if encoder is not None and self.header.encoder != encoder:
             raise IntegrityError(f"the index snapshot is of encoder {self.header.encoder}, this worker has {encoder}")
         self._sealer = sealer
-        self._taken = 0
-        self._sets: tuple[SetCreated, ...] = ()
-        self._references: list[Reference] = []
-        self._graph = bytearray()
+        self._spans = tuple(_spans(self.header.columns))
+        self.wanted = tuple(
+            number for number, span in enumerate(self._spans) if graph or span.column not in (_AXES, _GRAPH)
+        )
+        """The numbers of the parts to take in."""
+        self._left = set(self.wanted)
+        self._graph_file = MemoryFile(dict(self.header.columns).get(_GRAPH, 0) if graph else 0)
+        self._columns = {
+            name: self._graph_file.map() if name == _GRAPH else memoryview(np.empty(size, np.uint8))
+            for name, size in self.header.columns
+            if graph or name not in (_AXES, _GRAPH)
+        }
 
-    def take(self, sealed: bytes) -> None:
-        """Take in the next part."""
-        if self._taken >= len(self.header.parts):
-            raise IntegrityError("the index snapshot has more parts than its header says")
-        part = self.header.parts[self._taken]
-        if len(sealed) != part.bytes or sha256(sealed).hexdigest() != part.sha256:
+    def take(self, number: int, sealed: bytes) -> None:
+        """Take in a part."""
+        if number not in self._left:
+            raise IntegrityError("the index snapshot has other parts than its header says")
+        span = self._spans[number]
+        if len(sealed) != span.last - span.first + OVERHEAD_BYTES:
             raise IntegrityError("the index snapshot is cut off or changed")
-        plain = self._sealer.open(sealed, place=f"{_PLACE}/{self._taken}")
-        self._taken += 1
-        try:
-            match part.kind:
-                case "sets":
-                    self._sets = _read_sets(plain)
-                case "references":
-                    self._references += decode_references(plain)
-                case _:
-                    self._graph += plain
-        except (WireError, struct.error) as error:
-            raise IntegrityError(f"the index snapshot cannot be read: {error}") from error
+        out = self._columns[span.column][span.first : span.last]
+        self._sealer.open_into(sealed, place=_place(self.header, number), out=out)
+        self._left.discard(number)
 
     def snapshot(self) -> Snapshot:
         """Return what was read, once all parts were taken in."""
-        snapshot = Snapshot(
-            encoder=self.header.encoder,
-            position=self.header.position,
-            sets=self._sets,
-            references=tuple(self._references),
-            graph=bytes(self._graph),
-        )
-        self._references, self._graph = [], bytearray()
-        if self._taken != len(self.header.parts) or _describe(snapshot, self.header.parts) != self.header:
+        if self._left:
             raise IntegrityError("the index snapshot does not hold what its header says")
-        return snapshot
+        columns = {name: np.frombuffer(view, np.uint8) for name, view in self._columns.items() if name != _GRAPH}
+        try:
+            sets, references = _read_sets(columns[_SETS].tobytes()), from_columns(columns)
+        except (WireError, struct.error, KeyError) as error:
+            raise IntegrityError(f"the index snapshot cannot be read: {error}") from error
+        if (len(sets), len(references)) != (self.header.sets, self.header.references):
+            raise IntegrityError("the index snapshot does not hold what its header says")
+        graph = GraphImage(axes=columns[_AXES].tobytes(), file=self._graph_file) if _AXES in columns else None
+        return Snapshot(
+            encoder=self.header.encoder, position=self.header.position, sets=sets, references=references, graph=graph
+        )
 
 
-def _plain_parts(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
-    yield "sets", b"".join(_LENGTH.pack(len(event)) + event for event in map(encode_event, snapshot.sets))
-    for first in range(0, len(snapshot.references), PART_REFERENCES):
-        yield "references", encode_references(snapshot.references[first : first + PART_REFERENCES])
-    for first in range(0, len(snapshot.graph), PART_BYTES):
-        yield "graph", snapshot.graph[first : first + PART_BYTES]
+def _columns(snapshot: Snapshot) -> Mapping[str, memoryview]:
+    sets = b"".join(_LENGTH.pack(len(event)) + event for event in map(encode_event, snapshot.sets))
+    columns: dict[str, Bytes | bytes | memoryview] = {_SETS: sets, **to_columns(snapshot.references)}
+    if snapshot.graph is not None:
+        columns |= {_AXES: snapshot.graph.axes, _GRAPH: snapshot.graph.file.map()}
+    return {name: memoryview(column) for name, column in columns.items()}
 
 
-def _describe(snapshot: Snapshot, parts: tuple[Part, ...]) -> SnapshotHeader:
-    first = next((vector for reference in snapshot.references for vector in reference.vectors), b"")
-    return SnapshotHeader(
-        encoder=snapshot.encoder,
-        position=snapshot.position,
-        dimension=dimension_of(first),
-        sets=len(snapshot.sets),
-        references=len(snapshot.references),
-        vectors=sum(len(reference.vectors) for reference in snapshot.references),
-        graph_bytes=len(snapshot.graph),
-        parts=parts,
-    )
+def _spans(columns: Sequence[tuple[str, int]]) -> Iterator[_Span]:
+    for column, size in columns:
+        for first in range(0, size, PART_BYTES):
+            yield _Span(column, first, min(first + PART_BYTES, size))
+
+
+def _place(header: SnapshotHeader, number: int) -> str:
+    return f"index-snapshot/{header.name}/{number}"
 
 
 def _read_header(data: bytes, sealer: Sealer) -> SnapshotHeader:
@@ -186,12 +195,10 @@ def _read_header(data: bytes, sealer: Sealer) -> SnapshotHeader:
     sealer.verify(data[:signature], data[signature:])
     try:
         values = json.loads(data[_PREAMBLE.size : signature])
-        header = SnapshotHeader(**{**values, "parts": tuple(Part(**part) for part in values["parts"])})
+        columns = tuple((str(name), int(size)) for name, size in values["columns"])
+        return SnapshotHeader(**{**values, "columns": columns})
     except (ValueError, TypeError, KeyError) as error:
         raise IntegrityError(f"the index snapshot's header cannot be read: {error}") from error
-    if any(part.kind not in _KINDS for part in header.parts):
-        raise IntegrityError("the index snapshot's header lists a part of no known kind")
-    return header
 
 
 def _read_sets(section: bytes) -> tuple[SetCreated, ...]:

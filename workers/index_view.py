@@ -60,10 +60,9 @@ class IndexView:
     def references(self, set_name: str) -> tuple[Reference, ...]:
         """Return a set's searchable references."""
         return tuple(
-            reference
+            live.segment.references[number]
             for live in self.segments
-            for number, reference in enumerate(live.segment.references)
-            if reference.set == set_name and live.alive[number]
+            for number in live.segment.references.rows_of(set_name, live.alive).tolist()
         )
 
     def probe(

@@ -20,7 +20,7 @@ from shared.core.matching import (
     needed_log10,
 )
 from shared.types import Reference
-from workers.ann_index import Floors
+from workers.ann_index import Floors, Groups
 from workers.embeddings import Vectors
 from workers.evidence import Finding, Sight
 from workers.index_segment import Numbers, Segment
@@ -92,6 +92,37 @@ class Reach:
         return reach
 
 
+@dataclass(frozen=True, slots=True)
+class _Measures:
+    """How near an image is to some references: NaN where a measure is missing."""
+
+    numbers: Numbers
+    cosines: Floats
+    views: Floats
+    upright: Floats
+    distances: Floats
+
+    def reached(self, reach: Reach, set_of: Groups) -> npt.NDArray[np.bool_]:
+        """Tell which are near by any measure of their own set, not only by that of the set with the lowest."""
+        own = set_of[self.numbers]
+        near: npt.NDArray[np.bool_] = (
+            (self.cosines >= reach.cosines[own])
+            | (self.views >= reach.views[own])
+            | (self.distances <= reach.distances[own])
+        )
+        return near
+
+    def chosen(self, wanted: npt.NDArray[np.bool_]) -> _Measures:
+        """Return some of them."""
+        return _Measures(
+            self.numbers[wanted],
+            self.cosines[wanted],
+            self.views[wanted],
+            self.upright[wanted],
+            self.distances[wanted],
+        )
+
+
 def floor_of(facts: SetFacts) -> float:
     """Return the score from which references of this set are reported."""
     return min(SCORE_FLOOR, facts.threshold)
@@ -131,35 +162,42 @@ class LiveSegment:
 
     def near(self, probe: Probe, rows: Numbers) -> list[Hit]:
         """Return everything near; ``rows`` are the vector rows over their floors."""
-        identical = self.segment.identical(probe.sha256)
+        identical = self.segment.references.identical(probe.sha256)
         numbers: list[npt.NDArray[np.integer[Any]]] = [
             self.segment.owner[rows],
             np.array(identical, dtype=np.intp),
             self._near_views(probe),
             self._near_hashes(probe),
         ]
-        hits = self.hits(np.unique(np.concatenate(numbers)).tolist(), probe, identical)
-        return [hit for number, hit in hits.items() if self._reaches(number, hit)]
+        near = self._measured(np.unique(np.concatenate(numbers)), probe)
+        reached = near.reached(self.reach, self.segment.set_of) | np.isin(near.numbers, identical)
+        return list(self._hits(near.chosen(reached), probe, identical).values())
 
-    def hits(self, numbers: Sequence[int], probe: Probe, identical: Sequence[int] = ()) -> dict[int, Hit]:
+    def hits(self, numbers: Sequence[int], probe: Probe) -> dict[int, Hit]:
         """Return these references, however far, by their numbers; dead ones are left out."""
-        kept = np.array([n for n in numbers if self.alive[n]], dtype=np.intp)
-        cosines = self.segment.cosines(kept, probe.vector)
-        views = self._view_cosines(kept, probe)
+        return self._hits(self._measured(np.array(numbers, dtype=np.intp), probe), probe, ())
+
+    def _measured(self, numbers: npt.NDArray[np.integer[Any]], probe: Probe) -> _Measures:
+        kept = numbers[self.alive[numbers]].astype(np.intp)
         upright, nearest = self._bits(kept, probe)
+        return _Measures(
+            kept, self.segment.cosines(kept, probe.vector), self._view_cosines(kept, probe), upright, nearest
+        )
+
+    def _hits(self, near: _Measures, probe: Probe, identical: Sequence[int]) -> dict[int, Hit]:
         hits = {}
-        for place, number in enumerate(kept.tolist()):
+        for place, number in enumerate(near.numbers.tolist()):
             facts = self.facts[self.segment.set_of[number]]
             if facts is None:
                 continue
             hits[number] = Hit(
                 reference=self.segment.references[number],
                 facts=facts,
-                cosine=float(cosines[place]),
-                discounted=float(cosines[place]) - probe.discount,
-                views=float(views[place]),
-                upright=float(upright[place]),
-                distance=float(nearest[place]),
+                cosine=float(near.cosines[place]),
+                discounted=float(near.cosines[place]) - probe.discount,
+                views=float(near.views[place]),
+                upright=float(near.upright[place]),
+                distance=float(near.distances[place]),
                 identical=number in identical,
             )
         return hits
@@ -174,16 +212,6 @@ class LiveSegment:
             if self.alive[candidate.number]:
                 votes[candidate.number] = max(candidate.votes, votes.get(candidate.number, 0.0))
         return list(votes.items())
-
-    def _reaches(self, number: int, hit: Hit) -> bool:
-        """Tell whether a hit is near by any measure of its own set, not only by that of the set with the lowest."""
-        of_set = self.segment.set_of[number]
-        return bool(
-            hit.identical
-            or hit.cosine >= self.reach.cosines[of_set]
-            or hit.views >= self.reach.views[of_set]
-            or hit.distance <= self.reach.distances[of_set]
-        )
 
     def _near_views(self, probe: Probe) -> Numbers:
         least = float(self.reach.views.min(initial=np.inf)) + probe.discount
@@ -205,7 +233,7 @@ class LiveSegment:
             return cosines
         wanted = signs(probe.vector)
         for place, number in enumerate(numbers.tolist()):
-            bits = nearest_code(self.segment.references[number].views, wanted)
+            bits = nearest_code(self.segment.references.views[number], wanted)
             if bits is not None:
                 cosines[place] = math.cos(math.pi * bits / self.segment.signs.bits) - probe.discount
         return cosines

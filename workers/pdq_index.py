@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from workers.hamming import CHUNK_ROWS, Distances, Words, hamming
 
-WORDS: Final = 4
+HASH_BYTES: Final = 32
 UNKNOWN: Final = 257
 """The distance of a reference without a usable hash: farther than any."""
 
@@ -26,9 +26,13 @@ class PdqIndex:
     @classmethod
     def build(cls, hashes: Sequence[str]) -> PdqIndex:
         """Index hashes of 64 hexadecimal digits; an empty one is never near anything."""
-        packed = np.frombuffer(bytes.fromhex("".join(h or "0" * 64 for h in hashes)), dtype=np.uint64)
-        words = np.ascontiguousarray(packed.reshape(-1, WORDS).T)
-        return cls(words, np.array([bool(h) for h in hashes], dtype=np.bool_))
+        packed = np.frombuffer(bytes.fromhex("".join(h or "0" * 64 for h in hashes)), dtype=np.uint8)
+        return cls.of(packed.reshape(-1, HASH_BYTES), np.array([bool(h) for h in hashes], dtype=np.bool_))
+
+    @classmethod
+    def of(cls, packed: npt.NDArray[np.uint8], known: npt.NDArray[np.bool_]) -> PdqIndex:
+        """Index n hashes of 32 bytes, of which those that are not known are never near anything."""
+        return cls(np.ascontiguousarray(packed.view(np.uint64).T), known)
 
     def distances(self, variants: Sequence[str], rows: npt.NDArray[np.intp]) -> tuple[Distances, Distances]:
         """Return these rows' distances to the first variant (upright) and to the nearest of all, in bits."""

@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 
-from workers.embeddings import from_bytes
 from workers.index_view import IndexView
 from workers.live_segment import LiveSegment, Probe
 
@@ -36,17 +35,20 @@ class SelfRecall:
 def self_recall(view: IndexView, *, sample: int = SAMPLE, seed: int = 0) -> SelfRecall:
     """Search for a sample of the view's living references; takes a millisecond each: call it in a thread."""
     living = [
-        (live, number)
-        for live in view.segments
-        for number in np.flatnonzero(live.alive).tolist()
-        if live.segment.references[number].vectors
+        (live, np.flatnonzero(live.alive & (live.segment.references.vector_counts > 0))) for live in view.segments
     ]
-    chosen = random.Random(seed).sample(living, min(sample, len(living)))  # noqa: S311 - a sample, no secret
-    return SelfRecall(tried=len(chosen), found=sum(_finds_itself(live, number) for live, number in chosen))
+    edges = np.cumsum([0, *(len(numbers) for _, numbers in living)])
+    chosen = random.Random(seed).sample(range(edges[-1]), min(sample, int(edges[-1])))  # noqa: S311 - no secret
+    found = 0
+    for place in chosen:
+        segment = int(np.searchsorted(edges, place, "right")) - 1
+        live, numbers = living[segment]
+        found += _finds_itself(live, int(numbers[place - edges[segment]]))
+    return SelfRecall(tried=len(chosen), found=found)
 
 
 def _finds_itself(live: LiveSegment, number: int) -> bool:
-    vector = from_bytes(live.segment.references[number].vectors[:1])[0]
+    (vector,) = live.segment.ann.take(live.segment.starts[number : number + 1].astype(np.intp))
     (rows,) = live.rows([Probe(sha256="", vector=vector)])
     return bool((live.segment.owner[rows] == number).any())
 

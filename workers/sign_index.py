@@ -13,7 +13,6 @@ thousand through.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,13 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.errors import IntegrityError
+from workers.byte_column import ByteColumn, Bytes
 from workers.hamming import Words, hamming
 
 WORD_BYTES: Final = 8
 SAMPLE_BYTES: Final = 16
 SURE: Final = 3.0
 BUILD_CHUNK: Final = 4096
-"""References whose codes are laid side by side at once."""
+"""Codes whose samples are laid side by side at once."""
 
 
 def signs(vectors: npt.NDArray[np.float32]) -> bytes:
@@ -39,12 +39,12 @@ def nearest_code(codes: bytes, wanted: bytes) -> int | None:
     """Return the bits in which the nearest of the ``codes`` differs from ``wanted``, None where there are none."""
     if not codes:
         return None
-    return int(_distances(codes, wanted).min())
+    return int(_distances(np.frombuffer(codes, np.uint8), wanted).min())
 
 
-def _distances(codes: bytes, wanted: bytes) -> npt.NDArray[np.uint32]:
+def _distances(codes: Bytes, wanted: bytes) -> npt.NDArray[np.uint32]:
     query = np.frombuffer(wanted, dtype=np.uint64)
-    rows = np.frombuffer(codes, dtype=np.uint64).reshape(-1, len(query))
+    rows = codes.reshape(-1, len(wanted)).view(np.uint64)
     return np.bitwise_count(rows ^ query).sum(axis=1, dtype=np.uint32)
 
 
@@ -52,42 +52,38 @@ def _distances(codes: bytes, wanted: bytes) -> npt.NDArray[np.uint32]:
 class SignIndex:
     """``words`` (w x n, one row a word so that each is contiguous): a sample of each code, reference by reference.
 
-    ``codes`` are each reference's, whole; ``starts`` gives its first one; ``bits`` is the length of one, 0 where there
-    are none.
+    ``codes`` (n x bytes) are the whole ones; ``starts`` gives the first of each reference; ``bits`` is the length of
+    one, 0 where there are none.
     """
 
-    codes: Sequence[bytes]
+    codes: Bytes
     words: Words
     starts: npt.NDArray[np.int32]
     bits: int
 
     @classmethod
-    def build(cls, codes: Sequence[bytes], bits: int) -> SignIndex:
+    def build(cls, codes: ByteColumn, bits: int) -> SignIndex:
         """Index the codes of each reference; raises IntegrityError for lengths that are no multiple of a code's."""
         size = bits // 8
-        if not any(codes):
-            return cls(codes, np.empty((0, 0), np.uint64), np.zeros(len(codes) + 1, np.int32), 0)
-        if size == 0 or bits % (8 * WORD_BYTES) or any(len(code) % size for code in codes):
+        if not len(codes.data):
+            return cls(codes.data, np.empty((0, 0), np.uint64), np.zeros(len(codes) + 1, np.int32), 0)
+        lengths = codes.lengths()
+        if size == 0 or bits % (8 * WORD_BYTES) or (lengths % size).any():
             raise IntegrityError(f"the signs of a reference's views are not codes of {bits} bits")
-        counts = [len(code) // size for code in codes]
-        words = np.empty((min(size, SAMPLE_BYTES) // WORD_BYTES, sum(counts)), dtype=np.uint64)
-        place = 0
-        for first in range(0, len(codes), BUILD_CHUNK):
-            sampled = _sample(b"".join(codes[first : first + BUILD_CHUNK]), size)
-            words[:, place : place + len(sampled)] = sampled.T
-            place += len(sampled)
-        return cls(codes, words, np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), bits)
+        rows = codes.data.reshape(-1, size)
+        words = np.empty((min(size, SAMPLE_BYTES) // WORD_BYTES, len(rows)), dtype=np.uint64)
+        for first in range(0, len(rows), BUILD_CHUNK):
+            words[:, first : first + BUILD_CHUNK] = _sample(rows[first : first + BUILD_CHUNK]).T
+        return cls(rows, words, np.concatenate([[0], np.cumsum(lengths // size)]).astype(np.int32), bits)
 
     def near(self, wanted: bytes, limit: int) -> npt.NDArray[np.intp]:
         """Return the references that have a code within ``limit`` bits of ``wanted``, ascending."""
         if self.words.size == 0 or limit < 0:
             return np.empty(0, np.intp)
-        size = self.bits // 8
-        places = np.flatnonzero(hamming(self.words, _sample(wanted, size)[0]) <= self._sample_limit(limit))
-        owners = np.searchsorted(self.starts, places, side="right") - 1
-        firsts = ((places - self.starts[owners]) * size).tolist()
-        whole = [self.codes[owner][first : first + size] for owner, first in zip(owners.tolist(), firsts, strict=True)]
-        return np.unique(owners[_distances(b"".join(whole), wanted) <= limit])
+        (query,) = _sample(np.frombuffer(wanted, np.uint8).reshape(1, -1))
+        places = np.flatnonzero(hamming(self.words, query) <= self._sample_limit(limit))
+        near = places[_distances(self.codes[places], wanted) <= limit]
+        return np.unique(np.searchsorted(self.starts, near, side="right") - 1)
 
     def _sample_limit(self, limit: int) -> int:
         """Return how many bits of a sample may differ where ``limit`` of the whole do (hypergeometric)."""
@@ -99,9 +95,9 @@ class SignIndex:
         return math.ceil(sample * share + SURE * math.sqrt(variance))
 
 
-def _sample(codes: bytes, size: int) -> Words:
-    """Return n x w words of the codes: bytes from all over them, for neighbouring dimensions may mean the same."""
-    rows = np.frombuffer(codes, dtype=np.uint8).reshape(-1, size)
+def _sample(rows: Bytes) -> Words:
+    """Return n x w words of n codes: bytes from all over them, for neighbouring dimensions may mean the same."""
+    size = rows.shape[1]
     kept = min(size, SAMPLE_BYTES)
     return np.ascontiguousarray(rows[:, :: size // kept][:, :kept]).view(np.uint64)
 
