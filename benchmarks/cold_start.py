@@ -36,7 +36,6 @@ from shared.sealing import Sealer, load_or_create_key
 from tests.servers import RedisServer
 from workers.ann_index import AnnIndex
 from workers.compaction import LEASE_KEY, compact
-from workers.embeddings import STORED
 from workers.evaluation.tables import Cell
 
 AIM: Final = 2.0
@@ -65,8 +64,9 @@ async def prepare(settings: Settings, count: int, files: Path) -> None:
 def write_files(files: Path, ann: AnnIndex) -> None:
     """Write vectors and graph as they are in memory."""
     files.mkdir()
-    np.save(files / VECTORS, np.frombuffer(b"".join(ann.stored), STORED).reshape(len(ann.stored), -1))
-    (files / GRAPH).write_bytes(ann.graph_bytes())
+    np.save(files / VECTORS, ann.stored)
+    if ann.graph is not None:
+        ann.graph.index.save_index(str(files / GRAPH))
 
 
 def child(way: str, place: Path) -> dict[str, float]:

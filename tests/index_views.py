@@ -21,13 +21,15 @@ def make_builder(*, exact_limit: int = EXACT_LIMIT, refused: list[IntegrityError
 def play(builder: ViewBuilder, state: IndexState, events: Iterable[IndexEvent]) -> None:
     """Apply events to a state and tell the builder."""
     for event in events:
-        builder.note(state, state.apply(event).keys)
+        builder.note(state, state.apply(event))
 
 
 def rebase(builder: ViewBuilder, state: IndexState) -> None:
-    """Build the base anew."""
-    job = builder.begin(state)
-    builder.adopt(job, builder.build_segment(job.references, lambda: False))
+    """Build the base anew, and let the state stand on it."""
+    job = builder.begin()
+    segment = builder.build_segment(job, lambda: False)
+    builder.adopt(job, segment)
+    state.rebase(segment.references, {*job.since, *builder.unsearchable}, job.gone)
 
 
 def make_view(
@@ -36,6 +38,6 @@ def make_view(
     """Return a view whose base holds the references."""
     builder = make_builder(exact_limit=exact_limit)
     state = IndexState(sets or [make_set()], references)
-    builder.restore(None, state, set())
+    builder.restore(state)
     rebase(builder, state)
     return builder.build(builder.inputs(state, 1))

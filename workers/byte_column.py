@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ class ByteColumn:
         widths = {column.width if column.starts is None else None for column, _ in spans}
         if len(widths) != 1 or None in widths:
             lengths = [column.lengths()[rows] for column, rows in spans]
-            pieces = [piece for column, rows in spans for piece in column._runs(rows)]
+            pieces = [piece for column, rows in spans for piece in column.runs(rows)]
             return cls.laid_out(
                 np.concatenate(pieces) if pieces else np.empty(0, np.uint8),
                 np.concatenate(lengths) if lengths else np.empty(0, np.int64),
@@ -76,10 +77,11 @@ class ByteColumn:
             place += len(rows)
         return cls.equal(out.reshape(-1), count, width)
 
-    def _runs(self, rows: Rows) -> Iterator[Bytes]:
+    def runs(self, rows: Rows) -> Iterator[Bytes]:
+        """Yield the bytes of these rows, of neighbouring rows in one piece."""
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         edges = [0, *breaks.tolist(), len(rows)]
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             start, end = self._range(int(rows[first]))[0], self._range(int(rows[last - 1]))[1]
             yield self.data[start:end]
 

@@ -204,7 +204,7 @@ class ImageSets:
         )
         if taken or not (await self._catalogue.append(created)).fresh:
             raise UsageError(f"there is an image set {name} already")
-        return _summary(SetState(created))
+        return _summary(IndexState([created]).sets[name])
 
     async def move_threshold(self, name: str, threshold: float) -> SetSummary:
         """Move a set's threshold; every worker takes it within a second.
@@ -233,11 +233,12 @@ class ImageSets:
         from it before.
         """
         found = _find(await self._catalogue.refresh(), name)
-        kept = "" if purge else await self._withdrawn.keep(found.created, list(found.references.values()))
+        summary = _summary(found)
+        kept = "" if purge else await self._withdrawn.keep(found.created, list(found.references.each()))
         await self._catalogue.append(SetDeleted(name=name, kept=kept))
         if purge:
             await self._withdrawn.purge(name)
-        return _summary(found)
+        return summary
 
     async def list(self) -> tuple[SetSummary, ...]:
         """Return all sets by name."""
@@ -247,7 +248,7 @@ class ImageSets:
     async def show(self, name: str) -> SetContents:
         """Return a set; raises UsageError for an unknown one."""
         found = _find(await self._catalogue.refresh(), name)
-        return SetContents(summary=_summary(found), references=tuple(found.references.values()))
+        return SetContents(summary=_summary(found), references=tuple(found.references.each()))
 
     async def remove(self, set_name: str, references: Sequence[str], *, purge: bool = False) -> RemoveResult:
         """Withdraw references; unknown ones are named and hinder nothing.  Raises UsageError for an unknown set.

@@ -17,17 +17,21 @@ import contextlib
 import json
 import secrets
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import batched
 from typing import Any, Final
+
+import numpy as np
 
 from shared.codec import decode_event, encode_event
 from shared.errors import IntegrityError, SafelightError, StoreError, WireError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.types import INDEX_LOG, IndexEvent, Reference, ReferenceAdded
-from workers.index_snapshot import Snapshot, SnapshotReader, SnapshotWriter
-from workers.index_state import NOTHING, Change, IndexState, Key
+from workers.index_snapshot import Snapshot, SnapshotReader, SnapshotWriter, part_count
+from workers.index_state import NOTHING, Change, IndexState
+from workers.reference_table import ReferenceTable
 
 SNAPSHOT_KEY: Final = "index/snapshot"
 SNAPSHOT_BLOB: Final = "index/snapshot"
@@ -37,6 +41,9 @@ KEPT_BLOB: Final = "index/kept"
 READ_LIMIT: Final = 200
 """Entries a read: about 450 KB, opened in 4 ms."""
 LOAD_ATTEMPTS: Final = 5
+PARTS_AT_ONCE: Final = 3
+"""Of a snapshot: while one comes from the store, another is opened."""
+CONVERTED_AT_ONCE: Final = 4096
 _PLACE: Final = "index-log"
 _TIME: Final = struct.Struct(">d")
 
@@ -100,7 +107,7 @@ class IndexLog:
         """Delete what was stored under the name; idempotent."""
         data = await self.store.get_blob(name)
         if data is not None:
-            await self._delete(name, len(SnapshotReader(data, self._sealer).header.parts))
+            await self._delete(name, part_count(data, self._sealer))
 
     async def pointers(self) -> tuple[Pointer, ...]:
         """Return where each encoder's newest snapshot is; raises IntegrityError where the key makes no sense."""
@@ -120,31 +127,39 @@ class IndexLog:
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(f"the pointer to the index snapshot cannot be read: {error!r}") from error
 
-    async def snapshot(self, encoder: str | None, *, others: bool = False) -> Snapshot | None:
+    async def snapshot(self, encoder: str | None, *, others: bool = False, graph: bool = True) -> Snapshot | None:
         """Return the newest snapshot of an encoder (None: of any), or None where none was ever made.
 
         Where there is none of this encoder but of another, that one with ``others``, else raises IntegrityError.
+        The graph is read where it is wanted only.
         """
         for _ in range(LOAD_ATTEMPTS):
             pointer = await self.pointer(encoder) or await self.pointer()
             if pointer is None:
                 return None
-            found = await self._read(pointer.blob, None if others else encoder)
+            found = await self._read(pointer.blob, None if others else encoder, graph=graph)
             if found is not None:
                 return found
         raise IntegrityError("the index snapshot is missing from the store; restore it from a backup")
 
-    async def _read(self, name: str, encoder: str | None) -> Snapshot | None:
+    async def _read(self, name: str, encoder: str | None, *, graph: bool = True) -> Snapshot | None:
         """Return a snapshot, None where a part is gone: somebody has replaced it twice meanwhile, or it expired."""
         data = await self.store.get_blob(name)
         if data is None:
             return None
-        reader = SnapshotReader(data, self._sealer, encoder=encoder)
-        for number in range(len(reader.header.parts)):
-            part = await self.store.get_blob(f"{name}/{number}")
-            if part is None:
-                return None
-            await asyncio.to_thread(reader.take, part)
+        reader = SnapshotReader(data, self._sealer, encoder=encoder, graph=graph)
+        left = iter(reader.wanted)
+
+        async def take() -> bool:
+            for number in left:
+                part = await self.store.get_blob(f"{name}/{number}")
+                if part is None:
+                    return False
+                await asyncio.to_thread(reader.take, number, part)
+            return True
+
+        if not all(await _all(take() for _ in range(PARTS_AT_ONCE))):
+            return None
         return await asyncio.to_thread(reader.snapshot)
 
     async def publish(
@@ -205,23 +220,38 @@ class IndexLog:
     async def _write(self, snapshot: Snapshot, name: str, ttl: float | None = None) -> tuple[int, int]:
         """Store a snapshot, the header last; return how many parts and bytes it has."""
         writer = SnapshotWriter(snapshot, self._sealer)
-        parts = size = 0
+        left, sizes = iter(range(writer.parts)), [0]
+
+        async def put() -> None:
+            for number in left:
+                part = await asyncio.to_thread(writer.part, number)
+                await self.store.put_blob(f"{name}/{number}", part, ttl=ttl)
+                sizes.append(len(part))
+
         try:
-            while (part := await asyncio.to_thread(writer.next_part)) is not None:
-                await self.store.put_blob(f"{name}/{parts}", part, ttl=ttl)
-                parts, size = parts + 1, size + len(part)
+            await _all(put() for _ in range(PARTS_AT_ONCE))
             header = writer.header()
             await self.store.put_blob(name, header, ttl=ttl)
         except BaseException:
             with contextlib.suppress(StoreError):
-                await self._delete(name, parts)
+                await self._delete(name, writer.parts)
             raise
-        return parts, size + len(header)
+        return writer.parts, sum(sizes) + len(header)
 
     async def _delete(self, name: str, parts: int) -> None:
         await self.store.delete_blob(name)
         for number in range(parts):
             await self.store.delete_blob(f"{name}/{number}")
+
+
+async def _all[T](works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return what they return; where one raises, none goes on."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _pointer(values: dict[str, Any]) -> Pointer:
@@ -261,8 +291,6 @@ class IndexFollower:
         self.position = snapshot.position if snapshot else 0
         self.refusals = 0
         """Entries that do not open here: another key's, or a later program's."""
-        self.changed: set[Key] = set()
-        """What ``load`` found changed since the snapshot."""
 
     @classmethod
     async def load(
@@ -279,14 +307,14 @@ class IndexFollower:
         opens with this key; StoreError.
         """
         for _ in range(LOAD_ATTEMPTS):
-            snapshot = await log.snapshot(encoder, others=convert is not None)
+            snapshot = await log.snapshot(encoder, others=convert is not None, graph=encoder is not None)
             if snapshot is not None and convert is not None and encoder not in (None, snapshot.encoder):
                 snapshot = await asyncio.to_thread(_converted, snapshot, str(encoder), convert)
             follower = cls(log, snapshot, refused, encoder=encoder, convert=convert)
             try:
                 start = follower.position
-                while changes := await follower.advance():
-                    follower.changed.update(key for _, change in changes for key in change.keys)
+                while await follower.advance():
+                    pass
             except IndexStaleError:
                 continue  # a compaction came between the two reads
             if follower.refusals and follower.refusals == follower.position - start and follower.snapshot is None:
@@ -339,4 +367,6 @@ class IndexFollower:
 
 def _converted(snapshot: Snapshot, encoder: str, convert: Converts) -> Snapshot:
     """Return another encoder's snapshot as this one's, without a graph: that has to be built."""
-    return replace(snapshot, encoder=encoder, references=tuple(convert(snapshot.references)), graph=b"")
+    converted = [ReferenceTable.of(convert(some)) for some in batched(snapshot.references, CONVERTED_AT_ONCE)]
+    references = ReferenceTable.gathered([(table, np.ones(len(table), dtype=np.bool_)) for table in converted])
+    return replace(snapshot, encoder=encoder, references=references, graph=None)

@@ -104,13 +104,12 @@ class IndexReplica:
                 self.log, encoder=self.encoder, refused=self._refuse, convert=self._convert
             )
             builder = self._new_builder()
-            await asyncio.to_thread(builder.restore, follower.snapshot, follower.state, follower.changed)
+            await asyncio.to_thread(builder.restore, follower.state, follower.snapshot)
             view = await asyncio.to_thread(builder.build, builder.inputs(follower.state, follower.position))
         except IntegrityError as error:
             self._count("snapshot", error)
             raise
         follower.snapshot = None  # its references live on in the state, its graph in the base
-        follower.changed = set()
         self._follower, self._builder, self._behind = follower, builder, False
         self._publish(view)
         self._look_at_shape.set()
@@ -150,10 +149,10 @@ class IndexReplica:
             follower, builder = self._follower, self._builder
             if follower is None:
                 raise IndexStaleError("the index is not loaded yet")
-            job, sets, position = builder.begin(follower.state), follower.state.created(), follower.position
+            job, sets, position = builder.begin(), follower.state.created(), follower.position
             base = await self._run(builder, job)
-        graph = await asyncio.to_thread(base.ann.graph_bytes)
-        return Snapshot(encoder=self.encoder, position=position, sets=sets, references=job.references, graph=graph)
+        graph = await asyncio.to_thread(base.ann.graph_image)
+        return Snapshot(encoder=self.encoder, position=position, sets=sets, references=base.references, graph=graph)
 
     async def _merge(self) -> None:
         async with self._one_builds:
@@ -168,6 +167,9 @@ class IndexReplica:
         if builder is not self._builder:
             raise IndexStaleError("the index was loaded again while a segment was being built")
         builder.adopt(job, segment)
+        if job.first == 0 and self._follower is not None:
+            # One table for both: what the state stood on before is no longer held.
+            self._follower.state.rebase(segment.references, {*job.since, *builder.unsearchable}, job.gone)
         await self._refresh()
         return segment
 
@@ -220,7 +222,8 @@ class IndexReplica:
         follower = self._follower
         assert follower is not None  # noqa: S101 - load sets it or raises
         changes = await follower.advance()
-        self._builder.note(follower.state, [key for _, change in changes for key in change.keys])
+        for _, change in changes:
+            self._builder.note(follower.state, change)
         return bool(changes)
 
     async def _keep_in_shape(self) -> None:
@@ -276,6 +279,6 @@ async def _in_stoppable_thread(builder: ViewBuilder, job: Job) -> Segment:
     # A graph of a million takes minutes; the program that is told to end must not wait for it.
     stop = threading.Event()
     try:
-        return await asyncio.to_thread(builder.build_segment, job.references, stop.is_set)
+        return await asyncio.to_thread(builder.build_segment, job, stop.is_set)
     finally:
         stop.set()

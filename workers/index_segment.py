@@ -55,9 +55,7 @@ class Segment:
     unsearched: int
 
     @classmethod
-    def build(
-        cls, references: ReferenceTable | Iterable[Reference], make_ann: MakeAnn = AnnIndex.build
-    ) -> Segment:
+    def build(cls, references: ReferenceTable | Iterable[Reference], make_ann: MakeAnn = AnnIndex.build) -> Segment:
         """Build from references that ``check_reference`` let pass; ``make_ann`` indexes their vectors.
 
         The rows' order is the table's, so a graph fits again later.

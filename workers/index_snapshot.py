@@ -1,11 +1,12 @@
-"""The bytes of an index snapshot: a signed header, and sealed parts of the columns that it lists.
+"""The bytes of an index snapshot: a signed header, and sealed parts of what it lists.
 
 Header: ``SLIX``, version, length, JSON, HMAC-SHA256 of all before it.  It names the encoder, the log position, the
-counts and the length of every column.  A column is cut into parts of `PART_BYTES`, each sealed for its place in this
-very snapshot (AES-256-GCM with the snapshot's random name and the part's number), so everything is refused that is cut
-off, changed, another deployment's, encoder's or snapshot's, before it is used and long before hnswlib reads its graph
-(which trusts its input: https://github.com/nmslib/hnswlib/issues/673).  Parts are sealed as well because embeddings and
-set names tell about the images.
+counts and the length of every column.  The columns, one after the other, and then the graph are cut into parts of
+`PART_BYTES`, each sealed for its place in this very snapshot (AES-256-GCM with the snapshot's random name and the
+part's number), so everything is refused that is cut off, changed, another deployment's, encoder's or snapshot's, before
+it is used and long before hnswlib reads its graph (which trusts its input:
+https://github.com/nmslib/hnswlib/issues/673).  Parts are sealed as well because embeddings and set names tell about the
+images.
 
 Parts are opened straight into the memory in which the columns then stay, in any order and in several threads at once.
 What the references hold was checked when they were indexed by the worker that wrote the snapshot, and is not again.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import json
 import secrets
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -27,7 +28,6 @@ from shared.errors import IntegrityError, WireError
 from shared.sealing import OVERHEAD_BYTES, SIGNATURE_BYTES, Sealer
 from shared.types import SetCreated
 from workers.ann_index import GraphImage
-from workers.byte_column import Bytes
 from workers.memory_file import MemoryFile
 from workers.reference_table import ReferenceTable
 from workers.table_columns import from_columns, to_columns
@@ -41,8 +41,9 @@ _NAME_BYTES: Final = 16
 _PREAMBLE: Final = struct.Struct(">4sBI")
 _LENGTH: Final = struct.Struct(">I")
 _SETS: Final = "sets"
-_AXES: Final = "graph.axes"
-_GRAPH: Final = "graph.file"
+_AXES: Final = "axes"
+ALIGNMENT: Final = 64
+"""A column begins at a multiple of this, whatever it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotHeader:
-    """What is known of a snapshot before its parts are touched; ``columns`` are (name, bytes)."""
+    """What is known of a snapshot before its parts are touched; ``columns`` are (name, bytes) in order."""
 
     name: str
     encoder: str
@@ -66,15 +67,30 @@ class SnapshotHeader:
     sets: int
     references: int
     columns: tuple[tuple[str, int], ...]
+    graph_bytes: int
 
+    def layout(self) -> dict[str, slice]:
+        """Return where each column is."""
+        places, end = {}, 0
+        for name, size in self.columns:
+            places[name] = slice(end, end + size)
+            end = -(-(end + size) // ALIGNMENT) * ALIGNMENT
+        return places
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """The place of one part: bytes ``first`` to ``last`` of a column."""
+    @property
+    def body_bytes(self) -> int:
+        """The length of all columns."""
+        return max((place.stop for place in self.layout().values()), default=0)
 
-    column: str
-    first: int
-    last: int
+    @property
+    def parts(self) -> tuple[slice, ...]:
+        """Where each part is: those of the columns first, then those of the graph."""
+        return (*_cuts(self.body_bytes), *_cuts(self.graph_bytes))
+
+    @property
+    def body_parts(self) -> int:
+        """How many parts the columns have."""
+        return len(_cuts(self.body_bytes))
 
 
 class SnapshotWriter:
@@ -83,6 +99,7 @@ class SnapshotWriter:
     def __init__(self, snapshot: Snapshot, sealer: Sealer) -> None:
         self._sealer = sealer
         self._columns = _columns(snapshot)
+        self._graph = memoryview(b"") if snapshot.graph is None else snapshot.graph.file.map()
         self._header = SnapshotHeader(
             name=secrets.token_hex(_NAME_BYTES),
             encoder=snapshot.encoder,
@@ -90,18 +107,30 @@ class SnapshotWriter:
             sets=len(snapshot.sets),
             references=len(snapshot.references),
             columns=tuple((name, len(column)) for name, column in self._columns.items()),
+            graph_bytes=len(self._graph),
         )
-        self._spans = tuple(_spans(self._header.columns))
+        self._layout, self._parts = self._header.layout(), self._header.parts
 
     @property
     def parts(self) -> int:
         """How many parts there are."""
-        return len(self._spans)
+        return len(self._parts)
 
     def part(self, number: int) -> bytes:
         """Return one part."""
-        span = self._spans[number]
-        return self._sealer.seal(self._columns[span.column][span.first : span.last], place=_place(self._header, number))
+        place = self._parts[number]
+        plain = self._graph[place] if number >= self._header.body_parts else self._body(place)
+        return self._sealer.seal(plain, place=_place(self._header, number))
+
+    def _body(self, part: slice) -> bytes:
+        pieces: list[bytes | memoryview] = []
+        end = part.start
+        for name, place in self._layout.items():
+            first, last = max(place.start, part.start), min(place.stop, part.stop)
+            if first < last:
+                pieces += [bytes(first - end), self._columns[name][first - place.start : last - place.start]]
+                end = last
+        return b"".join([*pieces, bytes(part.stop - end)])
 
     def header(self) -> bytes:
         """Return the signed header."""
@@ -124,27 +153,22 @@ class SnapshotReader:
         if encoder is not None and self.header.encoder != encoder:
             raise IntegrityError(f"the index snapshot is of encoder {self.header.encoder}, this worker has {encoder}")
         self._sealer = sealer
-        self._spans = tuple(_spans(self.header.columns))
-        self.wanted = tuple(
-            number for number, span in enumerate(self._spans) if graph or span.column not in (_AXES, _GRAPH)
-        )
+        self._parts, self._body_parts = self.header.parts, self.header.body_parts
+        self.wanted = tuple(range(len(self._parts) if graph else self._body_parts))
         """The numbers of the parts to take in."""
         self._left = set(self.wanted)
-        self._graph_file = MemoryFile(dict(self.header.columns).get(_GRAPH, 0) if graph else 0)
-        self._columns = {
-            name: self._graph_file.map() if name == _GRAPH else memoryview(np.empty(size, np.uint8))
-            for name, size in self.header.columns
-            if graph or name not in (_AXES, _GRAPH)
-        }
+        self._body = np.empty(self.header.body_bytes, np.uint8)
+        self._file = MemoryFile(self.header.graph_bytes if graph else 0)
+        self._graph = self._file.map()
 
     def take(self, number: int, sealed: bytes) -> None:
         """Take in a part."""
         if number not in self._left:
             raise IntegrityError("the index snapshot has other parts than its header says")
-        span = self._spans[number]
-        if len(sealed) != span.last - span.first + OVERHEAD_BYTES:
+        place = self._parts[number]
+        if len(sealed) != place.stop - place.start + OVERHEAD_BYTES:
             raise IntegrityError("the index snapshot is cut off or changed")
-        out = self._columns[span.column][span.first : span.last]
+        out = memoryview(self._body)[place] if number < self._body_parts else self._graph[place]
         self._sealer.open_into(sealed, place=_place(self.header, number), out=out)
         self._left.discard(number)
 
@@ -152,31 +176,33 @@ class SnapshotReader:
         """Return what was read, once all parts were taken in."""
         if self._left:
             raise IntegrityError("the index snapshot does not hold what its header says")
-        columns = {name: np.frombuffer(view, np.uint8) for name, view in self._columns.items() if name != _GRAPH}
+        columns = {name: self._body[place] for name, place in self.header.layout().items()}
         try:
             sets, references = _read_sets(columns[_SETS].tobytes()), from_columns(columns)
         except (WireError, struct.error, KeyError) as error:
             raise IntegrityError(f"the index snapshot cannot be read: {error}") from error
         if (len(sets), len(references)) != (self.header.sets, self.header.references):
             raise IntegrityError("the index snapshot does not hold what its header says")
-        graph = GraphImage(axes=columns[_AXES].tobytes(), file=self._graph_file) if _AXES in columns else None
+        graph = GraphImage(axes=columns[_AXES].tobytes(), file=self._file) if len(self._graph) else None
         return Snapshot(
             encoder=self.header.encoder, position=self.header.position, sets=sets, references=references, graph=graph
         )
 
 
+def part_count(header: bytes, sealer: Sealer) -> int:
+    """Return how many parts a snapshot of this header has; raises IntegrityError."""
+    return len(_read_header(header, sealer).parts)
+
+
 def _columns(snapshot: Snapshot) -> Mapping[str, memoryview]:
     sets = b"".join(_LENGTH.pack(len(event)) + event for event in map(encode_event, snapshot.sets))
-    columns: dict[str, Bytes | bytes | memoryview] = {_SETS: sets, **to_columns(snapshot.references)}
-    if snapshot.graph is not None:
-        columns |= {_AXES: snapshot.graph.axes, _GRAPH: snapshot.graph.file.map()}
-    return {name: memoryview(column) for name, column in columns.items()}
+    axes = b"" if snapshot.graph is None else snapshot.graph.axes
+    tables = {name: memoryview(column) for name, column in to_columns(snapshot.references).items()}
+    return {_SETS: memoryview(sets), _AXES: memoryview(axes), **tables}
 
 
-def _spans(columns: Sequence[tuple[str, int]]) -> Iterator[_Span]:
-    for column, size in columns:
-        for first in range(0, size, PART_BYTES):
-            yield _Span(column, first, min(first + PART_BYTES, size))
+def _cuts(size: int) -> tuple[slice, ...]:
+    return tuple(slice(first, min(first + PART_BYTES, size)) for first in range(0, size, PART_BYTES))
 
 
 def _place(header: SnapshotHeader, number: int) -> str:

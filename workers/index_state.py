@@ -54,9 +54,7 @@ class IndexState:
     ``table`` holds the references as of when it was made; what was changed since is kept beside it.
     """
 
-    def __init__(
-        self, sets: Iterable[SetCreated] = (), references: ReferenceTable | Iterable[Reference] = ()
-    ) -> None:
+    def __init__(self, sets: Iterable[SetCreated] = (), references: ReferenceTable | Iterable[Reference] = ()) -> None:
         self.table = ReferenceTable.of(references)
         self._alive = np.ones(len(self.table), dtype=np.bool_)
         self.sets: dict[str, SetState] = {created.name: self._holder(created) for created in sets}
@@ -153,9 +151,7 @@ class IndexState:
 
     def since(self) -> tuple[Key, ...]:
         """Return what came, or was changed, since the table was made."""
-        return tuple(
-            (name, identity) for name, holder in self.sets.items() for identity in holder.references.since()
-        )
+        return tuple((name, identity) for name, holder in self.sets.items() for identity in holder.references.since())
 
     def __len__(self) -> int:
         return sum(len(holder.references) for holder in self.sets.values())

@@ -12,7 +12,6 @@ from shared.errors import IntegrityError
 from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from workers.index_log import IndexLog
-from workers.kept_bytes import total_bytes
 from workers.self_recall import SelfRecall
 from workers.set_catalogue import SetCatalogue
 
@@ -69,11 +68,11 @@ async def read_status(store: Store, sealer: Sealer, clock: Clock) -> IndexStatus
     catalogue = SetCatalogue(store, sealer, clock)
     state = await catalogue.refresh()
     pointer = await IndexLog(store, sealer).pointer()
-    kept = {name: total_bytes(held.references.values()) for name, held in state.sets.items()}
+    kept = {name: held.references.bytes_kept() for name, held in state.sets.items()}
     return IndexStatus(
         references=len(state),
         bytes=dict(sum(kept.values(), Counter())),
-        encoders=dict(Counter(reference.encoder for reference in state.references())),
+        encoders=dict(sum((held.references.encoders() for held in state.sets.values()), Counter())),
         position=catalogue.position,
         snapshot_position=pointer.position if pointer else 0,
         snapshot_bytes=pointer.bytes if pointer else 0,

@@ -34,8 +34,9 @@ KEPT: Final = ("vectors", "views", "pdq", "local", "sketch", "thumbnail")
 class ReferenceTable:
     """References by row; ``set_starts`` (sets + 1) says where each of ``set_names`` begins.
 
-    ``encoder_of`` is the place in ``encoders``; ``vector_counts`` how many vectors the bytes in ``vectors`` are;
-    ``key_hashes`` those of ``hash_key``; ``sha256`` and ``pdq`` are bytes, not digits.
+    ``encoder_of`` is the place in ``encoders``, ``source_of`` that of the one that the vectors were converted from;
+    ``vector_counts`` how many vectors the bytes in ``vectors`` are; ``key_hashes`` those of ``hash_key``; ``sha256``
+    and ``pdq`` are bytes, not digits.
     """
 
     set_names: tuple[str, ...]
@@ -43,6 +44,7 @@ class ReferenceTable:
     set_starts: npt.NDArray[np.int64]
     key_hashes: npt.NDArray[np.int64]
     encoder_of: npt.NDArray[np.uint16]
+    source_of: npt.NDArray[np.uint16]
     pdq_quality: npt.NDArray[np.int16]
     vector_counts: npt.NDArray[np.uint16]
     reference: ByteColumn
@@ -62,7 +64,7 @@ class ReferenceTable:
             return references
         rows = sorted(references, key=attrgetter("set"))
         sizes = Counter(row.set for row in rows)
-        encoders = {encoder: place for place, encoder in enumerate(dict.fromkeys(row.encoder for row in rows))}
+        encoders = _numbered(each for row in rows for each in (row.encoder, row.converted_from))
         try:
             digests = [bytes.fromhex(row.sha256) for row in rows]
             hashes = [bytes.fromhex(row.pdq) for row in rows]
@@ -77,6 +79,7 @@ class ReferenceTable:
             set_starts=np.cumsum([0, *sizes.values()], dtype=np.int64),
             key_hashes=np.fromiter((hash_key(row.set, row.reference) for row in rows), np.int64, count),
             encoder_of=np.fromiter((encoders[row.encoder] for row in rows), np.uint16, count),
+            source_of=np.fromiter((encoders[row.converted_from] for row in rows), np.uint16, count),
             pdq_quality=np.fromiter((row.pdq_quality for row in rows), np.int16, count),
             vector_counts=np.fromiter((len(row.vectors) for row in rows), np.uint16, count),
             reference=ByteColumn.of([row.reference.encode() for row in rows]),
@@ -98,20 +101,22 @@ class ReferenceTable:
         sizes = [sum(len(rows) for _, rows in of_set) for of_set in spans]
         kept = [(name, size, of_set) for name, size, of_set in zip(names, sizes, spans, strict=True) if size]
         chosen = [(table, rows) for _, _, of_set in kept for table, rows in of_set if len(rows)]
-        encoders = {name: place for place, name in enumerate(dict.fromkeys(e for t, _ in chosen for e in t.encoders))}
+        encoders = _numbered(encoder for table, _ in chosen for encoder in table.encoders)
 
         def numbers(column: str, kind: type[np.generic]) -> npt.NDArray[Any]:
             return np.concatenate([np.empty(0, kind), *(getattr(t, column)[rows] for t, rows in chosen)], dtype=kind)
 
-        renumbered = [
-            np.array([encoders[e] for e in table.encoders], np.uint16)[table.encoder_of[rows]] for table, rows in chosen
-        ]
+        def renumbered(column: str) -> npt.NDArray[np.uint16]:
+            places = [np.array([encoders[e] for e in t.encoders], np.uint16)[getattr(t, column)[r]] for t, r in chosen]
+            return np.concatenate([np.empty(0, np.uint16), *places])
+
         return cls(
             set_names=tuple(name for name, _, _ in kept),
             encoders=tuple(encoders),
             set_starts=np.cumsum([0, *(size for _, size, _ in kept)], dtype=np.int64),
             key_hashes=numbers("key_hashes", np.int64),
-            encoder_of=np.concatenate([np.empty(0, np.uint16), *renumbered]),
+            encoder_of=renumbered("encoder_of"),
+            source_of=renumbered("source_of"),
             pdq_quality=numbers("pdq_quality", np.int16),
             vector_counts=numbers("vector_counts", np.uint16),
             **{c: ByteColumn.gathered([(getattr(t, c), rows) for t, rows in chosen]) for c in BYTE_COLUMNS},
@@ -138,6 +143,7 @@ class ReferenceTable:
             local=self.local[row],
             sketch=self.sketch[row],
             thumbnail=self.thumbnail[row],
+            converted_from=self.encoders[int(self.source_of[row])],
         )
 
     def __iter__(self) -> Iterator[Reference]:
@@ -198,13 +204,17 @@ class ReferenceTable:
 
 
 BYTE_COLUMNS: Final = tuple(each.name for each in fields(ReferenceTable) if each.type == "ByteColumn")
-NUMBER_COLUMNS: Final = ("set_starts", "key_hashes", "encoder_of", "pdq_quality", "vector_counts")
+NUMBER_COLUMNS: Final = ("set_starts", "key_hashes", "encoder_of", "source_of", "pdq_quality", "vector_counts")
 
 
 def hash_key(set_name: str, reference: str) -> int:
     """Return 64 bits of (set, reference), the same in every process."""
     hashed = blake2b(reference.encode(), digest_size=HASH_BYTES, key=blake2b(set_name.encode()).digest())
     return int.from_bytes(hashed.digest(), "little", signed=True)
+
+
+def _numbered(names: Iterable[str]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
 def _same(one: Reference, other: Reference) -> bool:

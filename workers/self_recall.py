@@ -48,7 +48,7 @@ def self_recall(view: IndexView, *, sample: int = SAMPLE, seed: int = 0) -> Self
 
 
 def _finds_itself(live: LiveSegment, number: int) -> bool:
-    (vector,) = live.segment.ann.take(live.segment.starts[number : number + 1].astype(np.intp))
+    vector = live.segment.ann.stored[live.segment.starts[number]].astype(np.float32)
     (rows,) = live.rows([Probe(sha256="", vector=vector)])
     return bool((live.segment.owner[rows] == number).any())
 

@@ -20,6 +20,7 @@ from shared.types import (
 from workers.index_log import IndexLog
 from workers.index_snapshot import Snapshot
 from workers.index_state import SetState
+from workers.reference_table import ReferenceTable
 from workers.set_catalogue import SetCatalogue
 from workers.set_history import DAY, Past, SetHistory, Target, state_at
 
@@ -110,7 +111,7 @@ class Withdrawn:
         """Keep what is about to be removed; return the blob's name, empty where nothing is kept."""
         if self._seconds <= 0:
             return ""
-        snapshot = Snapshot(encoder="", position=0, sets=(created,), references=tuple(references))
+        snapshot = Snapshot(encoder="", position=0, sets=(created,), references=ReferenceTable.of(references))
         return await self._log.keep(snapshot, self._seconds)
 
     async def purge(self, name: str, references: Collection[str] | None = None) -> None:

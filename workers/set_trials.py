@@ -59,7 +59,7 @@ def view_of(contents: SetContents, encoder: str, calibration: Calibration) -> In
     )
     state = IndexState([created], contents.references)
     builder = ViewBuilder(encoder, calibration, _say)
-    builder.restore(None, state, set())
+    builder.restore(state)
     return builder.build(builder.inputs(state, 0))
 
 

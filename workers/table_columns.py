@@ -20,6 +20,7 @@ _NUMBERS: Final[dict[str, str]] = {
     "set_starts": "<i8",
     "key_hashes": "<i8",
     "encoder_of": "<u2",
+    "source_of": "<u2",
     "pdq_quality": "<i2",
     "vector_counts": "<u2",
 }
@@ -46,12 +47,10 @@ def from_columns(columns: Mapping[str, Bytes]) -> ReferenceTable:
     try:
         meta = json.loads(columns[META].tobytes())
         rows = int(meta["rows"])
-        table = ReferenceTable(
-            set_names=tuple(map(str, meta["sets"])),
-            encoders=tuple(map(str, meta["encoders"])),
-            **{name: columns[name].view(_NUMBERS[name]) for name in NUMBER_COLUMNS},
-            **{name: _byte_column(columns, name, rows, meta["widths"]) for name in BYTE_COLUMNS},
-        )
+        values: dict[str, Any] = {name: columns[name].view(_NUMBERS[name]) for name in NUMBER_COLUMNS}
+        values |= {name: _byte_column(columns, name, rows, meta["widths"]) for name in BYTE_COLUMNS}
+        values |= {"set_names": tuple(map(str, meta["sets"])), "encoders": tuple(map(str, meta["encoders"]))}
+        table = ReferenceTable(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"the columns of the index cannot be read: {error!r}") from error
     _check(table, rows)
@@ -74,7 +73,8 @@ def _check(table: ReferenceTable, rows: int) -> None:
     starts = table.set_starts
     if starts[0] != 0 or starts[-1] != rows or (np.diff(starts) < 0).any():
         raise IntegrityError("the sets of the index do not hold all its references")
-    if rows and (int(table.encoder_of.max()) >= len(table.encoders) or table.sha256.width != DIGEST_BYTES):
+    encoders = max(int(table.encoder_of.max(initial=0)), int(table.source_of.max(initial=0)))
+    if rows and (encoders >= len(table.encoders) or table.sha256.width != DIGEST_BYTES):
         raise IntegrityError("the columns of the index name no encoder or no digest")
 
 

@@ -9,8 +9,9 @@ the base takes it in, however fast references arrive.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -19,12 +20,14 @@ import numpy.typing as npt
 from shared.core.matching import Calibration, SetFacts
 from shared.errors import IntegrityError
 from shared.types import Reference, SetCreated
-from workers.ann_index import EXACT_LIMIT, AnnIndex
+from workers.ann_index import EXACT_LIMIT, AnnIndex, GraphImage
+from workers.embeddings import Stored
 from workers.index_segment import Segment, check_reference
 from workers.index_snapshot import Snapshot
-from workers.index_state import IndexState, Key
+from workers.index_state import Change, IndexState, Key
 from workers.index_view import IndexView
 from workers.live_segment import LiveSegment
+from workers.reference_table import ReferenceTable
 
 FRESH_LIMIT: Final = 64
 """References that are indexed for each view: 0.3 ms, 0.5 more for each that has local features; in a thread."""
@@ -49,7 +52,13 @@ class _Part:
 
     @classmethod
     def of(cls, segment: Segment) -> _Part:
-        return cls(segment, np.ones(len(segment.references), dtype=np.bool_))
+        return cls.alive_in(segment, np.ones(len(segment.references), dtype=np.bool_))
+
+    @classmethod
+    def alive_in(cls, segment: Segment, alive: npt.NDArray[np.bool_]) -> _Part:
+        """Return the part of a segment some of which is gone."""
+        dead = np.bincount(segment.set_of[~alive], minlength=len(segment.sizes)).tolist()
+        return cls(segment, alive, Counter({place: gone for place, gone in enumerate(dead) if gone}))
 
     @property
     def gone(self) -> int:
@@ -60,25 +69,42 @@ class _Part:
         return len(self.alive) - self.gone
 
     def kill(self, key: Key) -> None:
-        number = self.segment.number(key)
+        number = self.segment.references.number(*key)
         if number is None or not self.alive[number]:
             return
-        if self.shared:
-            self.alive, self.shared = self.alive.copy(), False
+        self._unshare()
         self.alive[number] = False
         self.dead[int(self.segment.set_of[number])] += 1
 
-    def references(self) -> list[Reference]:
-        return [self.segment.references[number] for number in np.flatnonzero(self.alive).tolist()]
+    def kill_set(self, name: str) -> None:
+        rows = self.segment.references.sets.get(name)
+        if rows is not None:
+            self._unshare()
+            self.alive[rows.start : rows.stop] = False
+            self.dead[self.segment.set_names.index(name)] = len(rows)
+
+    def _unshare(self) -> None:
+        if self.shared:
+            self.alive, self.shared = self.alive.copy(), False
 
 
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """A segment to build of ``references`` in place of the segments from ``first`` on; ``since``: what changed."""
+    """A segment to build in place of those from ``first`` on, of what was alive in them and what came ``fresh``.
+
+    ``since``: the references that changed meanwhile, ``gone``: the sets that were deleted before those changed.
+    """
 
     first: int
-    references: tuple[Reference, ...]
+    pieces: tuple[tuple[ReferenceTable, npt.NDArray[np.bool_]], ...]
+    fresh: tuple[Reference, ...]
     since: dict[Key, Reference | None] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+    def references(self) -> ReferenceTable:
+        """Return all of them; copies what is alive, so call it in a thread."""
+        fresh = ReferenceTable.of(self.fresh)
+        return ReferenceTable.gathered([*self.pieces, (fresh, np.ones(len(fresh), dtype=np.bool_))])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +139,24 @@ class ViewBuilder:
         self.unsearchable: set[Key] = set()
         """References of the state that this encoder cannot be asked about."""
 
-    def note(self, state: IndexState, keys: Iterable[Key]) -> None:
-        """Take in that references changed."""
-        for key in keys:
+    def note(self, state: IndexState, change: Change) -> None:
+        """Take in what an event changed."""
+        if change.gone:
+            self._drop(change.gone)
+            if self._job is not None:
+                self._job.since = {key: now for key, now in self._job.since.items() if key[0] != change.gone}
+                self._job.gone.add(change.gone)
+        for key in change.keys:
             reference = self._admitted(state, key)
             self._put(key, reference)
             if self._job is not None:
                 self._job.since[key] = reference
+
+    def _drop(self, name: str) -> None:
+        for part in self._parts:
+            part.kill_set(name)
+        self._fresh = {key: reference for key, reference in self._fresh.items() if key[0] != name}
+        self.unsearchable = {key for key in self.unsearchable if key[0] != name}
 
     def _put(self, key: Key, reference: Reference | None) -> None:
         for part in self._parts:
@@ -145,12 +182,6 @@ class ViewBuilder:
             return False
         return True
 
-    def searchable(self, state: IndexState) -> tuple[Reference, ...]:
-        """Return every reference that can be searched, set by set."""
-        if not self.unsearchable:
-            return tuple(state.references())
-        return tuple(r for r in state.references() if (r.set, r.reference) not in self.unsearchable)
-
     @property
     def tombstones(self) -> int:
         """How many references are still in segments, but gone."""
@@ -171,34 +202,43 @@ class ViewBuilder:
         """Tell whether what came since should become a segment."""
         return len(self._fresh) > FRESH_LIMIT
 
-    def restore(self, snapshot: Snapshot | None, state: IndexState, changed: set[Key]) -> None:
-        """Start from ``state``, whose ``changed`` keys are newer than ``snapshot``; safe in a thread.
+    def restore(self, state: IndexState, snapshot: Snapshot | None = None) -> None:
+        """Start from ``state``, which stands on the references of ``snapshot``, if there is one; safe in a thread.
 
-        A graph that is missing is left for later: exact search serves at once.  Raises IntegrityError for a graph
-        that is not the snapshot's.
+        What a snapshot holds was checked by who wrote it.  A graph that is missing is left for later: exact search
+        serves at once.  Raises IntegrityError for a graph that is not the snapshot's.
         """
-        for reference in state.references():
-            self._admitted(state, (reference.set, reference.reference))
-        if snapshot is not None and snapshot.graph:
-            graph = snapshot.graph
-            base = Segment.build(snapshot.references, lambda stored, blocks: AnnIndex.from_graph(stored, blocks, graph))
-            self._parts = [_Part.of(base)]
-            self.note(state, sorted(changed))
+        if snapshot is None or not _of_one_kind(state.table, self._encoder):
+            self._parts = [_Part.of(Segment.build(self._searchable(state), _exact))]
+            return
+        make_ann = _exact if snapshot.graph is None else partial(_with_graph, image=snapshot.graph)
+        base = Segment.build(state.table, make_ann)
+        self._parts = [_Part.alive_in(base, state.alive())]
+        self._dimension = base.ann.stored.shape[1] or None
+        since = [(key, reference) for key in state.since() if (reference := self._admitted(state, key)) is not None]
+        if len(since) <= FRESH_LIMIT:
+            self._fresh = dict(since)
         else:
-            self._parts = [_Part.of(Segment.build(self.searchable(state), lambda stored, _: AnnIndex.exact(stored)))]
+            self._parts.append(_Part.of(Segment.build((reference for _, reference in since), _exact)))
 
-    def build_segment(self, references: Sequence[Reference], stopped: Callable[[], bool]) -> Segment:
-        """Build a segment; safe in a thread.  Raises BuildStoppedError."""
+    def _searchable(self, state: IndexState) -> Iterator[Reference]:
+        for reference in state.references():
+            if self._fits(reference):
+                yield reference
+            else:
+                self.unsearchable.add((reference.set, reference.reference))
 
-        def make_ann(stored: Sequence[bytes], blocks: Sequence[tuple[int, int]]) -> AnnIndex:
+    def build_segment(self, job: Job, stopped: Callable[[], bool]) -> Segment:
+        """Build the job's segment; safe in a thread.  Raises BuildStoppedError."""
+
+        def make_ann(stored: Stored, blocks: Sequence[tuple[int, int]]) -> AnnIndex:
             return AnnIndex.build(stored, blocks, exact_limit=self._exact_limit, stopped=stopped)
 
-        return Segment.build(references, make_ann)
+        return Segment.build(job.references(), make_ann)
 
-    def begin(self, state: IndexState) -> Job:
+    def begin(self) -> Job:
         """Start to replace all segments by one, and to remember what changes meanwhile; one job at a time."""
-        self._job = Job(first=0, references=self.searchable(state))
-        return self._job
+        return self._begin(0)
 
     def begin_merge(self) -> Job:
         """Start to make a segment of what came since, with the segments before it that are not much larger."""
@@ -206,8 +246,13 @@ class ViewBuilder:
         while first > 1 and self._parts[first - 1].size < MERGE_RATIO * size:
             first -= 1
             size += self._parts[first].size
-        merged = [reference for part in self._parts[first:] for reference in part.references()]
-        self._job = Job(first=first, references=(*merged, *self._fresh.values()))
+        return self._begin(first)
+
+    def _begin(self, first: int) -> Job:
+        for part in self._parts[first:]:
+            part.shared = True
+        pieces = tuple((part.segment.references, part.alive) for part in self._parts[first:])
+        self._job = Job(first=first, pieces=pieces, fresh=tuple(self._fresh.values()))
         return self._job
 
     def adopt(self, job: Job, segment: Segment) -> None:
@@ -215,6 +260,8 @@ class ViewBuilder:
         self._parts[job.first :] = [_Part.of(segment)]
         self._fresh = {}
         self._job = None
+        for name in job.gone:
+            self._parts[-1].kill_set(name)
         for key, reference in job.since.items():
             self._put(key, reference)
 
@@ -238,7 +285,7 @@ class ViewBuilder:
 
     def build(self, inputs: Inputs) -> IndexView:
         """Build a view; safe in a thread."""
-        fresh = Segment.build(inputs.fresh, lambda stored, _: AnnIndex.exact(stored))
+        fresh = Segment.build(inputs.fresh, _exact)
         parts = (*inputs.parts, (fresh, np.ones(len(inputs.fresh), dtype=np.bool_)))
         sets = {facts.name: facts for facts in inputs.sets}
         return IndexView(
@@ -247,6 +294,23 @@ class ViewBuilder:
             segments=tuple(LiveSegment.build(segment, alive, sets, self._calibration) for segment, alive in parts),
             calibration=self._calibration,
         )
+
+
+def _of_one_kind(table: ReferenceTable, encoder: str) -> bool:
+    """Tell whether all vectors are this encoder's and equally long."""
+    if len(table) == 0:
+        return True
+    lengths, counts = table.vectors.lengths(), table.vector_counts.astype(np.int64)
+    longest = int(lengths.max()) // max(1, int(counts[lengths.argmax()]))
+    return set(table.encoder_counts()) == {encoder} and bool((lengths == counts * longest).all())
+
+
+def _exact(stored: Stored, _: Sequence[tuple[int, int]]) -> AnnIndex:
+    return AnnIndex.exact(stored)
+
+
+def _with_graph(stored: Stored, blocks: Sequence[tuple[int, int]], *, image: GraphImage) -> AnnIndex:
+    return AnnIndex.from_graph(stored, blocks, image)
 
 
 def _sizes(part: _Part) -> Mapping[str, int]:

@@ -64,9 +64,9 @@ def build_view(encoder: Encoder, references: Sequence[Reference], sets: Sequence
 
     builder = ViewBuilder(encoder.id, encoder.calibration, refused)
     state = IndexState(list(sets), list(references))
-    builder.restore(None, state, set())
-    job = builder.begin(state)
-    builder.adopt(job, builder.build_segment(job.references, lambda: False))
+    builder.restore(state)
+    job = builder.begin()
+    builder.adopt(job, builder.build_segment(job, lambda: False))
     return builder.build(builder.inputs(state, 1))
 
 

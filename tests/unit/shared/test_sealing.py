@@ -45,6 +45,19 @@ def test_a_sealed_value_cannot_be_moved_changed_or_opened_with_another_key() -> 
             sealer.open(value, place)
 
 
+@pytest.mark.parametrize("size", [0, 1, 300_000])
+def test_a_value_opens_into_memory_that_is_there(size: int) -> None:
+    plain = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    sealed, out = SEALER.seal(memoryview(plain), "here"), bytearray(size)
+    SEALER.open_into(sealed, "here", memoryview(out))
+    assert out == plain
+    for other in (sealed[:-1] + bytes([sealed[-1] ^ 1]), sealed[:-1], b""):
+        with pytest.raises(IntegrityError):
+            SEALER.open_into(other, "here", memoryview(out))
+    with pytest.raises(IntegrityError, match="key_file"):
+        SEALER.open_into(sealed, "elsewhere", memoryview(out))
+
+
 def test_a_signature_is_for_these_bytes_only() -> None:
     signature = SEALER.sign(b"index")
     SEALER.verify(b"index", signature)

@@ -7,12 +7,12 @@ import pytest
 
 from shared.errors import IntegrityError
 from tests.index_factories import DIMENSION, make_vector
-from workers.ann_index import FETCH, PROJECTED, AnnIndex, BuildStoppedError, Floors, Graph
-from workers.embeddings import Vectors, to_bytes
+from workers.ann_index import FETCH, PROJECTED, AnnIndex, BuildStoppedError, Floors, Graph, GraphImage
+from workers.embeddings import STORED, Stored, Vectors
+from workers.memory_file import MemoryFile
 
 EXACT = 1_000_000
 GRAPH = 0
-AXES = 8 + 4 * DIMENSION * DIMENSION
 
 
 def stack(count: int, *, dimension: int = DIMENSION) -> Vectors:
@@ -21,8 +21,8 @@ def stack(count: int, *, dimension: int = DIMENSION) -> Vectors:
     return np.stack([make_vector(seed, dimension=dimension) for seed in range(count)])
 
 
-def kept(vectors: Vectors) -> list[bytes]:
-    return [to_bytes(vector) for vector in vectors]
+def kept(vectors: Vectors) -> Stored:
+    return vectors.astype(STORED)
 
 
 def floors(count: int, floor: float = 0.9) -> Floors:
@@ -40,7 +40,7 @@ def test_every_vector_finds_itself(count: int, exact_limit: int) -> None:
 
 
 def test_an_empty_index_finds_nothing() -> None:
-    found = AnnIndex.build([]).candidates(stack(2), floors(0))
+    found = AnnIndex.build(kept(stack(0))).candidates(stack(2), floors(0))
     assert [rows.tolist() for rows in found] == [[], []]
 
 
@@ -108,44 +108,53 @@ def test_another_dimension_is_an_error() -> None:
         AnnIndex.build(kept(stack(3))).candidates(np.zeros((1, DIMENSION + 1), np.float32), floors(3))
 
 
+def image_of(index: AnnIndex) -> GraphImage:
+    image = index.graph_image()
+    assert image is not None
+    return image
+
+
 @pytest.mark.parametrize("dimension", [DIMENSION, 192])
-def test_a_graph_survives_as_bytes(dimension: int) -> None:
+def test_a_graph_survives_as_an_image(dimension: int) -> None:
     vectors = stack(300, dimension=dimension)
-    data = AnnIndex.build(kept(vectors), exact_limit=GRAPH).graph_bytes()
-    restored = AnnIndex.from_graph(kept(vectors), [], data)
+    image = image_of(AnnIndex.build(kept(vectors), exact_limit=GRAPH))
+    restored = AnnIndex.from_graph(kept(vectors), [], image)
     found = restored.candidates(vectors, floors(300, 0.995))
     assert [rows.tolist() for rows in found] == [[row] for row in range(300)]
-    assert AnnIndex.build(kept(vectors)).graph_bytes() == b""
+    assert AnnIndex.build(kept(vectors)).graph_image() is None
 
 
 def _with_word(data: bytes, word: int, value: int) -> bytes:
-    start = AXES + 8 * word
-    return data[:start] + struct.pack("<Q", value) + data[start + 8 :]
+    return data[: 8 * word] + struct.pack("<Q", value) + data[8 * word + 8 :]
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("axes", "spoil"),
     [
-        lambda data: data[:0],
-        lambda data: data[:40],
-        lambda data: data[: AXES + 40],
-        lambda data: struct.pack("<II", 64, 65) + data[8:],
-        lambda data: struct.pack("<II", 64, 0) + data[8:],
-        lambda data: struct.pack("<II", 63, 63) + data[8:],
-        lambda data: data[: len(data) // 2],
-        lambda data: _with_word(data, 1, 10),
-        lambda data: _with_word(data, 2, 99),
-        lambda data: _with_word(data, 2, 101),
-        lambda data: _with_word(data, 3, 1 << 40),
-        lambda data: _with_word(data, 4, 12),
-        lambda data: _with_word(data, 5, 12),
+        (lambda axes: axes[:0], bytes),
+        (lambda axes: axes[:40], bytes),
+        (lambda axes: struct.pack("<II", 64, 65) + axes[8:], bytes),
+        (lambda axes: struct.pack("<II", 64, 0) + axes[8:], bytes),
+        (lambda axes: struct.pack("<II", 63, 63) + axes[8:], bytes),
+        (bytes, lambda data: data[:0]),
+        (bytes, lambda data: data[:40]),
+        (bytes, lambda data: data[: len(data) // 2]),
+        (bytes, lambda data: _with_word(data, 1, 10)),
+        (bytes, lambda data: _with_word(data, 2, 99)),
+        (bytes, lambda data: _with_word(data, 2, 101)),
+        (bytes, lambda data: _with_word(data, 3, 1 << 40)),
+        (bytes, lambda data: _with_word(data, 4, 12)),
+        (bytes, lambda data: _with_word(data, 5, 12)),
     ],
 )
-def test_a_graph_that_is_not_its_vectors_never_reaches_the_library(spoil: Callable[[bytes], bytes]) -> None:
+def test_a_graph_that_is_not_its_vectors_never_reaches_the_library(
+    axes: Callable[[bytes], bytes], spoil: Callable[[bytes], bytes]
+) -> None:
     vectors = stack(100)
-    data = AnnIndex.build(kept(vectors), exact_limit=GRAPH).graph_bytes()
+    image = image_of(AnnIndex.build(kept(vectors), exact_limit=GRAPH))
+    spoiled = GraphImage(axes=axes(image.axes), file=MemoryFile.of(spoil(bytes(image.file.map()))))
     with pytest.raises(IntegrityError, match="graph"):
-        AnnIndex.from_graph(kept(vectors), [], spoil(data))
+        AnnIndex.from_graph(kept(vectors), [], spoiled)
 
 
 def test_building_stops_when_told() -> None:

@@ -12,6 +12,7 @@ from tests.index_factories import ENCODER, SEALER, added, make_reference, make_s
 from tests.memory_store import MemoryStore
 from workers.index_log import SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
 from workers.index_snapshot import Snapshot
+from workers.reference_table import ReferenceTable
 
 
 def snapshot_at(position: int, *seeds: int) -> Snapshot:
@@ -19,7 +20,7 @@ def snapshot_at(position: int, *seeds: int) -> Snapshot:
         encoder=ENCODER,
         position=position,
         sets=(make_set(),),
-        references=tuple(make_reference(seed) for seed in seeds),
+        references=ReferenceTable.of(make_reference(seed) for seed in seeds),
     )
 
 
@@ -59,7 +60,7 @@ async def test_a_snapshot_stands_for_what_was_truncated() -> None:
     assert [entry.position for entry in await store.read(INDEX_LOG, 0, 10)] == [3]
     follower = await load(store)
     assert {reference.reference for reference in follower.state.references()} == {"r1", "r2"}
-    assert follower.changed == {("designs", "r2")}
+    assert follower.state.since() == (("designs", "r2"),)
 
 
 async def test_of_two_snapshots_the_first_wins_and_the_second_changes_nothing() -> None:
@@ -196,7 +197,7 @@ async def test_an_encoder_begins_with_anothers_snapshot_and_converts_what_comes(
     await log.append(added(2), added(3, encoder=OTHER))
     follower = await load_other(store)
     assert follower.snapshot is not None
-    assert (follower.snapshot.encoder, follower.snapshot.graph) == (OTHER, b"")
+    assert (follower.snapshot.encoder, follower.snapshot.graph) == (OTHER, None)
     await log.append(added(4))
     await follower.advance()
     assert encoders_of(follower) == dict.fromkeys(("r1", "r2", "r3", "r4"), OTHER)

@@ -24,7 +24,12 @@ def test_rows_lie_set_by_set_whatever_the_order() -> None:
     assert segment.set_of_row.tolist() == [0, 0, 1, 1]
     assert segment.sizes.tolist() == [1, 2]
     assert segment.owner.tolist() == [0, 0, 1, 2]
-    assert [segment.number(key) for key in (("a", "r2"), ("b", "r1"), ("b", "r4"), ("a", "r1"))] == [0, 1, 2, None]
+    assert [segment.references.number(*key) for key in (("a", "r2"), ("b", "r1"), ("b", "r4"), ("a", "r1"))] == [
+        0,
+        1,
+        2,
+        None,
+    ]
 
 
 def test_the_best_of_several_vectors_counts() -> None:
@@ -39,13 +44,13 @@ def test_the_best_of_several_vectors_counts() -> None:
 def test_an_empty_segment_is_one() -> None:
     segment = Segment.build(())
     assert segment.set_names == ()
-    assert segment.identical("f" * 64) == []
+    assert segment.references.identical("f" * 64) == []
     assert segment.cosines(np.empty(0, np.intp), make_vector(0)).tolist() == []
 
 
 def test_identical_images_in_two_sets_are_both_known() -> None:
     segment = Segment.build([make_reference(1, set="a"), make_reference(1, set="b")])
-    assert segment.identical(make_reference(1).sha256) == [0, 1]
+    assert segment.references.identical(make_reference(1).sha256) == [0, 1]
 
 
 def test_vectors_of_this_encoder_pass() -> None:

@@ -5,11 +5,16 @@ import pytest
 
 from shared.errors import IntegrityError
 from tests.index_factories import DIMENSION, make_vector
+from workers.byte_column import ByteColumn
 from workers.sign_index import BUILD_CHUNK, SignIndex, nearest_code, signs
 
 
 def codes(*seeds: int) -> bytes:
     return b"".join(signs(make_vector(seed)) for seed in seeds)
+
+
+def build(views: list[bytes], bits: int = DIMENSION) -> SignIndex:
+    return SignIndex.build(ByteColumn.of(views), bits)
 
 
 def test_the_nearest_code_counts() -> None:
@@ -20,7 +25,7 @@ def test_the_nearest_code_counts() -> None:
 
 
 def test_references_with_a_view_within_the_limit_are_near() -> None:
-    index = SignIndex.build([codes(1, 2, 3), b"", codes(4)], DIMENSION)
+    index = build([codes(1, 2, 3), b"", codes(4)])
     wanted = signs(make_vector(2))
     distance = nearest_code(codes(4), wanted)
     assert distance is not None
@@ -33,14 +38,14 @@ def test_references_with_a_view_within_the_limit_are_near() -> None:
 def test_many_codes_are_all_looked_at() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((BUILD_CHUNK + 3, DIMENSION)).astype(np.float32)
-    index = SignIndex.build([signs(vector) for vector in vectors], DIMENSION)
+    index = build([signs(vector) for vector in vectors])
     assert [index.near(signs(vectors[row]), 0).tolist() for row in (0, BUILD_CHUNK + 2)] == [[0], [BUILD_CHUNK + 2]]
 
 
 def test_a_sample_of_the_signs_lets_the_near_ones_through_and_few_others() -> None:
     rng = np.random.default_rng(0)
     views = rng.standard_normal((5000, 512)).astype(np.float32)
-    index = SignIndex.build([signs(view) for view in views], 512)
+    index = build([signs(view) for view in views], 512)
     assert len(index.words) == 2
     kept, others = 0, 0
     for row in range(0, 5000, 10):
@@ -54,8 +59,8 @@ def test_a_sample_of_the_signs_lets_the_near_ones_through_and_few_others() -> No
 
 
 def test_without_views_nothing_is_near() -> None:
-    assert SignIndex.build([b"", b""], 0).near(signs(make_vector(0)), 512).tolist() == []
-    assert SignIndex.build([], DIMENSION).near(signs(make_vector(0)), 512).tolist() == []
+    assert build([b"", b""], 0).near(signs(make_vector(0)), 512).tolist() == []
+    assert build([]).near(signs(make_vector(0)), 512).tolist() == []
 
 
 def test_the_angle_is_the_share_of_signs() -> None:
@@ -69,4 +74,4 @@ def test_the_angle_is_the_share_of_signs() -> None:
 @pytest.mark.parametrize(("code", "bits"), [(bytes(7), DIMENSION), (bytes(8), 0), (bytes(5), 40)])
 def test_codes_that_do_not_fit_are_refused(code: bytes, bits: int) -> None:
     with pytest.raises(IntegrityError, match="codes"):
-        SignIndex.build([code], bits)
+        build([code], bits)

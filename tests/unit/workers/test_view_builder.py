@@ -6,6 +6,7 @@ from workers.embeddings import to_bytes
 from workers.index_snapshot import Snapshot
 from workers.index_state import IndexState
 from workers.index_view import IndexView
+from workers.reference_table import ReferenceTable
 from workers.view_builder import DELTA_LIMIT, FRESH_LIMIT, ViewBuilder
 
 
@@ -65,9 +66,9 @@ def test_a_deleted_set_is_gone_from_base_and_delta() -> None:
 def test_what_changed_while_a_base_was_built_is_kept() -> None:
     builder, state = make_builder(), IndexState()
     play(builder, state, [make_set(), added(1), added(2)])
-    job = builder.begin(state)
+    job = builder.begin()
     play(builder, state, [added(3), ReferenceRemoved(set="designs", reference="r1")])
-    builder.adopt(job, builder.build_segment(job.references, lambda: False))
+    builder.adopt(job, builder.build_segment(job, lambda: False))
     view = view_of(builder, state)
     assert (best(view, 1), best(view, 2), best(view, 3)) == (None, "r2", "r3")
 
@@ -122,25 +123,68 @@ def test_the_first_vector_fixes_the_dimension() -> None:
 
 
 def test_a_snapshots_graph_serves_with_what_came_since() -> None:
-    references = tuple(make_reference(seed) for seed in range(60))
-    first = make_builder(exact_limit=10)
-    base = first.build_segment(references, lambda: False)
+    references = [make_reference(seed) for seed in range(60)]
+    first, before = make_builder(exact_limit=10), IndexState([make_set()], references)
+    first.restore(before)
+    base = first.build_segment(first.begin(), lambda: False)
     snapshot = Snapshot(
-        encoder="encoder-1", position=1, sets=(make_set(),), references=references, graph=base.ann.graph_bytes()
+        encoder="encoder-1",
+        position=1,
+        sets=(make_set(),),
+        references=base.references,
+        graph=base.ann.graph_image(),
     )
-    state = IndexState(snapshot.sets, references)
-    keys = [*state.apply(added(99)).keys, *state.apply(ReferenceRemoved(set="designs", reference="r5")).keys]
+    state = IndexState(snapshot.sets, snapshot.references)
+    for event in (added(99), ReferenceRemoved(set="designs", reference="r5")):
+        state.apply(event)
     builder = make_builder(exact_limit=10)
-    builder.restore(snapshot, state, set(keys))
+    builder.restore(state, snapshot)
     assert not builder.worn()
+    assert builder.tombstones == 1
     view = view_of(builder, state)
     assert (best(view, 7), best(view, 99), best(view, 5)) == ("r7", "r99", None)
+
+
+def test_a_snapshot_of_mixed_encoders_is_looked_through() -> None:
+    references = ReferenceTable.of([make_reference(1), make_reference(2, encoder="another"), make_reference(3)])
+    snapshot = Snapshot(encoder="encoder-1", position=1, sets=(make_set(),), references=references)
+    refused: list[IntegrityError] = []
+    builder, state = make_builder(refused=refused), IndexState(snapshot.sets, references)
+    builder.restore(state, snapshot)
+    assert builder.unsearchable == {("designs", "r2")}
+    view = view_of(builder, state)
+    assert (best(view, 1), best(view, 2), best(view, 3), len(refused)) == ("r1", None, "r3", 1)
+
+
+def test_much_that_came_since_a_snapshot_is_a_segment_at_once() -> None:
+    state = IndexState([make_set()], [make_reference(1)])
+    for seed in range(2, FRESH_LIMIT + 3):
+        state.apply(added(seed))
+    builder = make_builder()
+    builder.restore(state, Snapshot(encoder="encoder-1", position=1, sets=(make_set(),), references=state.table))
+    assert not builder.crowded()
+    view = view_of(builder, state)
+    assert (best(view, 1), best(view, FRESH_LIMIT)) == ("r1", f"r{FRESH_LIMIT}")
+    assert view.sets["designs"].size == FRESH_LIMIT + 2
+
+
+def test_a_set_that_goes_and_comes_while_a_base_is_built_holds_what_came_after() -> None:
+    builder, state = make_builder(), IndexState()
+    play(builder, state, [make_set(), added(1), added(2)])
+    job = builder.begin()
+    play(builder, state, [added(3), SetDeleted(name="designs"), make_set(), added(2)])
+    segment = builder.build_segment(job, lambda: False)
+    builder.adopt(job, segment)
+    state.rebase(segment.references, job.since, job.gone)
+    view = view_of(builder, state)
+    assert [best(view, seed) for seed in (1, 2, 3)] == [None, "r2", None]
+    assert [reference.reference for reference in state.references()] == ["r2"]
 
 
 def test_without_a_graph_a_large_index_serves_exactly_and_asks_for_one() -> None:
     state = IndexState([make_set()], [make_reference(seed) for seed in range(60)])
     builder = make_builder(exact_limit=10)
-    builder.restore(None, state, set())
+    builder.restore(state)
     assert best(view_of(builder, state), 7) == "r7"
     assert builder.worn()
 
@@ -155,8 +199,9 @@ def test_what_came_since_becomes_segments_that_double() -> None:
         if builder.crowded():
             job = builder.begin_merge()
             play(builder, state, [ReferenceRemoved(set="designs", reference=f"r{seed}"), added(5000 + seed)])
-            builder.adopt(job, builder.build_segment(job.references, lambda: False))
-            sizes.append(len(job.references))
+            segment = builder.build_segment(job, lambda: False)
+            builder.adopt(job, segment)
+            sizes.append(len(segment.references))
             assert len(builder.inputs(state, 1).fresh) == 1
     assert sizes == [FRESH_LIMIT * n + 1 for n in (1, 2, 3, 1, 5)]
     view = view_of(builder, state)
@@ -180,7 +225,7 @@ def test_a_view_is_not_changed_by_what_comes_later() -> None:
 def test_a_job_that_was_abandoned_leaves_everything_as_it_is() -> None:
     builder, state = make_builder(), IndexState()
     play(builder, state, [make_set(), added(1)])
-    builder.begin(state)
+    builder.begin()
     builder.abandon()
     play(builder, state, [added(2)])
     assert [best(view_of(builder, state), seed) for seed in (1, 2)] == ["r1", "r2"]
