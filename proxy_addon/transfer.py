@@ -197,9 +197,13 @@ class Transfers:
         """Judge the beginning of a body that is judged again when it is whole: only what ends it here is recorded."""
         judged = await self._judge(case, read)
         # Of a picture that is to be redacted the beginning may not pass either: nobody has to send the rest.
-        if isinstance(judged, Refusal) or judged.decision.action is Action.ALLOW:
+        if isinstance(judged, Refusal):
             return None
-        return await self._measures.settle(case, judged.decision, judged.judgements)
+        decision = judged.decision
+        if decision.action is Action.ALLOW:  # but for what is whole beside the beginning
+            whole = [each for each in judged.judgements if each.verdict is not None and each.verdict.error is None]
+            decision = decide(case.policies, whole)
+        return await self._measures.settle(case, decision, judged.judgements) if decision.findings else None
 
     async def _remember(self, upload: Note | RangeNote, decision: Decision, incident: str) -> None:
         async def remember() -> None:
@@ -247,6 +251,10 @@ class Transfers:
             return await self._operations.cases(case, read(), self._policies(), self._now())
 
         return await self._failsafe.guard("body", cases, lambda: (replace(case, told_by_body=False),))
+
+    def now(self) -> float:
+        """Return the monotonic seconds that messages of a connection are timed by."""
+        return self._clock.monotonic()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.wall(), UTC)

@@ -6,7 +6,7 @@ a hook for each unit, so that only its own stream waits.  What the hook decides 
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,7 +26,8 @@ from mitmproxy.proxy.layers.http._events import (
 from proxy_addon.backpressure import BoundedQueue
 from proxy_addon.enforcement import Case
 from proxy_addon.stream_refusals import Refusal
-from shared.extract.units import Piece, Unit, UnitFeed
+from shared.extract.split_pictures import SplitPictures
+from shared.extract.units import Piece, UnitFeed
 from shared.types import Direction
 
 SMALLEST: Final = 26
@@ -46,6 +47,8 @@ class Pending:
     piece: Piece
     case: Case
     is_coded: bool
+    pictures: SplitPictures
+    is_last: bool = False
     instead: Refusal | None = None
 
 
@@ -63,12 +66,13 @@ class Cut:
 
     feed: UnitFeed
     case: Case
+    pictures: SplitPictures
     reported: bool = False
 
 
-def cut(flow: HTTPFlow, direction: Direction, feed: UnitFeed, case: Case) -> None:
-    """Have a body that is streamed judged unit by unit."""
-    flow.metadata.setdefault(_KEY, {})[direction] = Cut(feed, case)
+def cut(flow: HTTPFlow, direction: Direction, feed: UnitFeed, case: Case, max_split: int) -> None:
+    """Have a body that is streamed judged unit by unit; ``max_split`` bytes of pictures in several are collected."""
+    flow.metadata.setdefault(_KEY, {})[direction] = Cut(feed, case, SplitPictures(max_split))
 
 
 def cut_of(flow: HTTPFlow, direction: Direction) -> Cut | None:
@@ -94,8 +98,9 @@ class UnitRelay(BoundedQueue, HttpStream):
         """Pass on what may pass; return what ends the stream, if anything does."""
         outbound = isinstance(event, RequestData | RequestEndOfMessage)
         made = RequestData if outbound else ResponseData
-        for piece in _pieces(event, cut.feed):
-            refusal = yield from self._ask(piece, cut, Direction.OUTBOUND if outbound else Direction.INBOUND)
+        for piece, is_last in _pieces(event, cut):
+            direction = Direction.OUTBOUND if outbound else Direction.INBOUND
+            refusal = yield from self._ask(piece, cut, direction, is_last=is_last)
             if refusal is not None and refusal.ends:
                 return refusal
             data = piece.data if refusal is None else refusal.data
@@ -105,10 +110,20 @@ class UnitRelay(BoundedQueue, HttpStream):
             yield from HttpStream._handle_event(self, event)  # noqa: SLF001
         return None
 
-    def _ask(self, piece: Piece, cut: Cut, direction: Direction) -> Generator[commands.Command, Any, Refusal | None]:
-        if not _is_telling(piece, cut):
+    def _ask(
+        self, piece: Piece, cut: Cut, direction: Direction, *, is_last: bool
+    ) -> Generator[commands.Command, Any, Refusal | None]:
+        if not is_last and not _is_telling(piece, cut):
             return None
-        pending = Pending(flow=self.flow, direction=direction, piece=piece, case=cut.case, is_coded=cut.feed.is_coded)
+        pending = Pending(
+            flow=self.flow,
+            direction=direction,
+            piece=piece,
+            case=cut.case,
+            is_coded=cut.feed.is_coded,
+            pictures=cut.pictures,
+            is_last=is_last,
+        )
         yield StreamUnitHook(pending)
         return pending.instead
 
@@ -127,19 +142,21 @@ class UnitRelay(BoundedQueue, HttpStream):
             yield SendHttp(ResponseProtocolError(self.stream_id, "refused", ErrorCode.CANCEL), client)
 
 
-def _pieces(event: events.Event, feed: UnitFeed) -> list[Piece]:
-    return feed.feed(event.data) if isinstance(event, RequestData | ResponseData) else feed.finish()
+def _pieces(event: events.Event, cut: Cut) -> Iterator[tuple[Piece, bool]]:
+    """Yield what may pass next, and whether the stream ends there with a picture that is not whole."""
+    if isinstance(event, RequestData | ResponseData):
+        yield from ((piece, False) for piece in cut.feed.feed(event.data))
+        return
+    yield from ((piece, False) for piece in cut.feed.finish())
+    if cut.pictures.is_open:
+        yield Piece(data=b""), True
 
 
 def _is_telling(piece: Piece, cut: Cut) -> bool:
     """Tell whether somebody has to look at a piece; of what is too large, the first stretch alone."""
     telling = piece.problem is not None
     for unit in piece.units:
-        telling |= (unit.whole and len(unit.data) >= SMALLEST) or not (unit.whole or cut.reported)
+        may_hold = len(unit.data) >= SMALLEST or cut.pictures.is_open
+        telling |= (unit.whole and may_hold) or not (unit.whole or cut.reported)
         cut.reported = not unit.whole
     return telling
-
-
-def units_to_judge(piece: Piece) -> tuple[Unit, ...]:
-    """Return the units of a piece that may hold a picture."""
-    return tuple(unit for unit in piece.units if unit.whole and len(unit.data) >= SMALLEST)

@@ -1,8 +1,8 @@
 """Messages of WebSockets: each is judged before it goes on, in both directions, in the order of its connection.
 
 Whatever an application frames inside its messages (SignalR, socket.io, MQTT, protobuf), a picture is found in base64 or
-as raw bytes; extraction knows no protocol.  A picture sent in several messages is judged with the last of them; where
-a policy blocks what cannot be decoded, nothing is waited for, and its first message is blocked.
+as raw bytes; extraction knows no protocol.  A picture sent in several messages, raw or in base64, is judged with the
+last of them; where a policy blocks what cannot be decoded, nothing is waited for, and its first message is blocked.
 
 What is to be redacted is, in text and where a message is nothing but the picture; in other binary messages, which may
 hold lengths of their own, and where a part of the picture has passed, the connection ends.
@@ -21,15 +21,15 @@ from proxy_addon.accounts import Accounts
 from proxy_addon.background import Background
 from proxy_addon.enforcement import Case
 from proxy_addon.failsafe import Failsafe
+from proxy_addon.joined_messages import JoinedMessages
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Framing, Rewritten
-from proxy_addon.stepping import run_steps
 from proxy_addon.transfer import Ruling, Transfers, Treatment
 from shared.core import coverage
-from shared.core.policy import decide_uninspected
+from shared.extract.sniff import SNIFF_BYTES, sniff
 from shared.extract.split_pictures import Joined, SplitPictures
 from shared.telemetry import Metrics
-from shared.types import Action, Actor, Direction, HttpHead, HttpMessage, UninspectedReason
+from shared.types import Actor, Direction, HttpHead, HttpMessage, UninspectedReason
 
 SMALLEST: Final = 26
 """Bytes of a message that may hold a picture, or a part of one."""
@@ -37,7 +37,6 @@ MAX_SPLIT_BYTES: Final = 32 << 20
 """Bytes of one picture that are collected from several messages, for each direction of a connection."""
 
 _KEY: Final = "safelight_websocket"
-_UNFINISHED: Final = "a picture sent in several messages was never completed"
 _BODY_HEADERS: Final = "content-"
 
 
@@ -62,6 +61,7 @@ class WebSocketGuard:
         self._accounts = accounts
         self._max_object = max_object
         self._max_split = max_split
+        self._joined = JoinedMessages(transfers, metrics)
 
     def websocket_start(self, flow: HTTPFlow) -> None:
         """Remember both directions of a new connection."""
@@ -70,7 +70,8 @@ class WebSocketGuard:
     async def websocket_message(self, flow: HTTPFlow) -> None:
         """Judge the newest message."""
         message, direction = _newest(flow), _direction(flow)
-        if len(message) < SMALLEST:
+        split: SplitPictures | None = flow.metadata.get(_KEY, {}).get(direction)
+        if len(message) < SMALLEST and not (split and split.is_open):
             self._accounts.message(flow, direction, len(message))
             return
         ruling = await self._ruling(flow, direction)
@@ -96,7 +97,9 @@ class WebSocketGuard:
         ruling = await self._ruling(flow, direction)
         reply = ruling.reply
         if ruling.case is not None:
-            reply = await self._too_large(ruling.case, f"a message of more than {self._max_object} bytes")
+            self._metrics.count("safelight_proxy_limit_hits_total", limit="too_large")
+            detail = f"a message of more than {self._max_object} bytes"
+            reply = await self._transfers.uninspected(ruling.case, UninspectedReason.TOO_LARGE, detail)
         if reply is not None:
             self._accounts.message(flow, direction, len(_newest(flow)), UninspectedReason.TOO_LARGE)
             self._refuse(flow, direction, reply)
@@ -109,8 +112,7 @@ class WebSocketGuard:
     async def websocket_end(self, flow: HTTPFlow) -> None:
         """Judge what was collected of pictures that never became whole."""
         for direction, split in flow.metadata.pop(_KEY, {}).items():
-            rest = split.finish()
-            if rest is not None:
+            for rest in split.finish():
                 ruling = await self._ruling(flow, direction)
                 if ruling.case is not None:
                     self._behind(flow, direction, ruling.case, rest, 0)
@@ -134,42 +136,34 @@ class WebSocketGuard:
 
     async def _hold(self, flow: HTTPFlow, direction: Direction, case: Case, message: bytes) -> Reply | Rewritten | None:
         joined = await self._join(flow, direction, case, message)
-        if joined.later is not None:
-            self._behind(flow, direction, case, joined.later, 0)
-        reply = None
-        if joined.too_large:
-            reply = await self._too_large(case, f"a picture of more than {self._max_split} bytes in several messages")
-        instead: Reply | Rewritten | None = reply
-        if reply is None and joined.early:
-            # What a beginning lacks is no failure: it is booked as what it will be judged with.
-            beginning = replace(case, uninspected=[])
-            instead = await self._transfers.early(beginning, lambda: _as_message(flow, direction, joined.now))
-        elif reply is None:
-            framing = _framing(flow) if len(joined.now) == len(message) else Framing.FIXED
-            instead = await self._transfers.message(case, lambda: _as_message(flow, direction, joined.now), framing)
+        framing = _framing(flow) if len(joined.now) == len(message) else Framing.FIXED
+
+        def make(body: bytes) -> HttpMessage:
+            return _as_message(flow, direction, body)
+
+        instead = await self._joined.hold(case, joined, joined.now, make, framing)
         if instead is None:
             self._count(direction, "passed")
         return instead
 
     async def _copy(self, flow: HTTPFlow, direction: Direction, case: Case, message: bytes) -> None:
         joined = await self._join(flow, direction, case, message)
-        if joined.later is not None:
-            self._behind(flow, direction, case, joined.later, 0)
         if joined.early:
             self._accounts.message(flow, direction, len(message), coverage.INSPECTED)  # with the rest of its picture
+            if sniff(message[:SNIFF_BYTES]) is None and self._background.has_room(len(message)):
+                early = self._joined.early(case, _as_message(flow, direction, message))  # for what is beside it
+                self._background.start(_without_reply(early), len(message))
         else:
             self._behind(flow, direction, case, joined.now, len(message))
+        for picture in joined.whole:
+            self._behind(flow, direction, case, picture, 0)
 
     async def _join(self, flow: HTTPFlow, direction: Direction, case: Case, message: bytes) -> Joined:
-        splits = flow.metadata.get(_KEY)
-        unread = decide_uninspected(case.policies, UninspectedReason.UNDECODABLE, _UNFINISHED)
-        if splits is None or unread.action is not Action.ALLOW:
-            return Joined(now=message)
-        return await run_steps(splits[direction].add(message, is_text=_is_text(flow)))
-
-    async def _too_large(self, case: Case, detail: str) -> Reply | None:
-        self._metrics.count("safelight_proxy_limit_hits_total", limit="too_large")
-        return await self._transfers.uninspected(case, UninspectedReason.TOO_LARGE, detail)
+        split = flow.metadata.get(_KEY, {}).get(direction)
+        joined = await self._joined.join(split, case, message, is_text=_is_text(flow))
+        for given_up in joined.later:
+            self._behind(flow, direction, case, given_up, 0)
+        return joined
 
     def _behind(self, flow: HTTPFlow, direction: Direction, case: Case, body: bytes, size: int) -> None:
         """Judge what has passed; ``size`` bytes of it are still to be booked."""
@@ -200,6 +194,10 @@ class WebSocketGuard:
 
     def _count(self, direction: Direction, outcome: str) -> None:
         self._metrics.count("safelight_proxy_messages_total", direction=direction, outcome=outcome)
+
+
+async def _without_reply(work: Awaitable[object]) -> None:
+    await work
 
 
 def _newest(flow: HTTPFlow) -> bytes:

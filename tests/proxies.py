@@ -7,7 +7,7 @@ import hashlib
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -42,6 +42,7 @@ from shared.config import ProxySettings
 from shared.core import coverage
 from shared.core.activity import Possible, ReadValues
 from shared.core.policy import Policy
+from shared.errors import ErrorCode
 from shared.extract.pipeline import extract_steps
 from shared.ports import Clock, Store
 from shared.sealing import Sealer
@@ -59,7 +60,7 @@ from shared.types import (
     Selection,
     UninspectedReason,
 )
-from tests.factories import make_judgement, make_match, make_verdict
+from tests.factories import make_error_verdict, make_judgement, make_match, make_verdict
 from tests.memory_store import MemoryStore
 
 MARK = b"PROTECTED"
@@ -87,6 +88,15 @@ class KnowingJudge:
             if self.delay > patience:
                 return [_late(part) for part in parts]
         return [_known(part) for part in parts]
+
+
+class DecodingJudge(KnowingJudge):
+    """Judges only what is whole."""
+
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
+        known = await super().verdicts(parts, inquiry)
+        cut = [replace(each, verdict=make_error_verdict(ErrorCode.TRUNCATED, sha256=each.sha256)) for each in known]
+        return [one if b"IEND" in part.data else other for part, one, other in zip(parts, known, cut, strict=True)]
 
 
 class GatedJudge(KnowingJudge):

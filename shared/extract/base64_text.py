@@ -146,6 +146,13 @@ def _scan_run(data: bytes, run: Run, findings: Findings, locator: str) -> Steps[
     return found
 
 
+def begins_picture(data: bytes, run: Run) -> tuple[int, str] | None:
+    """Return where in ``run`` a picture begins, within its first characters, and its media type."""
+    start = _unglued(data, run)
+    media_type = _sniff_base64(data, start, run[1]) if run[1] - start >= MIN_RUN else None
+    return None if media_type is None else (start, media_type)
+
+
 def _unglued(data: bytes, run: Run) -> int:
     """Return where a picture begins among the first characters of ``run``, else where the run does."""
     start, end = run
@@ -248,10 +255,10 @@ def _decode_into(sink: ImageSink, data: bytes, run: Run, findings: Findings, loc
     at, end = run
     kept, is_last = b"", at >= end
     while not is_last:
-        raw, at, is_last = _next_window(data, at, end)
+        raw, at, is_last = next_window(data, at, end)
         text = kept + plain(raw)
         usable = len(text) if is_last else len(text) // 4 * 4
-        decoded, kept = _decode(text[:usable]), text[usable:]
+        decoded, kept = decode(text[:usable]), text[usable:]
         if not findings.spend_base64(len(decoded), locator):
             return end
         sink.write(decoded)
@@ -259,8 +266,11 @@ def _decode_into(sink: ImageSink, data: bytes, run: Run, findings: Findings, loc
     return at
 
 
-def _next_window(data: bytes, at: int, end: int) -> tuple[bytes, int, bool]:
-    """Return the next stretch of a picture's base64, where the one after it begins, and whether it is the last."""
+def next_window(data: bytes, at: int, end: int) -> tuple[bytes, int, bool]:
+    """Return the next stretch of a picture's base64, where the one after it begins, and whether it is the last.
+
+    It ends before the first sign that ends a picture, padding for example, and the next one begins after that sign.
+    """
     raw = data[at : min(at + DECODE_WINDOW, end)]
     if b"\\" in raw or b"%" in raw:
         raw = raw[:ESCAPED_WINDOW]
@@ -273,7 +283,8 @@ def _next_window(data: bytes, at: int, end: int) -> tuple[bytes, int, bool]:
     return raw, at + len(raw), at + len(raw) >= end
 
 
-def _decode(text: bytes) -> bytes:
+def decode(text: bytes) -> bytes:
+    """Return what base64 in the standard alphabet stands for; padding may be missing."""
     spare = len(text) % 4
     return binascii.a2b_base64(text[:-1] if spare == 1 else text + b"=" * (-spare % 4))
 

@@ -60,6 +60,16 @@ def scan(data: bytes, start: int, end: int, findings: Findings, locator: str) ->
                 return
 
 
+def first(data: bytes, start: int, end: int) -> Steps[int | None]:
+    """Return where the first picture in ``data[start:end]`` begins, whole or not."""
+    for hit in find_any(data, start, end, _SIGNATURES, needed=b"\0"):
+        if hit is None:
+            yield
+        elif _media_type_at(data, hit, end) is not None:
+            return hit
+    return None
+
+
 def find_any(
     data: bytes, start: int, end: int, signatures: Sequence[tuple[bytes, int]], *, needed: bytes
 ) -> Generator[int | None]:
@@ -91,10 +101,8 @@ def find_any(
 def _take(data: bytes, at: int, span: tuple[int, int], findings: Findings, locator: str) -> Steps[int]:
     """Keep the picture at ``at``, if there is one; return where the next one can begin."""
     start, end = span
-    head = data[at : min(at + SNIFF_BYTES, end)]
-    media_type = sniff(head) if end - at >= SMALLEST else None
-    # A picture's head holds sizes and counts, and zeros among them; a text that merely names a signature does not.
-    if media_type is None or b"\0" not in head[:NEEDED_WITHIN]:
+    media_type = _media_type_at(data, at, end)
+    if media_type is None:
         return at
     place = f"{locator}bytes@{at}"
     if not findings.spend_candidate(place, end - at):
@@ -103,6 +111,12 @@ def _take(data: bytes, at: int, span: tuple[int, int], findings: Findings, locat
     if findings.has_room(place, stop - at) and findings.spend_embedded(stop - at, place):
         yield from findings.add_span(data, at, stop, media_type=media_type, locator=place, name="")
     return stop if is_certain else at + SMALLEST
+
+
+def _media_type_at(data: bytes, at: int, end: int) -> str | None:
+    head = data[at : min(at + SNIFF_BYTES, end)]
+    # A picture's head holds sizes and counts, and zeros among them; a text that merely names a signature does not.
+    return sniff(head) if end - at >= SMALLEST and b"\0" in head[:NEEDED_WITHIN] else None
 
 
 def _end_of(data: bytes, at: int, start: int, end: int, media_type: str) -> tuple[int, bool]:

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import gzip
 import json
-import ssl
-import struct
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h2.connection
-import h2.events
 import httpx
 import pytest
 
 from shared.core.policy import OnUninspected
 from shared.types import Action, Direction, Mode, UninspectedReason
 from tests.factories import make_policy
-from tests.origins import Answer, Origin, Seen, TestAuthority, serve_origin
-from tests.proxies import KnowingJudge, RunningProxy, Setup, make_image, serve_proxy
+from tests.proxies import MARK, DecodingJudge, KnowingJudge, Setup, serve_proxy
+from tests.websocket_ends import png
 
-PROTECTED, HARMLESS = make_image(protected=True), make_image()
+PROTECTED, HARMLESS = png(MARK), png(b"nothing")
 SSE = "text/event-stream"
 
 
@@ -36,14 +31,6 @@ def event(image: bytes) -> bytes:
 
 def line(image: bytes) -> bytes:
     return json.dumps({"image": base64.b64encode(image).decode()}).encode() + b"\n"
-
-
-def frame(data: bytes, flags: int = 0) -> bytes:
-    return bytes((flags,)) + struct.pack(">I", len(data)) + data
-
-
-def protobuf(image: bytes) -> bytes:
-    return b"\x0a" + bytes((len(image) & 127 | 128, len(image) >> 7)) + image
 
 
 def booked(setup: Setup, direction: Direction) -> dict[str, int]:
@@ -206,136 +193,20 @@ async def test_without_a_policy_nothing_is_cut(tmp_path: Path) -> None:
     assert setup.judge.asked == []
 
 
-@dataclass
-class Call:
-    """What a gRPC client sees of one call."""
-
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    trailers: dict[str, str] = field(default_factory=dict)
-    reset: bool = False
-
-
-async def call(proxy: RunningProxy, origin: Origin, media_type: str, frames: Sequence[bytes], coding: str = "") -> Call:
-    """Call through the proxy over HTTP/2, as gRPC does: httpx knows no trailers."""
-    host, port = proxy.address.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % origin.port)
-    assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
-    trust = ssl.create_default_context(cadata=proxy.ca)
-    trust.set_alpn_protocols(["h2"])
-    await writer.start_tls(trust, server_hostname="127.0.0.1")
-    wire = h2.connection.H2Connection()
-    wire.initiate_connection()
-    fields = [
-        (":method", "POST"),
-        (":scheme", "https"),
-        (":authority", f"127.0.0.1:{origin.port}"),
-        (":path", "/a.B/C"),
-    ]
-    more = [("grpc-encoding", coding)] if coding else []
-    wire.send_headers(1, [*fields, ("content-type", media_type), ("te", "trailers"), *more])
-    for number, data in enumerate(frames, start=1):
-        wire.send_data(1, data, end_stream=number == len(frames))
-    writer.write(wire.data_to_send())
-    seen = Call()
-    try:
-        while await _take(wire, await reader.read(65536), seen):
-            writer.write(wire.data_to_send())
-    finally:
-        writer.close()
-    return seen
-
-
-async def _take(wire: h2.connection.H2Connection, data: bytes, seen: Call) -> bool:
-    assert data
-    for each in wire.receive_data(data):
-        if isinstance(each, h2.events.ResponseReceived):
-            seen.headers = {_text(name): _text(value) for name, value in each.headers}
-        elif isinstance(each, h2.events.TrailersReceived):
-            seen.trailers = {_text(name): _text(value) for name, value in each.headers}
-        elif isinstance(each, h2.events.DataReceived):
-            seen.body += each.data
-            wire.acknowledge_received_data(each.flow_controlled_length, each.stream_id)
-        elif isinstance(each, h2.events.StreamReset):
-            seen.reset = True
-            return False
-        elif isinstance(each, h2.events.StreamEnded):
-            return False
-    return True
-
-
-def _text(value: bytes | str) -> str:
-    return value if isinstance(value, str) else value.decode()
-
-
-@asynccontextmanager
-async def calling(setup: Setup, tmp_path: Path, answer: Answer) -> AsyncIterator[tuple[RunningProxy, Origin]]:
-    def reply(_: Seen) -> Answer:
-        return answer
-
-    authority = TestAuthority(tmp_path)
-    async with (
-        asyncio.timeout(20),
-        serve_origin(reply, authority.context("127.0.0.1")) as origin,
-        serve_proxy(setup, tmp_path, upstream_ca=authority.file) as proxy,
-    ):
-        yield proxy, origin
-
-
-GRPC = "application/grpc+proto"
-FINE = Answer(body=frame(b"fine"), media_type=GRPC, chunked=True)
-
-
-@pytest.mark.parametrize("coding", ["", "gzip"])
-async def test_messages_of_a_call_pass_as_they_were(coding: str, tmp_path: Path) -> None:
-    sent = [frame(b"hello"), frame(gzip.compress(protobuf(HARMLESS)), 1) if coding else frame(protobuf(HARMLESS))]
-    setup = Setup(policies=[make_policy()])
-    async with calling(setup, tmp_path, FINE) as (proxy, origin):
-        seen = await call(proxy, origin, GRPC, sent, coding)
-        assert origin.seen[0].body == b"".join(sent)
-    assert (seen.headers[":status"], seen.body) == ("200", frame(b"fine"))
-    assert [part.data for part in setup.judge.asked] == [HARMLESS]
-    assert booked(setup, Direction.OUTBOUND) == {"inspected": len(b"".join(sent))}
-
-
-@pytest.mark.parametrize("coding", ["", "gzip"])
-async def test_a_message_that_a_client_may_not_send(coding: str, tmp_path: Path) -> None:
-    blocked = frame(gzip.compress(protobuf(PROTECTED)), 1) if coding else frame(protobuf(PROTECTED))
-    setup = Setup(policies=[make_policy()])
-    async with calling(setup, tmp_path, FINE) as (proxy, origin):
-        seen = await call(proxy, origin, GRPC, [frame(b"hello"), blocked], coding)
-        assert origin.seen == []
+@pytest.mark.parametrize("lines_of_one_event", [False, True])
+async def test_base64_in_several_events_or_lines(lines_of_one_event: bool, tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy()], judge=DecodingJudge())
+    text = base64.b64encode(PROTECTED).decode()
+    lines = [f"data: {text[at : at + 1000]}\n" for at in range(0, len(text), 1000)]
+    events = ["".join(lines) + "\n"] if lines_of_one_event else [each + "\n" for each in lines]
+    async with streaming(setup, tmp_path, SSE) as stream:
+        for each in events:
+            stream.send(each.encode())
+        stream.end()
+        *before, last = events
+        rest = await stream.rest()
+    assert rest.startswith("".join(before).encode() + b": block; ")
+    assert last.encode() not in rest
     (alert,) = setup.recorder.alerts
-    assert (seen.headers[":status"], seen.headers["grpc-status"], seen.body) == ("200", "7", b"")
-    assert alert.incident in seen.headers["x-safelight"]
     assert alert.enforced is Action.BLOCK
-
-
-async def test_a_message_that_a_client_may_not_get(tmp_path: Path) -> None:
-    answer = Answer(body=frame(protobuf(HARMLESS)) + frame(protobuf(PROTECTED)), media_type=GRPC, chunked=True)
-    setup = Setup(policies=[make_policy()])
-    async with calling(setup, tmp_path, answer) as (proxy, origin):
-        seen = await call(proxy, origin, GRPC, [frame(b"give me")])
-    (alert,) = setup.recorder.alerts
-    assert seen.body == frame(protobuf(HARMLESS))
-    assert seen.trailers["grpc-status"] == "7"
-    assert alert.incident in seen.trailers["x-safelight"]
-
-
-@pytest.mark.parametrize(
-    ("media_type", "flags", "told"),
-    [
-        ("application/grpc-web+proto", 0x80, b"grpc-status: 7\r\n"),
-        ("application/connect+proto", 0x02, b'"permission_denied"'),
-    ],
-)
-async def test_grpc_web_and_connect_say_it_in_the_body(
-    media_type: str, flags: int, told: bytes, tmp_path: Path
-) -> None:
-    setup = Setup(policies=[make_policy()])
-    answer = Answer(body=frame(protobuf(PROTECTED)), media_type=media_type, chunked=True)
-    async with calling(setup, tmp_path, answer) as (proxy, origin):
-        seen = await call(proxy, origin, media_type, [frame(b"give me")])
-    assert seen.body[0] == flags
-    assert told in seen.body
+    assert list(booked(setup, Direction.INBOUND)) == ["inspected"]

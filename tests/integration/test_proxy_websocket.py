@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,20 +16,10 @@ from wsproto.events import (
 )
 
 from shared.core.policy import OnUninspected
-from shared.errors import ErrorCode
 from shared.extract.pipeline import Extraction, Limits, Steps, extract_steps
-from shared.types import (
-    Action,
-    Direction,
-    HttpMessage,
-    ImageJudgement,
-    Inquiry,
-    Mode,
-    Part,
-    UninspectedReason,
-)
-from tests.factories import make_error_verdict, make_policy
-from tests.proxies import MARK, KnowingJudge, Setup
+from shared.types import Action, Direction, HttpMessage, Mode, UninspectedReason
+from tests.factories import make_policy
+from tests.proxies import MARK, DecodingJudge, KnowingJudge, Setup
 from tests.websocket_ends import connected, png, raw
 
 PROTECTED, HARMLESS = png(MARK), png(b"nothing")
@@ -38,15 +27,6 @@ PROTECTED, HARMLESS = png(MARK), png(b"nothing")
 
 def on(reason: UninspectedReason, action: Action) -> OnUninspected:
     return OnUninspected(by_reason={reason: action})
-
-
-class DecodingJudge(KnowingJudge):
-    """Judges only what is whole."""
-
-    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
-        known = await super().verdicts(parts, inquiry)
-        cut = [replace(each, verdict=make_error_verdict(ErrorCode.TRUNCATED, sha256=each.sha256)) for each in known]
-        return [one if b"IEND" in part.data else other for part, one, other in zip(parts, known, cut, strict=True)]
 
 
 def booked(setup: Setup, outcome: str, direction: Direction = Direction.OUTBOUND) -> int:
@@ -113,6 +93,36 @@ async def test_a_picture_in_several_messages_waits_with_the_last(deflate: bool, 
     assert [part.data for part in setup.judge.asked] == [pieces[0], PROTECTED]
     assert booked(setup, "failed") == 0
     assert len(setup.recorder.alerts) == 1
+
+
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.MONITOR])
+async def test_base64_in_several_messages_waits_with_the_last(mode: Mode, tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy(mode=mode)], judge=DecodingJudge())
+    text = base64.b64encode(PROTECTED).decode()
+    pieces = [json.dumps({"seq": at, "data": text[at : at + 1000]}) for at in range(0, len(text), 1000)]
+    last = json.dumps({"seq": len(text), "data": ""})
+    async with connected(setup, tmp_path) as ends:
+        for piece in pieces[:-1]:
+            ends.client.send(piece, '{"sent": 1000}')
+            assert [await ends.server.message(), await ends.server.message()] == [piece, '{"sent": 1000}']
+        ends.client.send(pieces[-1], last)
+        if mode is Mode.ENFORCE:
+            assert (await ends.server.close_code())[0] == (await ends.client.close_code())[0] == 1008
+        else:
+            assert [await ends.server.message(), await ends.server.message()] == [pieces[-1], last]
+            await ends.proxy.setup.background.finish(1.0)
+    assert setup.judge.asked[-1].data == PROTECTED
+    assert booked(setup, "failed") == 0
+    (alert,) = setup.recorder.alerts
+    assert alert.enforced is (Action.BLOCK if mode is Mode.ENFORCE else Action.ALLOW)
+
+
+async def test_a_few_bytes_may_complete_a_picture(tmp_path: Path) -> None:
+    setup = Setup(policies=[make_policy()], judge=DecodingJudge())
+    async with connected(setup, tmp_path) as ends:
+        ends.client.send(PROTECTED[:-6], PROTECTED[-6:])
+        assert await ends.server.message() == PROTECTED[:-6]
+        assert (await ends.server.close_code())[0] == 1008
 
 
 async def test_a_picture_without_its_end_is_blocked_all_the_same(tmp_path: Path) -> None:
@@ -206,7 +216,7 @@ async def test_what_is_collected_of_a_picture_is_bounded(action: Action, tmp_pat
             assert (await ends.server.close_code())[0] == 1008
         else:
             assert b"".join([raw(await ends.server.message()) for _ in range(4)]) == PROTECTED[:6_000]
-    assert setup.metrics.value("safelight_proxy_limit_hits_total", limit="too_large") == 1
+    assert setup.metrics.value("safelight_proxy_limit_hits_total", limit="split_picture_bytes") == 1
 
 
 async def test_monitored_messages_pass_at_once(tmp_path: Path) -> None:

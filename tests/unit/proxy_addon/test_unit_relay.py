@@ -9,9 +9,8 @@ from mitmproxy.http import HTTPFlow
 from proxy_addon import unit_relay
 from proxy_addon.enforcement import Case
 from proxy_addon.stream_refusals import Refusal
-from proxy_addon.unit_relay import SMALLEST, Pending, units_to_judge
-from shared.errors import ErrorCode, ExtractionError
-from shared.extract.units import Piece, Unit, UnitFeed, splitter_for
+from proxy_addon.unit_relay import SMALLEST, Pending
+from shared.extract.units import Piece, UnitFeed, splitter_for
 from shared.types import Direction
 from tests.factories import make_context, make_head
 from tests.unit.proxy_addon.test_http_stream import GET, Wire, chunked, cut, unchunked
@@ -33,7 +32,7 @@ class Hooks:
         assert flow.response is not None
         splitter = splitter_for("text/event-stream", LIMIT)
         assert splitter is not None
-        unit_relay.cut(flow, Direction.INBOUND, UnitFeed(splitter, ()), CASE)
+        unit_relay.cut(flow, Direction.INBOUND, UnitFeed(splitter, ()), CASE, LIMIT)
         flow.response.stream = True
 
     def stream_unit(self, pending: Pending) -> None:
@@ -94,10 +93,3 @@ def test_small_units_pass_unasked_and_large_ones_are_reported_once() -> None:
     wire = answered(hooks, chunked([small, large[:250], large[250:500], large[500:], small, large]))
     assert unchunked(wire.sent["client"].removeprefix(REPLY_HEAD)) == small + large + small + large
     assert [piece.units[0].whole for piece in hooks.asked] == [False, False]
-
-
-def test_what_is_to_be_judged() -> None:
-    whole, small = Unit(data=bytes(SMALLEST)), Unit(data=bytes(SMALLEST - 1))
-    part = Unit(data=bytes(100), whole=False)
-    problem = ExtractionError(ErrorCode.OPAQUE, "unknown")
-    assert units_to_judge(Piece(data=b"", units=(whole, small, part), problem=problem)) == (whole,)
