@@ -15,7 +15,9 @@ from shared.adapters.lease import Holder, Lease, this_process
 from shared.errors import LeaseHeldError
 from shared.ports import Store
 
-TTL = 0.6
+TTL = 1.2  # renewed each third of it, on a machine that does other things as well
+AT_ONCE = 10.0  # told from a wait for LONG
+LONG = 60.0
 
 
 def elsewhere() -> Holder:
@@ -29,12 +31,12 @@ class LeaseContract:
     async def test_a_second_holder_on_this_machine_is_refused_at_once_and_told_by_whom(
         self, store: Store, other: Store
     ) -> None:
-        first, second = Lease(store, "proxy/0", 5.0), Lease(other, "proxy/0", 5.0)
+        first, second = Lease(store, "proxy/0", LONG), Lease(other, "proxy/0", LONG)
         await first.acquire()
         began = time.monotonic()
         with pytest.raises(LeaseHeldError, match=f"proxy/0 is held by process {this_process().pid} on"):
             await second.acquire()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < AT_ONCE
         assert first.held()
         assert not second.held()
         await first.release()
@@ -55,7 +57,7 @@ class LeaseContract:
         lease = Lease(other, "lease", TTL)
         began = time.monotonic()
         await lease.acquire()
-        assert 0.3 < time.monotonic() - began < 3
+        assert TTL / 2 < time.monotonic() - began < AT_ONCE
         await lease.release()
 
     async def test_a_dead_process_of_this_machine_is_taken_over_from_at_once(self, store: Store) -> None:
@@ -64,11 +66,11 @@ class LeaseContract:
         child.kill()
         child.communicate()
         for dead in (dataclasses.replace(mine, pid=child.pid), dataclasses.replace(mine, started=mine.started - 1)):
-            await store.compare_and_set("lease", None, _encoded(dead), ttl=60)
-            lease = Lease(store, "lease", 60)
+            await store.compare_and_set("lease", None, _encoded(dead), ttl=LONG)
+            lease = Lease(store, "lease", LONG)
             began = time.monotonic()
             await lease.acquire()
-            assert time.monotonic() - began < 0.5
+            assert time.monotonic() - began < AT_ONCE
             await lease.release()
 
     async def test_it_is_renewed_past_its_time(self, store: Store, other: Store) -> None:
@@ -96,14 +98,14 @@ class LeaseContract:
         lease = Lease(store, "lease", TTL)
         await lease.acquire()
         await other.delete("lease")
-        await other.compare_and_set("lease", None, _encoded(elsewhere()), ttl=5)
-        await asyncio.wait_for(lease.lost.wait(), 3)
+        await other.compare_and_set("lease", None, _encoded(elsewhere()), ttl=LONG)
+        await asyncio.wait_for(lease.lost.wait(), AT_ONCE)
         assert not lease.held()
         await lease.release()
         assert await other.get("lease") is not None
 
     async def test_of_many_that_want_it_one_gets_it(self, store: Store, other: Store) -> None:
-        leases = [Lease(client, "lease", 5.0) for client in (store, other) * 5]
+        leases = [Lease(client, "lease", LONG) for client in (store, other) * 5]
         results = await asyncio.gather(*(lease.acquire() for lease in leases), return_exceptions=True)
         assert sum(result is None for result in results) == 1
         assert sum(isinstance(result, LeaseHeldError) for result in results) == 9

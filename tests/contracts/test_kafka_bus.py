@@ -115,17 +115,17 @@ class TestKafkaBus(BusContract):
                     began = time.monotonic()
                     with pytest.raises(BusError):
                         await call
-                    assert time.monotonic() - began < 2
+                    assert time.monotonic() - began < 5  # a second, and a busy machine
             assert not asker.connected()
             began = time.monotonic()
             for start in (world.new_asking().start(1), world.new_answering().start()):
                 with pytest.raises(BusTimeoutError):
                     await start
             assert await worker.receive(1, 0.2) == ()
-            assert time.monotonic() - began < 30
+            assert time.monotonic() - began < 60
             began = time.monotonic()
             await world.exits.aclose()
-            assert time.monotonic() - began < 6
+            assert time.monotonic() - began < 15
             assert asyncio.all_tasks() == {asyncio.current_task()}
             gc.collect()  # an unclosed client or socket would warn, and a warning is an error
         finally:

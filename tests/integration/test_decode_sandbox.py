@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -84,10 +85,18 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def pool(metrics: Metrics) -> AsyncIterator[DecodePool]:
-    pool = DecodePool(size=1, side=96, timeout=1.0, max_pixels=500_000_000, metrics=metrics)
+    async with a_pool(metrics, timeout=30.0) as pool:
+        yield pool
+
+
+@asynccontextmanager
+async def a_pool(metrics: Metrics, *, timeout: float) -> AsyncIterator[DecodePool]:
+    pool = DecodePool(size=1, side=96, timeout=timeout, max_pixels=500_000_000, metrics=metrics)
     await pool.start()
-    yield pool
-    await pool.stop()
+    try:
+        yield pool
+    finally:
+        await pool.stop()
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -174,14 +183,15 @@ async def test_a_crash_costs_one_item(pool: DecodePool, metrics: Metrics, lethal
     assert restarts(metrics, "crash") == 1
 
 
-async def test_a_hang_is_killed_and_replaced(pool: DecodePool, metrics: Metrics) -> None:
-    (stopped, *_) = pool.pids()
-    os.kill(stopped, signal.SIGSTOP)
-    await until(lambda: len(pool.pids()) == 1 + SPARES)
-    assert await code_of(pool, make_file()) == ErrorCode.DECODE_TIMEOUT
-    assert not exists(stopped)
-    assert (await pool.decode(make_file())).info.width == 320
-    assert restarts(metrics, "timeout") == 1
+async def test_a_hang_is_killed_and_replaced(metrics: Metrics) -> None:
+    async with a_pool(metrics, timeout=2.0) as pool:
+        (stopped, *_) = pool.pids()
+        os.kill(stopped, signal.SIGSTOP)
+        await until(lambda: len(pool.pids()) == 1 + SPARES)
+        assert await code_of(pool, make_file()) == ErrorCode.DECODE_TIMEOUT
+        assert not exists(stopped)
+        assert (await pool.decode(make_file())).info.width == 320
+        assert restarts(metrics, "timeout") == 1
 
 
 async def test_a_deadline_ends_the_waiting_but_not_the_child(pool: DecodePool, metrics: Metrics) -> None:
@@ -208,13 +218,8 @@ async def test_memory_is_bounded(pool: DecodePool) -> None:
     bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
     )
-    patient = DecodePool(size=1, side=96, timeout=60.0, max_pixels=500_000_000, metrics=Metrics())
-    await patient.start()
-    try:
-        assert await code_of(patient, bomb) == ErrorCode.OVER_BUDGET
-        assert (await patient.decode(make_file())).info.width == 320
-    finally:
-        await patient.stop()
+    assert await code_of(pool, bomb) == ErrorCode.OVER_BUDGET
+    assert (await pool.decode(make_file())).info.width == 320
 
 
 async def test_a_child_that_died_in_its_sleep_costs_nothing(pool: DecodePool) -> None:

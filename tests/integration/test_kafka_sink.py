@@ -18,7 +18,7 @@ from tests.factories import make_alert
 from tests.servers import KafkaBroker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
-BOUND = DELIVERY_TIMEOUT + CLOSE_TIMEOUT + 1
+BOUND = DELIVERY_TIMEOUT + CLOSE_TIMEOUT + 10
 
 
 async def consume(broker: KafkaBroker, count: int) -> list[ConsumerRecord[bytes, bytes]]:

@@ -96,7 +96,7 @@ async def ready_worker(settings: Settings) -> AsyncIterator[Asker]:
         yield asker
     finally:
         asker.context.stopping.set()
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(30):
             await worker
         await asker.bus.stop()
         await asker.store.stop()
@@ -142,7 +142,7 @@ async def test_what_is_enrolled_is_found(settings: Settings, hub: Hub) -> None:
         assert before.error is None
         assert before.matches == ()
         await enrol(asker, "designs", make_file(picture))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not (verdict := await asker.ask(make_file(picture.resize((320, 240)), "JPEG"))).matches:
                 pass  # every question waits for its answer
         assert verdict.matches[0].matched
@@ -158,7 +158,7 @@ async def test_a_black_picture_matches_by_its_bytes_alone(settings: Settings, hu
     smaller = make_file(Image.new("L", (320, 240)), "JPEG")
     async with ready_worker(settings) as asker:
         await enrol(asker, "designs", black, force=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not (identical := await asker.ask(black)).matches:
                 pass  # every question waits for its answer
         assert [(match.matched, match.score) for match in identical.matches] == [(True, 100.0)]
