@@ -1,4 +1,4 @@
-"""The HTTP API, ``/api/v1``: health, image sets, classifiers, policies and the last alerts, read-only."""
+"""The HTTP API, ``/api/v1``: health, image sets, classifiers, label spaces, policies and the last alerts, read-only."""
 
 from __future__ import annotations
 
@@ -98,6 +98,24 @@ class ClassifierDetails(ClassifierView):
     confusions: list[dict[str, Any]]
 
 
+class LabelSpaceView(BaseModel):
+    """A label space in force: an image is given at most ``nearest`` labels, those whose score is ``within`` or more."""
+
+    label_space: str
+    revision: int
+    labels: int
+    nearest: int
+    within: float
+    encoder: str
+
+
+class LabelSpaceDetails(LabelSpaceView):
+    """A label space with its labels and its figures on pictures that it had not seen, as ``labels show --json``."""
+
+    names: list[str]
+    figures: dict[str, Any]
+
+
 class PolicyView(BaseModel):
     """A policy in force."""
 
@@ -154,12 +172,25 @@ class ClassifierReader(Protocol):
         ...
 
 
+class LabelSpaceReader(Protocol):
+    """Where label spaces are read: a port as well."""
+
+    async def list(self) -> list[LabelSpaceView]:
+        """Return every label space."""
+        ...
+
+    async def show(self, name: str) -> LabelSpaceDetails:
+        """Return one label space; raises UsageError for an unknown name."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What the API serves."""
 
     sets: SetReader
     classifiers: ClassifierReader
+    labels: LabelSpaceReader
     policies: PolicyBook
     alerts: AlertLog
     viewer_token: str
@@ -244,6 +275,14 @@ def _viewer_routes(services: Services) -> APIRouter:
     @router.get("/classifiers/{name}")
     async def classifier_details(name: str) -> ClassifierDetails:
         return await services.classifiers.show(name)
+
+    @router.get("/labels")
+    async def labels() -> list[LabelSpaceView]:
+        return await services.labels.list()
+
+    @router.get("/labels/{name}")
+    async def label_details(name: str) -> LabelSpaceDetails:
+        return await services.labels.show(name)
 
     @router.get("/policies")
     async def policies() -> PolicyDocument:

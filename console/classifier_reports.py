@@ -7,7 +7,7 @@ from typing import Any
 
 from workers.classifying.model import OTHER, Classifier
 from workers.classifying.rates import THRESHOLDS, Rate
-from workers.classifying.revisions import Revision
+from workers.classifying.revision_log import Revision
 from workers.evaluation.page import STYLE
 from workers.evaluation.plots import legend, svg
 from workers.evaluation.tables import Plot

@@ -10,12 +10,12 @@ from shared.adapters.role import SystemClock
 from shared.core.policy_file import KnownNames
 from shared.ports import Store
 from shared.sealing import Sealer
-from workers.classifying.revisions import ClassifierBook
+from workers.classifying.revision_log import names_in_force
 from workers.enrolment import ImageSets
 
 
 def policy_book(store: Store, sealer: Sealer, apps_dir: Path | None) -> PolicyBook:
-    """Return the policies of this deployment, checked against its sets, its classifiers and its catalogue."""
+    """Return the policies of this deployment, checked against its sets, what gives labels and its catalogue."""
 
     async def known() -> KnownNames:
         catalogue = load_catalogue(apps_dir)
@@ -24,7 +24,7 @@ def policy_book(store: Store, sealer: Sealer, apps_dir: Path | None) -> PolicyBo
             sets=frozenset(summary.name for summary in sets),
             apps=catalogue.apps,
             tags=catalogue.tags,
-            classifiers=frozenset(await ClassifierBook(store, sealer, SystemClock()).names()),
+            classifiers=frozenset(await names_in_force(store, sealer)),
             hash_lists=frozenset(),
         )
 

@@ -15,9 +15,12 @@ from typing import Any, Final
 import uvicorn
 from fastapi import FastAPI
 
+from console import label_reports
 from console.api import (
     ClassifierDetails,
     ClassifierView,
+    LabelSpaceDetails,
+    LabelSpaceView,
     ReferenceView,
     RevisionView,
     Services,
@@ -41,6 +44,7 @@ from shared.sealing import Sealer, load_or_create_key, secret_in_file
 from workers.classifying.revisions import ClassifierBook
 from workers.enrolment import ImageSets, SetSummary
 from workers.kept_bytes import bytes_kept
+from workers.labels.published import LabelSpaceBook
 from workers.set_rollback import Revisions
 
 TOKEN_FILE: Final = "console-token"  # noqa: S105 - a file name
@@ -112,6 +116,26 @@ class StoredClassifiers:
         return ClassifierDetails(**details(*await self._book().show(name)))
 
 
+class StoredLabelSpaces:
+    """The API's view of label spaces, read from the same log."""
+
+    def __init__(self, book: Callable[[], LabelSpaceBook]) -> None:
+        self._book = book
+
+    async def list(self) -> list[LabelSpaceView]:
+        """Return every label space."""
+        book = self._book()
+        shown = [(name, await book.show(name)) for name in await book.names()]
+        return [
+            LabelSpaceView(**label_reports.summary_row(name, revision, space.card)) for name, (revision, space) in shown
+        ]
+
+    async def show(self, name: str) -> LabelSpaceDetails:
+        """Return one label space; raises UsageError for an unknown name."""
+        revision, space = await self._book().show(name)
+        return LabelSpaceDetails(**label_reports.details(name, revision, space.card))
+
+
 def _options(summary: SetSummary) -> dict[str, Any]:
     values = asdict(summary)
     values["references"] = values.pop("size")
@@ -169,6 +193,7 @@ def _services(store: Store, settings: Settings) -> Services:
             ImageSets(store, sealer), Revisions(store, sealer, SystemClock(), keep_days=settings.index.keep_days)
         ),
         classifiers=StoredClassifiers(lambda: ClassifierBook(store, sealer, SystemClock())),
+        labels=StoredLabelSpaces(lambda: LabelSpaceBook(store, sealer, SystemClock())),
         policies=policy_book(store, sealer, settings.proxy.apps_dir),
         alerts=AlertLog(store, sealer),
         viewer_token=viewer_token(settings.data_dir / TOKEN_FILE),

@@ -82,6 +82,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_worker_encode_seconds", "histogram", "Encoder time per batch"),
     Metric("safelight_worker_search_seconds", "histogram", "Index search time per image"),
     Metric("safelight_worker_label_seconds", "histogram", "Time of the classifiers that an image was shown to"),
+    Metric("safelight_worker_label_failures_total", "counter", "Label networks that gave nothing for an image"),
     Metric(
         "safelight_worker_closer_looks_total", "counter", "Images whose local features were looked at", ("outcome",)
     ),
@@ -105,8 +106,10 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_index_staleness_seconds", "gauge", "Time since the index was known to be at the log's end"),
     Metric("safelight_index_position", "gauge", "Log position the index has reached"),
     Metric("safelight_index_rejected_entries_total", "counter", "Log entries or snapshots refused", ("cause",)),
-    Metric("safelight_classifiers", "gauge", "Classifiers that can answer"),
-    Metric("safelight_classifiers_refused_total", "counter", "Revisions refused: broken, or of another encoder"),
+    Metric("safelight_classifiers", "gauge", "Classifiers and label spaces that can answer"),
+    Metric(
+        "safelight_classifiers_refused_total", "counter", "Revisions of them refused: broken, or of another encoder"
+    ),
     # alerts
     Metric("safelight_alerts_delivered_total", "counter", "Alerts delivered", ("sink",)),
     Metric("safelight_alerts_failures_total", "counter", "Deliveries that failed and will be tried again", ("sink",)),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.core.matching import SetFacts
 from shared.types import DecodedImage, ReferenceMatch
 from tests.factories import make_frame, make_image_info, make_match
-from workers.classifying.replica import Labellers
+from workers.classifying.labelling import Labellers
 from workers.evidence import Sight
 from workers.live_segment import Probe
 

@@ -17,13 +17,14 @@ from workers.admission import Admission
 from workers.answering import Answerer
 from workers.classifying.labelling import Labeller
 from workers.classifying.replica import ClassifierReplica
-from workers.classifying.vectors import shipped_features, space_of
+from workers.classifying.vectors import shipped_features
 from workers.compaction import LEASE_KEY, maintain
 from workers.container_inspector import ContainerInspector
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
 from workers.index_replica import IndexReplica
 from workers.inspector import Inspector
+from workers.label_sources import loaders
 from workers.request_loop import RequestLoop
 from workers.shared_verdicts import SharedVerdicts
 from workers.verdicts import Verdicts
@@ -66,9 +67,9 @@ async def run_worker(context: RoleContext) -> None:
         readiness.add("store", lambda: True)
         index = IndexReplica(store, sealer, encoder.id, encoder.calibration, context.metrics)
         readiness.add("index", index.caught_up)
-        classifiers = ClassifierReplica(store, sealer, space_of(encoder.id), context.metrics)
+        classifiers = ClassifierReplica(store, sealer, loaders(encoder), context.metrics)
         readiness.add("classifiers", classifiers.caught_up)
-        labels = Labeller(classifiers, shipped_features(), encoder.side)
+        labels = Labeller(classifiers, shipped_features(), encoder.side, context.metrics)
         inspector = Inspector(
             pool, encoder, index, context.clock, context.metrics, batch_sizes=encoder.batch_sizes, labels=labels
         )

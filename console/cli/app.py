@@ -24,6 +24,7 @@ from console.cli import (
     index,
     labels,
     policies,
+    published_labels,
     roles,
     sets,
     settings_commands,
@@ -53,6 +54,7 @@ app.add_typer(bypass.app, name="bypass")
 app.add_typer(apps.app, name="apps")
 evaluation.register(encoders.app)
 app.add_typer(encoders.app, name="encoder")
+published_labels.register(labels.app)
 app.add_typer(labels.app, name="labels")
 app.add_typer(settings_commands.config_app, name="config")
 app.add_typer(settings_commands.ca_app, name="ca")

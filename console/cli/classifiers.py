@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -12,6 +11,7 @@ import typer
 from rich.progress import Progress
 
 from console import classifier_reports
+from console.cli import revisions
 from console.cli.inspection import Inspection, open_inspection, read_image
 from console.cli.session import Session, session_of, with_store
 from shared.adapters.role import SystemClock
@@ -110,7 +110,7 @@ async def _train(
     clock = SystemClock()
     classifier = await asyncio.to_thread(fit, choice.recipe(before), merged.examples, bank, space, clock.wall())
     note = f"{choice.label}: {merged.added} added, {merged.relabelled} re-labelled"
-    revision = await book.publish(classifier, base, note)
+    revision = await book.publish(choice.name, classifier, base, note)
     counts = {"added": merged.added, "relabelled": merged.relabelled, "known": merged.known}
     session.row(
         classifier_reports.details(revision, classifier) | counts,
@@ -197,46 +197,4 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-@app.command()
-def history(context: typer.Context, name: NameArgument) -> None:
-    """List a classifier's revisions that are kept, for 30 days after they were replaced."""
-    session = session_of(context)
-
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        revisions = await ClassifierBook(store, sealer, SystemClock()).history(name)
-        rows: list[dict[str, object]] = [
-            {"revision": one.number, "at": datetime.fromtimestamp(one.at, UTC).isoformat(), "note": one.note}
-            for one in revisions
-        ]
-        session.table(("revision", "at", "note"), rows)
-
-    with_store(session, run)
-
-
-@app.command()
-def rollback(
-    context: typer.Context, name: NameArgument, revision: Annotated[int, typer.Argument(help="As history lists them.")]
-) -> None:
-    """Put an older revision in force again."""
-    session = session_of(context)
-
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        now = await ClassifierBook(store, sealer, SystemClock()).roll_back(name, revision)
-        session.row(
-            {"classifier": name, "revision": now.number, "restored": revision},
-            f"{name} is as in revision {revision} again, which is now revision {now.number}",
-        )
-
-    with_store(session, run)
-
-
-@app.command()
-def delete(context: typer.Context, name: NameArgument) -> None:
-    """Delete a classifier."""
-    session = session_of(context)
-
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        await ClassifierBook(store, sealer, SystemClock()).delete(name)
-        session.row({"deleted": name}, f"deleted {name}")
-
-    with_store(session, run)
+revisions.register(app, "classifier", ClassifierBook)

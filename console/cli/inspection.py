@@ -17,12 +17,13 @@ from shared.telemetry import Metrics
 from shared.types import Inquiry, Verdict
 from workers.classifying.labelling import Labeller
 from workers.classifying.replica import ClassifierReplica
-from workers.classifying.vectors import shipped_features, space_of
+from workers.classifying.vectors import shipped_features
 from workers.container_inspector import ContainerInspector
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
 from workers.index_replica import IndexReplica, IndexView
 from workers.inspector import Inspector
+from workers.label_sources import loaders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +68,9 @@ async def open_inspection(
         metrics=metrics,
     )
     index = replica if narrow is None else StillIndex(narrow(encoder))
-    classifiers = ClassifierReplica(store, sealer, space_of(encoder.id), metrics)
+    classifiers = ClassifierReplica(store, sealer, loaders(encoder), metrics)
     await classifiers.load()
-    labels = Labeller(classifiers, shipped_features(), encoder.side)
+    labels = Labeller(classifiers, shipped_features(), encoder.side, metrics)
     inspector = Inspector(pool, encoder, index, SystemClock(), metrics, batch_sizes=encoder.batch_sizes, labels=labels)
     containers = ContainerInspector(inspector, pool, SystemClock(), metrics, max_unpacked=worker.max_unpacked)
     await pool.start()

@@ -1,4 +1,7 @@
-"""``safelight labels``: thousands of labels from a data set of pictures with several labels each."""
+"""``safelight labels``: thousands of labels from a data set of pictures with several labels each.
+
+``train``, ``evaluate`` and ``compare`` are here; what is in force in the workers is ``published_labels``.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,13 @@ ManifestOption = Annotated[
 ]
 SecondsOption = Annotated[float, typer.Option(min=1.0, help="Processor seconds of a training.")]
 DimensionsOption = Annotated[int, typer.Option(min=1, max=512, help="Directions of the label space.")]
+NearestOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="Labels that an image is given at most, the nearest ones.", show_default="256"),
+]
+WithinOption = Annotated[
+    float | None, typer.Option(min=0, max=100, help="Score that a label is given from.", show_default="50")
+]
 
 
 @app.command()
@@ -50,7 +60,7 @@ def train(
     from workers.labels.manifest import read_manifest
     from workers.training.label_pictures import embed
 
-    encoder = _encoder(session)
+    encoder = configured_encoder(session)
     pictures = label_study.read_pictures(read_manifest(manifest), encoder.side, session.note)
     inputs = pictures.squares if full else embed(pictures.squares, encoder)
     study = label_study.study_of(pictures, inputs, dimensions, least)
@@ -72,23 +82,20 @@ def evaluate(
     context: typer.Context,
     network: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder that `labels train` wrote.")],
     manifest: ManifestOption,
-    nearest: Annotated[int, typer.Option(min=1, help="Answer with so many labels, the nearest ones.")] = 5,
-    within: Annotated[
-        float | None, typer.Option(min=0, max=100, help="Answer with all labels of this score or more instead.")
-    ] = None,
+    nearest: NearestOption = None,
+    within: WithinOption = None,
 ) -> None:
     """Measure a label network on labelled pictures: mean average precision, and precision and recall of its answers."""
     import numpy as np
 
+    from workers.labels.choice import changed
     from workers.labels.manifest import presence_of, read_manifest
     from workers.labels.network import LabelNetwork
     from workers.labels.space import average_precision
-    from workers.labels.space import nearest as nearest_of
-    from workers.labels.space import within as within_of
     from workers.training.label_pictures import embed, read_squares
 
     session = session_of(context)
-    encoder = _encoder(session)
+    encoder = configured_encoder(session)
     loaded = LabelNetwork.load(network)
     if loaded.card.encoder not in {"", encoder.id}:
         raise UsageError(f"{network} was trained behind {loaded.card.encoder}, not {encoder.id}: train it again")
@@ -97,9 +104,7 @@ def evaluate(
     inputs = embed(squares, encoder) if loaded.card.encoder else squares.transpose(0, 3, 1, 2).astype(np.float32)
     cosines = loaded.cosines(inputs)
     presence = presence_of([item.labels for item in labelled], loaded.card.names)
-    chosen = (
-        nearest_of(cosines, nearest) if within is None else within_of(loaded.card.precision.scores(cosines), within)
-    )
+    chosen = changed(loaded.card.choice, nearest, within).chosen(cosines, loaded.scores(cosines))
     right = int((chosen & presence).sum())
     precision = average_precision(cosines, presence)
     told = precision[~np.isnan(precision)]
@@ -137,7 +142,7 @@ def compare(
         raise UsageError(TRAIN_HINT) from error
     from workers.training.label_pictures import embed
 
-    encoder = _encoder(session)
+    encoder = configured_encoder(session)
     pictures = label_study.read_archived(data, encoder.side, session.note)
     vectors = embed(pictures.squares, encoder)
     study = label_study.simulated_study(pictures, vectors, labels, dimensions, seed)
@@ -146,7 +151,8 @@ def compare(
     session.table(("method", "labels", "dimensions", "seconds", "steps", "map", "map_rarer_half"), rows)
 
 
-def _encoder(session: Session) -> Encoder:
+def configured_encoder(session: Session) -> Encoder:
+    """Return the encoder that the configuration names."""
     from workers.encoder import Encoder
 
     return Encoder.configured(session.settings())

@@ -59,11 +59,11 @@ def test_a_head_finds_the_labels_of_pictures_it_never_saw(manifest: Path, encode
     assert card.figures["map"] > 0.9
     network = LabelNetwork.load(tmp_path)
     cosines = network.cosines(study.testing.inputs.astype(np.float32))
-    surest = network.labels(cosines, cosines > 0.5)
+    nearest = [card.names[number] for number in cosines.argmax(axis=1)]
     right = [
         {name for name, there in zip(card.names, row, strict=True) if there} for row in study.testing.presence.tolist()
     ]
-    assert np.mean([answers[0][0] in labels for answers, labels in zip(surest, right, strict=True) if answers]) > 0.9
+    assert np.mean([label in labels for label, labels in zip(nearest, right, strict=True)]) > 0.9
 
 
 def test_an_encoder_of_its_own_takes_pixels(manifest: Path, encoder: Encoder, tmp_path: Path) -> None:

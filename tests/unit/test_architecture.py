@@ -34,6 +34,8 @@ RUN_BY: Final[dict[str, str]] = {
         for name in ("checks", "encoders", "policies", "sets", "settings_commands", "session", "inspection")
     },
     "console/cli/classifiers.py": "tests/integration/test_classifier_commands.py",
+    "console/cli/published_labels.py": "tests/integration/test_label_commands.py",
+    "console/cli/revisions.py": "tests/integration/test_label_commands.py",
     "console/cli/classifier_evaluation.py": "tests/integration/test_classifier_evaluation.py",
     "console/cli/set_reports.py": "tests/integration/test_set_commands.py",
     "console/cli/index.py": "tests/integration/test_index_commands.py",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -14,33 +14,29 @@ from shared.ports import Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import CLASSIFIER_LOG
-from workers.classifying.model import Classifier
-from workers.classifying.revisions import NOTHING, Revision, RevisionLog
-from workers.classifying.vectors import Space
+from workers.classifying.labelling import Answers, Labellers
+from workers.classifying.revision_log import NOTHING, Revision, RevisionLog
 
 WAIT_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.5
 
+type Load = Callable[[str, bytes], Answers]
+"""From a name and its bytes to what answers under it; raises IntegrityError for what cannot answer here."""
+
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labellers:
-    """The classifiers that can answer, as they are at a position of the log, and the revision in force of each name."""
-
-    position: int = 0
-    by_name: Mapping[str, Classifier] = field(default_factory=lambda: MappingProxyType({}))
-    revisions: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-
-
 class ClassifierReplica:
-    """Follows the classifiers of one space: one of another encoder cannot answer, and is counted and told."""
+    """Follows all that gives labels; ``loaders`` are by kind.
 
-    def __init__(self, store: Store, sealer: Sealer, space: Space, metrics: Metrics) -> None:
+    What cannot answer, such as a classifier of another encoder, is counted and told, and says nothing.
+    """
+
+    def __init__(self, store: Store, sealer: Sealer, loaders: Mapping[str, Load], metrics: Metrics) -> None:
         self._log = RevisionLog(store, sealer)
-        self._space = space
+        self._loaders = loaders
         self._metrics = metrics
-        self._loaded: dict[str, tuple[Revision, Classifier | None]] = {}
+        self._loaded: dict[str, tuple[Revision, Answers | None]] = {}
         self._current = Labellers()
         self._ready = False
 
@@ -81,18 +77,17 @@ class ClassifierReplica:
         held = self._loaded.get(name, (NOTHING, None))[0]
         if held == revision:
             return
-        classifier = None
+        able = None
         try:
             if revision.blob:
-                classifier = self._fitting(await self._log.classifier(revision))
+                able = await self._log.read(revision, partial(self._load, revision.kind, name))
         except IntegrityError as error:
             self._metrics.count("safelight_classifiers_refused_total")
-            _log.error("classifier %s gives no answers: %s", name, error)
-        self._loaded[name] = (revision, classifier)
+            _log.error("%s %s gives no answers: %s", revision.kind, name, error)
+        self._loaded[name] = (revision, able)
 
-    def _fitting(self, classifier: Classifier) -> Classifier:
-        if classifier.space != self._space:
-            raise IntegrityError(
-                f"it was trained with {classifier.space}, this worker has {self._space}: train it again"
-            )
-        return classifier
+    def _load(self, kind: str, name: str, data: bytes) -> Answers:
+        loader = self._loaders.get(kind)
+        if loader is None:
+            raise IntegrityError("this version does not know what it is")
+        return loader(name, data)

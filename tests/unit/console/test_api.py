@@ -8,10 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
+from console import label_reports
 from console.api import (
     ALERTS_MOST,
     ClassifierDetails,
     ClassifierView,
+    LabelSpaceDetails,
+    LabelSpaceView,
     ReferenceView,
     RevisionView,
     Services,
@@ -28,12 +31,15 @@ from shared.errors import UsageError
 from shared.sealing import Sealer
 from tests.classifier_factories import make_classifier
 from tests.factories import SET, SHA256, make_alert
+from tests.label_factories import make_space
 from tests.memory_store import MemoryStore
-from workers.classifying.revisions import Revision
+from workers.classifying.revision_log import Revision
 
 TOKEN = "a-token"
 CLASSIFIER = make_classifier("receipt", "invoice")
-TRAINED = Revision(number=3, blob="classifiers/1", at=0.0, note="")
+TRAINED = Revision(number=3, kind="classifier", blob="classifiers/1", at=0.0, note="")
+PUBLISHED = Revision(number=5, kind="label space", blob="classifiers/2", at=0.0, note="")
+SCENES = make_space().card
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 VIEW = SetView(name=SET, threshold=85.0, relation="copy", thorough=True, prior=0.001, keep_thumbnail=True, references=2)
 ITEMS = [
@@ -54,7 +60,16 @@ REVISION = RevisionView(
 )
 THUMBNAIL = "/sets/{name}/references/{reference}/thumbnail"
 OF_SET = (f"/sets/{SET}", f"/sets/{SET}/history", f"/sets/{SET}/references/r-1/thumbnail")
-GUARDED = ("/sets", *OF_SET, "/classifiers", "/classifiers/documents", "/policies", "/alerts")
+GUARDED = (
+    "/sets",
+    *OF_SET,
+    "/classifiers",
+    "/classifiers/documents",
+    "/labels",
+    "/labels/scenes",
+    "/policies",
+    "/alerts",
+)
 PROBLEM = "application/problem+json"
 
 
@@ -91,6 +106,18 @@ class Classifiers:
         return ClassifierDetails(**details(TRAINED, CLASSIFIER))
 
 
+class LabelSpaces:
+    """One label space."""
+
+    async def list(self) -> list[LabelSpaceView]:
+        return [LabelSpaceView(**label_reports.summary_row("scenes", PUBLISHED, SCENES))]
+
+    async def show(self, name: str) -> LabelSpaceDetails:
+        if name != "scenes":
+            raise UsageError(f"no label space is named {name}")
+        return LabelSpaceDetails(**label_reports.details(name, PUBLISHED, SCENES))
+
+
 class Deployment:
     """What the API serves, and a client of it."""
 
@@ -101,6 +128,7 @@ class Deployment:
         services = Services(
             sets=Sets(),
             classifiers=Classifiers(),
+            labels=LabelSpaces(),
             policies=self.policies,
             alerts=self.alerts,
             viewer_token=TOKEN,
@@ -268,7 +296,7 @@ def test_the_openapi_document_describes_every_route() -> None:
     assert document["openapi"].startswith("3.")
     assert document["info"]["title"] == "Safelight"
     routes = ("/health", "/sets", "/sets/{name}", "/sets/{name}/history", THUMBNAIL, "/policies", "/alerts")
-    paths = {f"/api/v1{path}" for path in (*routes, "/classifiers", "/classifiers/{name}")}
+    paths = {f"/api/v1{path}" for path in (*routes, "/classifiers", "/classifiers/{name}", "/labels", "/labels/{name}")}
     assert document["paths"].keys() == paths
     for path, methods in document["paths"].items():
         operation = methods["get"]
@@ -316,3 +344,11 @@ async def test_classifiers_and_their_rates_are_read(deployment: Deployment) -> N
     assert [rate["label"] for rate in shown["rates"]] == ["invoice", "receipt"]
     assert shown["rates"][0]["true_positives"]["tried"] == 20
     assert_problem(await deployment.client.get("/classifiers/rooms"), 404)
+
+
+async def test_label_spaces_and_their_labels_are_read(deployment: Deployment) -> None:
+    (listed,) = (await deployment.client.get("/labels")).json()
+    assert (listed["label_space"], listed["revision"], listed["labels"]) == ("scenes", 5, 3)
+    shown = (await deployment.client.get("/labels/scenes")).json()
+    assert (shown["names"], shown["figures"]) == (["cat", "car", "street"], {"map": 0.5})
+    assert_problem(await deployment.client.get("/labels/rooms"), 404)

@@ -9,7 +9,7 @@ import pytest
 from shared.errors import ErrorCode
 from shared.types import ContainerInfo, KnownVerdict, LabelScore, Verdict
 from tests.factories import make_error_verdict, make_verdict
-from workers.classifying.replica import Labellers
+from workers.classifying.labelling import Labellers
 from workers.known_labels import keeping, shown_alike, told
 
 NOW = Labellers(position=9, revisions={"documents": 3, "rooms": 9, "gone": 0})

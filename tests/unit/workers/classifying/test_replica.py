@@ -4,27 +4,39 @@ import asyncio
 
 import pytest
 
+from shared.errors import IntegrityError
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from tests.classifier_factories import SPACE, make_classifier
+from tests.classifier_factories import make_classifier
 from tests.clocks import ManualClock
 from tests.memory_store import MemoryStore
+from workers.classifying.labelling import Answers, ClassifierAnswers
+from workers.classifying.model import unpack
 from workers.classifying.replica import ClassifierReplica
 from workers.classifying.revisions import ClassifierBook
-from workers.classifying.vectors import Space
 
 SEALER = Sealer(bytes(32))
+
+
+def load(name: str, data: bytes) -> Answers:
+    """Another encoder's space is refused under the name `strange`."""
+    if name == "strange":
+        raise IntegrityError("of another encoder")
+    return ClassifierAnswers(unpack(data))
+
+
+LOADERS = {"classifier": load}
 CLASSIFIER = make_classifier("receipt")
 
 
 async def test_what_is_published_answers_and_what_is_deleted_does_not() -> None:
     store, metrics = MemoryStore(), Metrics()
     book = ClassifierBook(store, SEALER, ManualClock())
-    replica = ClassifierReplica(store, SEALER, SPACE, metrics)
+    replica = ClassifierReplica(store, SEALER, LOADERS, metrics)
     assert not replica.caught_up()
     await replica.load()
     assert (replica.caught_up(), replica.current().position, dict(replica.current().by_name)) == (True, 0, {})
-    await book.publish(CLASSIFIER, 0, "first")
+    await book.publish("documents", CLASSIFIER, 0, "first")
     await replica.load()
     assert (replica.current().position, list(replica.current().by_name)) == (1, ["documents"])
     assert replica.current().revisions == {"documents": 1}
@@ -36,21 +48,37 @@ async def test_what_is_published_answers_and_what_is_deleted_does_not() -> None:
 
 
 @pytest.mark.error_logs("gives no answers")
-async def test_one_of_another_encoder_gives_no_answer() -> None:
+async def test_what_cannot_answer_here_gives_no_answer() -> None:
     store, metrics = MemoryStore(), Metrics()
-    await ClassifierBook(store, SEALER, ManualClock()).publish(CLASSIFIER, 0, "first")
-    replica = ClassifierReplica(store, SEALER, Space(encoder="f2", features="abc"), metrics)
+    book = ClassifierBook(store, SEALER, ManualClock())
+    await book.publish("strange", CLASSIFIER, 0, "first")
+    await book.publish("documents", CLASSIFIER, 0, "first")
+    replica = ClassifierReplica(store, SEALER, LOADERS, metrics)
     await replica.load()
     await replica.load()
-    assert list(replica.current().by_name) == []
+    assert list(replica.current().by_name) == ["documents"]
     assert metrics.value("safelight_classifiers_refused_total") == 1
+
+
+@pytest.mark.error_logs("gives no answers")
+async def test_a_kind_of_a_later_version_and_lost_bytes_give_no_answer() -> None:
+    store, metrics = MemoryStore(), Metrics()
+    book = ClassifierBook(store, SEALER, ManualClock())
+    await book.publish("documents", CLASSIFIER, 0, "first")
+    await ClassifierReplica(store, SEALER, {}, metrics).load()
+    assert metrics.value("safelight_classifiers_refused_total") == 1
+    store.blobs.clear()
+    replica = ClassifierReplica(store, SEALER, LOADERS, metrics)
+    await replica.load()
+    assert (dict(replica.current().by_name), replica.caught_up()) == ({}, True)
+    assert metrics.value("safelight_classifiers_refused_total") == 2
 
 
 async def test_it_follows_the_log_and_outlives_the_store() -> None:
     store, metrics = MemoryStore(), Metrics()
-    replica = ClassifierReplica(store, SEALER, SPACE, metrics)
+    replica = ClassifierReplica(store, SEALER, LOADERS, metrics)
     tailing = asyncio.get_running_loop().create_task(replica.tail())
-    await ClassifierBook(store, SEALER, ManualClock()).publish(CLASSIFIER, 0, "first")
+    await ClassifierBook(store, SEALER, ManualClock()).publish("documents", CLASSIFIER, 0, "first")
 
     async def known() -> None:
         while not replica.current().by_name:

@@ -1,0 +1,63 @@
+"""All that gives labels behind one encoder, by its kind: how its stored bytes become something that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from shared.errors import IntegrityError, UsageError
+from workers.classifying.labelling import Answers, ClassifierAnswers
+from workers.classifying.model import unpack as unpack_classifier
+from workers.classifying.replica import Load
+from workers.classifying.revisions import CLASSIFIERS
+from workers.classifying.vectors import space_of
+from workers.labels.answering import SpaceAnswers
+from workers.labels.network import LabelNetwork
+from workers.labels.published import LABEL_SPACES
+from workers.labels.published import unpack as unpack_space
+
+
+class EncoderFacts(Protocol):
+    """What is taught behind an encoder depends on: its version, the side of its pictures, its vectors' length."""
+
+    @property
+    def id(self) -> str:
+        """The version, as the index knows it."""
+        ...
+
+    @property
+    def side(self) -> int:
+        """In pixels."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Numbers of a vector."""
+        ...
+
+
+def loaders(encoder: EncoderFacts) -> Mapping[str, Load]:
+    """Return what loads each kind for a worker with this encoder; they raise IntegrityError."""
+
+    def classifier(_: str, data: bytes) -> Answers:
+        found, space = unpack_classifier(data), space_of(encoder.id)
+        if found.space != space:
+            raise IntegrityError(f"it was trained with {found.space}, this worker has {space}: train it again")
+        return ClassifierAnswers(found)
+
+    def label_space(name: str, data: bytes) -> Answers:
+        space = unpack_space(data)
+        card = space.card
+        if card.encoder not in {"", encoder.id}:
+            raise IntegrityError(f"it was trained behind {card.encoder}, this worker has {encoder.id}: train it again")
+        shape = (encoder.dimension,) if card.encoder else (3, encoder.side, encoder.side)
+        try:
+            network = LabelNetwork(card, space.model)
+        except UsageError as error:
+            raise IntegrityError(str(error)) from error
+        if network.inputs != shape:
+            raise IntegrityError(f"it takes inputs of {network.inputs}, this worker has {shape}: train it again")
+        return SpaceAnswers(name, network)
+
+    return MappingProxyType({CLASSIFIERS.name: classifier, LABEL_SPACES.name: label_space})
