@@ -75,11 +75,11 @@ def _has_clear_parts(image: Image.Image) -> bool:
 
 
 def _described(picture: Picture, plain: Image.Image, canonical: Image.Image, side: int) -> Described:
-    across, down = reduction(plain.size)
+    across, down = (scale * factor for scale, factor in zip(picture.scale, reduction(plain.size), strict=True))
     if picture.orientation in SIDEWAYS:
         across, down = down, across
     width, height = picture.size
-    full = Reduction(rows=height, columns=width, down=down * picture.scale, across=across * picture.scale)
+    full = Reduction(rows=height, columns=width, down=down, across=across)
     grey = canonical.convert("L")
     hashes = pdq(np.asarray(grey), full)
     squashed = squash(canonical, side, UPRIGHT)

@@ -50,10 +50,8 @@ def _colour_table(flags: int) -> int:
 
 
 def _png(data: bytes) -> Iterator[None]:
-    position = 8
     animated = False
-    while True:
-        length, kind = struct.unpack_from(">I4s", data, position)
+    for position, kind, _ in png_chunks(data):
         if kind == b"acTL":
             (frames,) = struct.unpack_from(">I", data, position + 8)
             yield from [None] * min(frames, MAX_FRAMES)
@@ -62,6 +60,13 @@ def _png(data: bytes) -> Iterator[None]:
             yield  # a picture of its own, for programs that show no animation
         if kind in {b"fcTL", b"IDAT", b"IEND"}:
             return
+
+
+def png_chunks(data: bytes, position: int = 8) -> Iterator[tuple[int, bytes, int]]:
+    """Yield the place, the kind and the told length of every chunk from ``position`` on, as far as there are any."""
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        yield position, kind, length
         position += 12 + length
 
 

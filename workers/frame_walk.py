@@ -17,6 +17,7 @@ from workers.decode_protocol import MAX_FRAMES
 from workers.frame_count import count_frames
 from workers.picture_formats import HEIF, ICONS, TURNED_BY_DECODER, format_of, open_picture
 from workers.pixels import CANONICAL_SIDE, SIDEWAYS
+from workers.strips import reduced_by_strips
 
 MAX_FRAMES_SEEN: Final = 500
 """Pictures of one file that are decoded to see whether they differ, at 0.3 to 2 ms each for one of 480 x 270."""
@@ -32,14 +33,14 @@ class Picture:
     """A picture as it was decoded, good until the next one is.
 
     ``size`` = (width, height) in full, upright; ``orientation`` is EXIF's, 1..8; of the full picture's pixels ``scale``
-    x ``scale`` became one.
+    = (across, down) became one.
     """
 
     index: int
     image: Image.Image
     size: tuple[int, int]
     orientation: int
-    scale: int = 1
+    scale: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +103,28 @@ def _decoded(file: ImageFile, index: int, max_pixels: int, side: int) -> Picture
     image = _at(file, index)
     check_size(image.size, max_pixels)
     full = image.size
+    if file.frames == 1 and (reduced := reduced_by_strips(image, file.data)) is not None:
+        orientation = orientation_of(reduced.told)
+        return Picture(
+            index=index,
+            image=reduced.image,
+            size=_upright(full, orientation),
+            orientation=orientation,
+            scale=reduced.scale,
+        )
     image.draft("RGB", (side, side))
     image.load()
     if file.format != "JPEG" and image.size != full:  # what a container says of a picture is not what it decodes to
         full = image.size
         check_size(full, max_pixels)
     orientation = 1 if file.format in TURNED_BY_DECODER else orientation_of(image)
-    size = (full[1], full[0]) if orientation in SIDEWAYS else full
     scale = -(-full[0] // image.width)
-    return Picture(index=index, image=image, size=size, orientation=orientation, scale=scale)
+    size = _upright(full, orientation)
+    return Picture(index=index, image=image, size=size, orientation=orientation, scale=(scale, scale))
+
+
+def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    return (size[1], size[0]) if orientation in SIDEWAYS else size
 
 
 def _at(file: ImageFile, index: int) -> Image.Image:

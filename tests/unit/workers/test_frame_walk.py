@@ -98,8 +98,15 @@ def test_a_frame_beyond_the_canvas_is_drawn_on_what_there_is() -> None:
 def test_a_jpeg_is_scaled_while_it_is_decoded() -> None:
     data = make_file(make_picture(2400, 1600), "JPEG", exif=make_exif(6))
     (picture,) = pictures(opened(data), max_pixels=10_000_000, least_side=32)
-    assert (picture.image.size, picture.size, picture.scale) == ((1200, 800), (1600, 2400), 2)
+    assert (picture.image.size, picture.size, picture.scale) == ((1200, 800), (1600, 2400), (2, 2))
 
 
 def test_an_orientation_that_makes_no_sense_is_none() -> None:
     assert orientation_of(opened(make_file(image_format="JPEG", exif=make_exif(77))).image) == 1
+
+
+def test_a_large_png_is_reduced_while_it_is_decoded() -> None:
+    data = make_file(make_picture(3001, 2203), compress_level=1, exif=make_exif(6))
+    (picture,) = pictures(opened(data), max_pixels=10_000_000, least_side=32)
+    assert (picture.image.size, picture.size, picture.scale) == ((751, 551), (2203, 3001), (4, 4))
+    assert picture.orientation == 6

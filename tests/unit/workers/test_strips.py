@@ -1,0 +1,50 @@
+"""A large picture is reduced strip by strip to what it is reduced to as a whole."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.image_factories import make_exif, make_file, make_picture
+from workers.frame_walk import orientation_of
+from workers.picture_formats import open_picture
+from workers.pixels import reduced, reducible
+from workers.strips import LARGEST_STRIP_PIXELS, WHOLE_PIXELS, Reduced, reduced_by_strips
+
+SIZE = (3001, 2203)
+
+
+def by_strips(data: bytes) -> Reduced | None:
+    return reduced_by_strips(open_picture(data, "image/png"), data)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_the_reduction_is_that_of_the_whole(mode: str) -> None:
+    assert SIZE[0] * SIZE[1] > WHOLE_PIXELS
+    picture = make_picture(*SIZE).convert("RGB")
+    if mode == "RGBA":
+        picture.putalpha(Image.linear_gradient("L").resize(SIZE))
+    data = make_file(picture.quantize(64) if mode == "P" else picture, compress_level=1, exif=make_exif(6))
+    found = by_strips(data)
+    assert found is not None
+    assert (found.scale, orientation_of(found.told)) == ((4, 4), 6)
+    expected = reduced(reducible(open_picture(data, "image/png")))
+    assert found.image.mode == expected.mode
+    np.testing.assert_array_equal(np.asarray(found.image), np.asarray(expected))
+
+
+def test_a_banner_is_reduced_along_its_length_alone() -> None:
+    picture = make_picture(40_000, 200).convert("L")
+    found = by_strips(make_file(picture, compress_level=1))
+    assert found is not None
+    assert (found.scale, found.image.size) == ((10, 1), (4_000, 200))
+    np.testing.assert_array_equal(np.asarray(found.image), np.asarray(picture.reduce((10, 1))))
+
+
+@pytest.mark.parametrize("size", [(2_000, 2_000), (LARGEST_STRIP_PIXELS + 1, 6)])
+def test_what_is_small_or_has_few_rows_is_left_whole(size: tuple[int, int]) -> None:
+    assert by_strips(make_file(Image.new("L", size), compress_level=1)) is None
+
+
+def test_other_formats_are_left_whole() -> None:
+    data = make_file(Image.new("L", SIZE), "BMP")
+    assert reduced_by_strips(open_picture(data, "image/bmp"), data) is None
