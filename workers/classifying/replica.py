@@ -50,8 +50,12 @@ class ClassifierReplica:
 
     async def load(self) -> None:
         """Follow the log to its end; raises StoreError."""
+        refusals = self._log.refusals
         while await self._log.advance():
             pass
+        if self._log.refusals > refusals:
+            self._metrics.count("safelight_classifiers_refused_total", self._log.refusals - refusals)
+            _log.error("entries of the classifiers' log do not open: every host needs the same secrets.key_file")
         for name in self._log.history:
             await self._take(name, self._log.current(name))
         able = {name: one for name, (_, one) in self._loaded.items() if one is not None}

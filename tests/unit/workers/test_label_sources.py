@@ -5,14 +5,21 @@ from dataclasses import dataclass, replace
 import pytest
 
 from shared.errors import IntegrityError
+from shared.sealing import Sealer
+from shared.telemetry import Metrics
 from tests.classifier_factories import make_classifier
+from tests.clocks import ManualClock
 from tests.label_factories import make_card, make_space, pixel_model
+from tests.memory_store import MemoryStore
 from workers.classifying.labelling import ClassifierAnswers
 from workers.classifying.model import pack as pack_classifier
+from workers.classifying.replica import ClassifierReplica
 from workers.classifying.vectors import space_of
 from workers.label_sources import loaders
 from workers.labels.answering import SpaceAnswers
-from workers.labels.published import PublishedSpace, pack
+from workers.labels.published import LabelSpaceBook, PublishedSpace, pack
+
+SEALER = Sealer(bytes(32))
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,39 @@ def test_a_broken_file_does_not_answer() -> None:
         load(replace(space, model=space.model + b"\0"))
     with pytest.raises(IntegrityError, match="cannot be read"):
         loaders(KnownEncoder())["label space"]("scenes", b"nonsense")
+
+
+async def follow(store: MemoryStore) -> tuple[list[str], float]:
+    """Which names answer in a worker, and how many it refused."""
+    metrics = Metrics()
+    replica = ClassifierReplica(store, SEALER, loaders(KnownEncoder()), metrics)
+    await replica.load()
+    return sorted(replica.current().by_name), metrics.value("safelight_classifiers_refused_total")
+
+
+async def publish(store: MemoryStore, name: str, space: PublishedSpace, key: int = 0) -> str:
+    """Publish and return the name of the blob."""
+    known = set(store.blobs)
+    await LabelSpaceBook(store, Sealer(bytes([key]) * 32), ManualClock()).publish(name, space, 0, "")
+    (blob,) = set(store.blobs) - known
+    return blob
+
+
+@pytest.mark.error_logs("gives no answers|do not open")
+async def test_whatever_is_in_the_store_the_others_answer() -> None:
+    store = MemoryStore()
+    await publish(store, "good", make_space())
+    await publish(store, "of-another-encoder", make_space(encoder="encoder-2"))
+    await publish(store, "of-another-key", make_space(), key=1)
+    changed = await publish(store, "changed", make_space())
+    store.blobs[changed] = store.blobs[changed][:-1] + b"?"
+    moved = await publish(store, "moved", make_space())
+    store.blobs[moved] = next(iter(store.blobs.values()))
+    forged = await publish(store, "forged", make_space())
+    store.blobs[forged] = SEALER.seal(b"\xff\xff\xff\xff" + b"{" * 100, place=forged)
+    gone = await publish(store, "gone", make_space())
+    del store.blobs[gone]
+    assert await follow(store) == (["good"], 6)
 
 
 def test_classifiers_are_loaded_by_the_encoder_too() -> None:
