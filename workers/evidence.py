@@ -57,7 +57,7 @@ class Sight:
         *,
         spare: bool = True,
     ) -> None:
-        self.plane: Final = plane
+        self._plane = plane
         self.image_size: Final = image_size
         self._clock = clock
         self._until = until
@@ -66,6 +66,11 @@ class Sight:
         """Whether somebody asked for the features."""
         self.cut_short = False
         """Whether a look was due and was not made, or not to its end."""
+
+    @property
+    def plane(self) -> NDArray[np.uint8]:
+        """The grey picture, height x width."""
+        return self._plane
 
     @property
     def plane_size(self) -> tuple[int, int]:

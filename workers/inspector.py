@@ -41,6 +41,7 @@ from workers.embeddings import to_bytes
 from workers.enrolment import Fingerprint
 from workers.evidence import Sight
 from workers.frame_matches import best_over_frames
+from workers.kept_look import pack_look
 from workers.local_features import REFERENCE_FEATURES, extract, pack
 from workers.refreshing import traces_of
 from workers.sign_index import signs
@@ -224,7 +225,7 @@ class Inspector:
             vectors = await self._embed(image.frames, inquiry)
         with self._timed("search", timings):
             view = self._index.current()
-            matches, hurried = await self._search(view, image.frames, vectors, sha256, inquiry.deadline)
+            matches, sights = await self._search(view, image.frames, vectors, sha256, inquiry.deadline)
         self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
         labelled = await self._label(inquiry.classifiers, image.frames, vectors, timings)
         if any(match.matched for match in matches):
@@ -240,10 +241,10 @@ class Inspector:
             index_revision=view.revision,
             classifier_revision=labelled.position,
             degraded=vectors is None,
-            hurried=hurried,
+            hurried=any(sight is not None and sight.cut_short for sight in sights),
             timings_ms=timings,
         )
-        traces = () if vectors is None else traces_of(image.frames, vectors)
+        traces = () if vectors is None else traces_of(image.frames, vectors, [pack_look(sight) for sight in sights])
         return KnownVerdict(verdict=verdict, traces=traces, classifiers=labelled.revisions)
 
     async def _embed(self, frames: Sequence[DecodedFrame], inquiry: Inquiry) -> Vectors | None:
@@ -294,10 +295,10 @@ class Inspector:
         vectors: Vectors | None,
         sha256: str,
         deadline: float,
-    ) -> tuple[tuple[ReferenceMatch, ...], bool]:
-        """Return the matches, and whether a closer look was cut short."""
+    ) -> tuple[tuple[ReferenceMatch, ...], Sequence[Sight | None]]:
+        """Return the matches, and what the closer look saw of each frame."""
         if not any(facts.size for facts in view.sets.values()):
-            return (), False
+            return (), [None] * len(frames)
         until = deadline - LOOK_RESERVE
         spare = math.isinf(deadline) or self._at_work <= SPARE_INSPECTIONS
         sights = [self._sight(frame, until, spare=spare) for frame in frames]
@@ -313,12 +314,10 @@ class Inspector:
             for frame, vector, sight in zip(frames, vectors or [None] * len(frames), sights, strict=True)
         ]
         found = await asyncio.to_thread(view.search, probes)
-        hurried = False
         for sight, matches in zip(sights, found, strict=True):
             if sight is not None and (sight.looked or sight.cut_short):
                 self._metrics.count("safelight_worker_closer_looks_total", outcome=_outcome(sight, matches))
-                hurried |= sight.cut_short
-        return best_over_frames([frame.index for frame in frames], found), hurried
+        return best_over_frames([frame.index for frame in frames], found), sights
 
     def _sight(self, frame: DecodedFrame, until: float, *, spare: bool) -> Sight | None:
         if not frame.plane:

@@ -2,8 +2,9 @@
 
 Every score depends on its set's size, so there is no change that leaves all scores as they are.  But what an image was
 searched by is kept, and searching again costs a millisecond where decoding and encoding cost ten: additions, removals,
-new thresholds and deleted sets all end up in the verdict as if the image had been inspected now.  Only where local
-features would be looked at, for which the picture itself is needed, it is inspected again.
+new thresholds and deleted sets all end up in the verdict as if the image had been inspected now.  Where local features
+are looked at, those that were kept are, in 8 ms; only where they find something, or none were kept, the picture itself
+is needed and inspected again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from shared.types import DecodedFrame, FrameTrace, KnownVerdict, Verdict
 from workers.collisions import Neighbours
 from workers.frame_matches import best_over_frames
 from workers.index_view import HINT_SCORE, SMALL_SET
+from workers.kept_look import KeptSight, PictureNeededError
 from workers.live_segment import Probe
 
 TRACED_FRAMES: Final = 8
@@ -40,7 +42,9 @@ class Refreshes(Neighbours, Protocol):
         ...
 
 
-def traces_of(frames: Sequence[DecodedFrame], vectors: Sequence[NDArray[np.float32] | None]) -> tuple[FrameTrace, ...]:
+def traces_of(
+    frames: Sequence[DecodedFrame], vectors: Sequence[NDArray[np.float32] | None], looks: Sequence[bytes]
+) -> tuple[FrameTrace, ...]:
     """Return what is kept of the frames; nothing where they are too many."""
     if len(frames) > TRACED_FRAMES:
         return ()
@@ -51,8 +55,9 @@ def traces_of(frames: Sequence[DecodedFrame], vectors: Sequence[NDArray[np.float
             pdq=frame.pdq,
             pdq_quality=frame.pdq_quality,
             low_information=frame.low_information,
+            look=look,
         )
-        for frame, vector in zip(frames, vectors, strict=True)
+        for frame, vector, look in zip(frames, vectors, looks, strict=True)
     )
 
 
@@ -62,10 +67,14 @@ def refreshed(known: KnownVerdict, view: Refreshes) -> KnownVerdict | None:
         return None
     if known.verdict.error is not None:  # the image's own, whatever the index
         return replace(known, verdict=replace(known.verdict, index_revision=view.revision))
-    if not known.traces or _looks_at_everything(known.traces, view.sets):
+    seen = all(trace.look or trace.low_information for trace in known.traces)
+    if not known.traces or (not seen and _looks_at_everything(known.traces, view.sets)):
         return None
-    found = view.search([_probe(known.verdict, trace, view) for trace in known.traces])
-    if any(match.score >= HINT_SCORE for matches in found for match in matches):
+    try:
+        found = view.search([_probe(known.verdict, trace, view, seen=seen) for trace in known.traces])
+    except PictureNeededError:
+        return None
+    if not seen and any(match.score >= HINT_SCORE for matches in found for match in matches):
         return None
     matches = best_over_frames([trace.index for trace in known.traces], found)
     return replace(known, verdict=replace(known.verdict, matches=matches, index_revision=view.revision))
@@ -80,7 +89,12 @@ def _looks_at_everything(traces: Sequence[FrameTrace], sets: Mapping[str, SetFac
     )
 
 
-def _probe(verdict: Verdict, trace: FrameTrace, view: Refreshes) -> Probe:
+def without_looks(known: KnownVerdict) -> KnownVerdict:
+    """Return it without what would be kept in this worker's memory alone."""
+    return replace(known, traces=tuple(replace(trace, look=b"") for trace in known.traces))
+
+
+def _probe(verdict: Verdict, trace: FrameTrace, view: Refreshes, *, seen: bool) -> Probe:
     vector = np.frombuffer(trace.vector, "<f4").astype(np.float32) if trace.vector else None
     return view.probe(
         verdict.sha256,
@@ -88,4 +102,5 @@ def _probe(verdict: Verdict, trace: FrameTrace, view: Refreshes) -> Probe:
         trace.pdq,
         pdq_quality=trace.pdq_quality,
         low_information=trace.low_information,
+        sight=KeptSight(trace.look) if seen and trace.look else None,
     )

@@ -22,7 +22,7 @@ from workers.admission import Admission
 from workers.inspector import SPARE_INSPECTIONS, Examines
 from workers.known_labels import Revisions, keeping, told
 from workers.known_verdicts import KnownVerdicts
-from workers.refreshing import Refreshes, refreshed
+from workers.refreshing import Refreshes, refreshed, without_looks
 
 _log = logging.getLogger(__name__)
 OF_THE_MOMENT: Final = frozenset(
@@ -184,13 +184,14 @@ class Verdicts:
             return
         kept = self._keep(sha256, replace(found, verdict=replace(found.verdict, timings_ms={})))
         if lasting and self._sharing is not None:
-            self._sharing.put(sha256, kept)
+            self._sharing.put(sha256, without_looks(kept))
 
     def _keep(self, sha256: str, known: KnownVerdict) -> KnownVerdict:
         now = self._clock.monotonic()
         kept = keeping(known, self._known.get(sha256, now))
         self._known.put(sha256, kept, now)
         self._metrics.set("safelight_worker_known_verdicts", len(self._known))
+        self._metrics.set("safelight_worker_known_look_bytes", self._known.look_bytes)
         return kept
 
     def _count(self, outcome: str) -> None:

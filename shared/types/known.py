@@ -11,7 +11,8 @@ from shared.types.facts import Verdict
 class FrameTrace:
     """What one frame was searched by; fields as in DecodedFrame.
 
-    ``vector`` is its embedding, float32 in little-endian bytes, L2 = 1; empty where it shows nothing.
+    ``vector`` is its embedding, float32 in little-endian bytes, L2 = 1; empty where it shows nothing.  ``look`` is what
+    local features saw of it, as packed by the worker that keeps it; empty where nobody looked.
     """
 
     index: int
@@ -19,6 +20,7 @@ class FrameTrace:
     pdq: tuple[str, ...]
     pdq_quality: int
     low_information: bool
+    look: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,20 +9,22 @@ from typer.testing import CliRunner
 
 from console.cli.app import app
 
+type Tables = dict[str, list[dict[str, Any]]]
+
 pytestmark = pytest.mark.timeout(600)  # some 40 s of one core
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    result = CliRunner().invoke(app, ["encoder", "evaluate", "--share", "0.004", "-o", str(folder)])
+def test_tables_json_and_page_agree(tmp_path: Path) -> None:
+    """One test: side by side, two would each measure what they look at."""
+    result = CliRunner().invoke(app, ["encoder", "evaluate", "--share", "0.004", "-o", str(tmp_path)])
     assert result.exception is None, result.output
-    (folder / "stdout.txt").write_text(result.output)
-    return folder
+    tables = tables_of(tmp_path)
+    every_method_answers_the_same_queries(tables)
+    every_section_has_its_tables(tables)
+    the_page_and_the_terminal_show_what_json_holds((tmp_path / "report.html").read_text(), result.output, tables)
 
 
-@pytest.fixture(scope="module")
-def tables(folder: Path) -> dict[str, list[dict[str, Any]]]:
+def tables_of(folder: Path) -> Tables:
     report = json.loads((folder / "report.json").read_text())
     return {
         f"{section['name']}/{table['name']}": table["rows"]
@@ -31,7 +33,7 @@ def tables(folder: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def test_every_method_answers_the_same_queries(tables: dict[str, list[dict[str, Any]]]) -> None:
+def every_method_answers_the_same_queries(tables: Tables) -> None:
     rows = {(row["method"], row["mode"]): row for row in tables["recall/methods"]}
     assert ("whole path", "gated") in rows
     assert ("whole path", "thorough") in rows
@@ -40,7 +42,7 @@ def test_every_method_answers_the_same_queries(tables: dict[str, list[dict[str, 
     assert rows["whole path", "thorough"]["r1"] > rows["PDQ x 8", "always"]["r1"]
 
 
-def test_every_section_has_its_tables(tables: dict[str, list[dict[str, Any]]]) -> None:
+def every_section_has_its_tables(tables: Tables) -> None:
     assert len(tables["recall/transformations"]) == 24
     assert len(tables["recall/strengths"]) >= 72
     assert {row["pair"] for row in tables["documents/pairs"]} >= {"rescanned", "blank form"}
@@ -49,8 +51,7 @@ def test_every_section_has_its_tables(tables: dict[str, list[dict[str, Any]]]) -
     assert [row["crossed"] for row in tables["false-positives/near_empty"]] == [0, 0]
 
 
-def test_the_page_and_the_terminal_show_what_json_holds(folder: Path, tables: dict[str, list[dict[str, Any]]]) -> None:
-    page, text = (folder / "report.html").read_text(), (folder / "stdout.txt").read_text()
+def the_page_and_the_terminal_show_what_json_holds(page: str, text: str, tables: Tables) -> None:
     for row in tables["recall/methods"]:
         assert row["method"] in page
         assert row["method"] in text

@@ -1,12 +1,13 @@
 """What a worker remembers is bounded in number and in time."""
 
-from shared.types import KnownVerdict
+from shared.types import FrameTrace, KnownVerdict
 from tests.factories import make_verdict
 from workers.known_verdicts import KnownVerdicts
 
 
-def known(revision: str = "e:1") -> KnownVerdict:
-    return KnownVerdict(verdict=make_verdict(index_revision=revision))
+def known(revision: str = "e:1", look: bytes = b"") -> KnownVerdict:
+    trace = FrameTrace(index=0, vector=b"", pdq=(), pdq_quality=0, low_information=False, look=look)
+    return KnownVerdict(verdict=make_verdict(index_revision=revision), traces=(trace,))
 
 
 def test_the_one_not_asked_for_the_longest_goes_first() -> None:
@@ -28,3 +29,20 @@ def test_nothing_is_remembered_for_ever_however_often_it_is_brought_up_to_date()
     assert held.verdict.index_revision == "e:2"
     assert memory.get("a", 10.0) is None
     assert len(memory) == 0
+
+
+def test_looks_are_bounded_in_bytes_and_go_before_the_verdicts() -> None:
+    memory = KnownVerdicts(capacity=3, look_bytes=20)
+    for name in "ab":
+        memory.put(name, known(look=bytes(10)), 0.0)
+    assert memory.look_bytes == 20
+    memory.get("a", 0.0)
+    memory.put("c", known(look=bytes(8)), 0.0)
+    assert memory.look_bytes == 18
+    looks = {name: held.traces[0].look for name in "abc" if (held := memory.get(name, 0.0)) is not None}
+    assert looks == {"a": bytes(10), "b": b"", "c": bytes(8)}
+    memory.put("a", known("e:2"), 0.0)
+    memory.put("d", known(), 0.0)
+    assert (memory.look_bytes, len(memory)) == (8, 3)
+    assert memory.get("c", 1e9) is None
+    assert memory.look_bytes == 0

@@ -12,9 +12,11 @@ from shared.errors import ErrorCode
 from shared.types import ContainerInfo, KnownVerdict, ReferenceMatch, VerdictError
 from tests.factories import make_frame, make_match, make_verdict
 from tests.inspection_doubles import KnownIndex
+from workers.evidence import Sight
 from workers.index_view import HINT_SCORE, SMALL_SET
+from workers.kept_look import pack_look
 from workers.live_segment import Probe
-from workers.refreshing import TRACED_FRAMES, refreshed, traces_of
+from workers.refreshing import TRACED_FRAMES, refreshed, traces_of, without_looks
 
 VECTOR = np.full(4, 0.5, dtype=np.float32)
 WEAK = make_match(matched=False, score=HINT_SCORE - 1, evidence=None)
@@ -30,15 +32,20 @@ class View(KnownIndex):
         facts = SetFacts(name="designs", threshold=85.0, size=size, thorough=thorough)
         self.sets: Mapping[str, SetFacts] = {"designs": facts}
         self.matches = matches
+        self.compares = False
 
     def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
         self.asked += probes
+        if self.compares:
+            for probe in probes:
+                assert probe.sight is not None
+                assert probe.sight.plane.any()
         return [self.matches] * len(probes)
 
 
-def known(frames: int = 1, *, low_information: bool = False) -> KnownVerdict:
+def known(frames: int = 1, *, low_information: bool = False, look: bytes = b"") -> KnownVerdict:
     pictures = [make_frame(index=number, low_information=low_information) for number in range(frames)]
-    traces = traces_of(pictures, [None if low_information else VECTOR] * frames)
+    traces = traces_of(pictures, [None if low_information else VECTOR] * frames, [look] * frames)
     return KnownVerdict(verdict=make_verdict(index_revision="e1:1", matches=()), traces=traces)
 
 
@@ -75,6 +82,20 @@ def test_so_it_is_where_a_set_looks_at_every_image_closely() -> None:
     assert refreshed(known(), View(thorough=None, size=SMALL_SET)) is None
     assert refreshed(known(), View(thorough=None, size=SMALL_SET + 1)) is not None
     assert refreshed(known(low_information=True), View(thorough=True)) is not None
+
+
+def test_what_was_looked_at_closely_is_looked_at_again_from_what_was_seen() -> None:
+    sight = Sight(np.random.default_rng(1).integers(0, 256, (120, 160), np.uint8), (640, 480), lambda: 0.0)
+    assert len(sight.features)
+    look = pack_look(sight)
+    view = View(replace(WEAK, score=HINT_SCORE), thorough=True)
+    current = refreshed(known(2, look=look), view)
+    assert current is not None
+    assert current.verdict.matches == (replace(WEAK, score=HINT_SCORE),)
+    assert [probe.sight is not None and len(probe.sight.features) for probe in view.asked] == [len(sight.features)] * 2
+    view.compares = True
+    assert refreshed(known(look=look), view) is None, "what was found has to be compared with the picture"
+    assert without_looks(known(2, look=look)) == known(2)
 
 
 def test_a_file_of_many_frames_leaves_no_traces() -> None:
