@@ -186,6 +186,9 @@ class WorkerSettings(_Section):
         default="cpu", description="execution provider; falling back fails readiness"
     )
     gpu_memory_mb: int = Field(default=2048, ge=64, description="MiB that onnxruntime may take of a GPU")
+    compare_share: float = Field(
+        default=0.05, ge=0.0, le=1.0, description="of live images, judged by the coming encoder too in a migration"
+    )
     precision: Literal["auto", "fp32", "int8", "fp16"] = Field(
         default="auto",
         description="of the encoder's file, an index version each (auto: fp16 on cuda, int8 on cpu, else fp32)",

@@ -93,6 +93,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_worker_known_verdicts", "gauge", "Verdicts in the worker's memory"),
     Metric("safelight_worker_known_look_bytes", "gauge", "Bytes kept of closer looks at images that are remembered"),
     Metric("safelight_worker_shared_verdicts_total", "counter", "Verdicts looked for in the store", ("outcome",)),
+    Metric("safelight_worker_shadow_total", "counter", "Images judged by the coming encoder, too", ("outcome",)),
     Metric("safelight_worker_queue_seconds", "histogram", "Age of a request when a worker takes it"),
     Metric("safelight_worker_matches_total", "counter", "Images that matched a set"),
     Metric("safelight_worker_dropped_messages_total", "counter", "Bus messages that do not open", ("cause",)),

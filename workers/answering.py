@@ -34,7 +34,7 @@ from shared.types import (
 )
 from workers.admission import Admission
 from workers.inspector import digest
-from workers.verdicts import Question, Verdicts
+from workers.verdicts import Question
 
 OFF_LOOP_BYTES: Final = 128 << 10
 """AES-GCM does about 1 GB/s: larger payloads are opened in a thread."""
@@ -58,12 +58,20 @@ class Obscures(Protocol):
         ...
 
 
+class Finds(Protocol):
+    """What gives verdicts, such as an EngineRoom."""
+
+    async def verdict(self, question: Question) -> Verdict:
+        """Return the verdict by the question's deadline."""
+        ...
+
+
 class Answerer:
     """Turns requests into replies."""
 
     def __init__(
         self,
-        verdicts: Verdicts,
+        verdicts: Finds,
         admission: Admission,
         obscurer: Obscures,
         store: Store,

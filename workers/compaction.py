@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from shared.errors import IntegrityError, LeaseHeldError, StoreError
@@ -99,7 +100,7 @@ async def _compact(
 async def maintain(
     store: Store,
     sealer: Sealer,
-    replica: IndexReplica,
+    current: Callable[[], IndexReplica],
     lease: Lease,
     clock: Clock,
     *,
@@ -107,10 +108,11 @@ async def maintain(
     limit: int = COMPACT_ENTRIES,
     keep_days: float = KEEP_DAYS,
 ) -> None:
-    """Compact and probe for ever, when it is due; outlives every store and integrity error."""
+    """Compact and probe the current replica for ever, when it is due; outlives every store and integrity error."""
     probed = -math.inf
     while True:
         await asyncio.sleep(interval)
+        replica = current()
         try:
             if await compact(store, sealer, replica, lease, clock, limit=limit, keep_days=keep_days):
                 _logger.info("compacted the index log")

@@ -27,6 +27,7 @@ from workers.encoder_files import (
     choose_encoder,
     list_encoders,
 )
+from workers.encoder_names import EncoderName, card_of
 from workers.encoder_session import (
     DEFAULT_GPU_MEMORY_MB,
     EXECUTION_PROVIDERS,
@@ -106,14 +107,19 @@ class Encoder:
         )
 
     @classmethod
-    def configured(cls, settings: Settings) -> Encoder:
-        """Load what the configuration's ``worker`` section names, shipped or imported; raises what ``load`` raises."""
+    def configured(cls, settings: Settings, name: EncoderName | None = None) -> Encoder:
+        """Load an encoder, shipped or imported, as the configuration's ``worker`` section says; raises as ``load``.
+
+        Without a name, the one of that section; a store may say another (``workers/encoder_in_force.py``).
+        """
         worker = settings.worker
+        if name is not None:
+            card_of(settings, name)
         return cls.load(
-            worker.encoder,
+            worker.encoder if name is None else name.version,
             threads=worker.threads,
             provider=worker.provider,
-            precision=worker.precision,
+            precision=worker.precision if name is None else name.precision,
             batch_limit=worker.batch_limit,
             gpu_memory_mb=worker.gpu_memory_mb,
             imported=settings.data_dir / IMPORTED,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from shared.errors import IntegrityError, UsageError
+from shared.errors import EncoderUnavailableError, IntegrityError, UsageError
 from workers.classifying.labelling import Answers, ClassifierAnswers
+from workers.classifying.model import Classifier
 from workers.classifying.model import unpack as unpack_classifier
 from workers.classifying.replica import Load
 from workers.classifying.revisions import CLASSIFIERS
@@ -37,11 +38,20 @@ class EncoderFacts(Protocol):
         ...
 
 
-def loaders(encoder: EncoderFacts) -> Mapping[str, Load]:
-    """Return what loads each kind for a worker with this encoder; they raise IntegrityError."""
+def loaders(encoder: EncoderFacts, convert: Callable[[Classifier], Classifier] | None = None) -> Mapping[str, Load]:
+    """Return what loads each kind for a worker with this encoder; they raise IntegrityError.
+
+    ``convert`` makes another encoder's classifiers this one's, which takes a second; of a label space, whose network
+    was trained behind another encoder, nothing is made.
+    """
 
     def classifier(_: str, data: bytes) -> Answers:
         found, space = unpack_classifier(data), space_of(encoder.id)
+        if found.space != space and convert is not None:
+            try:
+                found = convert(found)
+            except (UsageError, EncoderUnavailableError) as error:
+                raise IntegrityError(f"it cannot be converted from {found.space}: {error}") from error
         if found.space != space:
             raise IntegrityError(f"it was trained with {found.space}, this worker has {space}: train it again")
         return ClassifierAnswers(found)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 from shared.adapters.lease import Lease
@@ -15,23 +16,22 @@ from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key
 from workers.admission import Admission
 from workers.answering import Answerer
-from workers.classifying.labelling import Labeller
-from workers.classifying.replica import ClassifierReplica
-from workers.classifying.vectors import shipped_features
 from workers.compaction import LEASE_KEY, maintain
-from workers.container_inspector import ContainerInspector
+from workers.decode_pools import DecodePools
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
-from workers.index_replica import IndexReplica
-from workers.inspector import Inspector
-from workers.label_sources import loaders
+from workers.encoder_in_force import in_force
+from workers.encoder_names import EncoderName
+from workers.engine import Engine, Surroundings
+from workers.engine_room import EngineRoom
+from workers.generations import Generation
+from workers.migration.adapting import Adapter, adapter_if_any, load_adapter
 from workers.request_loop import RequestLoop
-from workers.shared_verdicts import SharedVerdicts
-from workers.verdicts import Verdicts
 
 AT_WORK_PER_DECODER: Final = 6
 """Images: enough to keep decoders and encoder busy, and few enough that an urgent one soon gets its turn."""
 INDEX_POLL_SECONDS: Final = 0.05
+PARTS: Final = ("encoder", "decoders", "store", "index", "classifiers", "bus")
 
 
 async def run_worker(context: RoleContext) -> None:
@@ -40,83 +40,120 @@ async def run_worker(context: RoleContext) -> None:
     A store or a bus that is away is waited for, not ready; raises ConfigError, EncoderUnavailableError or
     ChildLostError where a part cannot start.
     """
-    settings, worker = context.settings, context.settings.worker
-    readiness = context.readiness
-    for part in ("encoder", "decoders", "store", "index", "bus"):
+    settings, readiness = context.settings, context.readiness
+    for part in PARTS:
         readiness.add(part, lambda: False)
     readiness.add("worker", lambda: True)
     sealer = Sealer(load_or_create_key(settings.key_file))
-    encoder = await asyncio.to_thread(Encoder.configured, settings)
-    readiness.add("encoder", encoder.on_device)
     async with AsyncExitStack() as stack:
-        pool = DecodePool(
-            size=worker.decoders,
-            side=encoder.side,
-            timeout=worker.decode_timeout_ms / 1000,
-            max_pixels=worker.max_pixels,
-            max_frames=worker.max_frames,
-            metrics=context.metrics,
-        )
-        stack.push_async_callback(pool.stop)
-        await pool.start()
-        readiness.add("decoders", pool.ready)
         store = open_store(settings)
         stack.push_async_callback(store.stop)
         if not await started("the store", store.start, context.stopping):
             return
         readiness.add("store", lambda: True)
-        index = IndexReplica(store, sealer, encoder.id, encoder.calibration, context.metrics)
-        readiness.add("index", index.caught_up)
-        classifiers = ClassifierReplica(store, sealer, loaders(encoder), context.metrics)
-        readiness.add("classifiers", classifiers.caught_up)
-        labels = Labeller(classifiers, shipped_features(), encoder.side, context.metrics)
-        inspector = Inspector(
-            pool, encoder, index, context.clock, context.metrics, batch_sizes=encoder.batch_sizes, labels=labels
-        )
-        inspector.start()
-        stack.push_async_callback(inspector.stop)
+        around = _surroundings(context, store, sealer)
+        generation = await _generation(context, store)
+        if generation is None:
+            return
+        room = await _open_room(around, generation)
+        stack.push_async_callback(room.stop)
+        _tell(context, room)
         bus = open_answering_bus(settings)
         stack.push_async_callback(bus.stop)
         if not await started("the bus", bus.start, context.stopping):
             return
         readiness.add("bus", bus.connected)
-        admission = Admission(context.clock, context.metrics, places=worker.decoders * AT_WORK_PER_DECODER)
-        sharing = _sharing(context, store, sealer, encoder.id)
-        if sharing is not None:
-            stack.push_async_callback(sharing.stop)
-        containers = ContainerInspector(
-            inspector, pool, context.clock, context.metrics, max_unpacked=worker.max_unpacked
+        answerer = Answerer(room, around.admission, room, store, sealer, context.clock, context.metrics)
+        await _serve(RequestLoop(bus, answerer, context.metrics), room, around, context.stopping)
+
+
+def _surroundings(context: RoleContext, store: Store, sealer: Sealer) -> Surroundings:
+    worker, metrics = context.settings.worker, context.metrics
+
+    def make_pool(side: int) -> DecodePool:
+        return DecodePool(
+            size=worker.decoders,
+            side=side,
+            timeout=worker.decode_timeout_ms / 1000,
+            max_pixels=worker.max_pixels,
+            max_frames=worker.max_frames,
+            metrics=metrics,
         )
-        verdicts = Verdicts(containers, index, classifiers, admission, context.clock, context.metrics, sharing=sharing)
-        answerer = Answerer(verdicts, admission, pool, store, sealer, context.clock, context.metrics)
-        loop = RequestLoop(bus, answerer, context.metrics)
-        upkeep = maintain(
-            store, sealer, index, Lease(store, LEASE_KEY), context.clock, keep_days=settings.index.keep_days
-        )
-        await _serve(loop, index, classifiers, upkeep, context.stopping)
+
+    return Surroundings(
+        settings=context.settings,
+        store=store,
+        sealer=sealer,
+        clock=context.clock,
+        metrics=metrics,
+        admission=Admission(context.clock, metrics, places=worker.decoders * AT_WORK_PER_DECODER),
+        pools=DecodePools(make_pool),
+    )
 
 
-def _sharing(context: RoleContext, store: Store, sealer: Sealer, encoder: str) -> SharedVerdicts | None:
-    """Return what workers tell each other, where there can be several: the embedded store serves one."""
-    if context.settings.sqlite_path is not None:
-        return None
-    return SharedVerdicts(store, sealer, encoder, context.clock, context.metrics)
+async def _generation(context: RoleContext, store: Store) -> Generation | None:
+    """Return which encoder is in force; None where the worker is told to stop before the store says so."""
+    found: list[Generation] = []
+
+    async def ask() -> None:
+        found.append(await in_force(context.settings, store))
+
+    return found[0] if await started("the store", ask, context.stopping) else None
 
 
-async def _serve(
-    loop: RequestLoop,
-    index: IndexReplica,
-    classifiers: ClassifierReplica,
-    upkeep: Coroutine[None, None, None],
-    stopping: asyncio.Event,
-) -> None:
-    def loaded() -> bool:
-        return index.caught_up() and classifiers.caught_up()
+async def _open_room(around: Surroundings, generation: Generation) -> EngineRoom[Engine]:
+    adapter = await asyncio.to_thread(adapter_if_any, around.settings, generation)
+    first = await _started_engine(around, generation.encoder, adapter)
+    room = EngineRoom(
+        first,
+        partial(_open_engine, around),
+        around.store,
+        around.clock,
+        around.metrics,
+        around.admission,
+        share=around.settings.worker.compare_share,
+    )
+    room.start()
+    return room
 
+
+async def _open_engine(around: Surroundings, name: EncoderName, source: EncoderName) -> Engine:
+    return await _started_engine(around, name, await asyncio.to_thread(load_adapter, around.settings, name, source))
+
+
+async def _started_engine(around: Surroundings, name: EncoderName, adapter: Adapter | None) -> Engine:
+    engine = Engine(around, name, await asyncio.to_thread(Encoder.configured, around.settings, name), adapter)
+    await engine.start()
+    return engine
+
+
+def _tell(context: RoleContext, room: EngineRoom[Engine]) -> None:
+    readiness = context.readiness
+    readiness.add("encoder", lambda: room.current.encoder.on_device() and not (room.behind and room.error))
+    readiness.add("decoders", partial(_current, room, lambda engine: engine.pool.ready()))
+    readiness.add("index", partial(_current, room, lambda engine: engine.index.caught_up()))
+    readiness.add("classifiers", partial(_current, room, lambda engine: engine.classifiers.caught_up()))
+    readiness.warn(lambda: room.error)
+
+
+def _current(room: EngineRoom[Engine], holds: Callable[[Engine], bool]) -> bool:
+    """Whether a condition holds of the engine that answers by then."""
+    return holds(room.current)
+
+
+async def _serve(loop: RequestLoop, room: EngineRoom[Engine], around: Surroundings, stopping: asyncio.Event) -> None:
+    upkeep = maintain(
+        around.store,
+        around.sealer,
+        lambda: room.current.index,
+        Lease(around.store, LEASE_KEY),
+        around.clock,
+        keep_days=around.settings.index.keep_days,
+    )
     async with asyncio.TaskGroup() as group:
-        behind = [group.create_task(each) for each in (index.tail(), classifiers.tail(), upkeep)]
+        behind = [group.create_task(each) for each in (room.watch(), upkeep)]
         # A verdict from an index that is not there yet would let protected images pass.
-        while not loaded() and not stopping.is_set():  # noqa: ASYNC110 - a replica has no event for it
+        while not room.current.loaded() and not stopping.is_set():  # noqa: ASYNC110 - a replica has no event for it
             await asyncio.sleep(INDEX_POLL_SECONDS)
         await loop.run(stopping)
         for task in behind:

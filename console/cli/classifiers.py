@@ -27,7 +27,8 @@ from workers.classifying.model import Classifier, Example, Mode
 from workers.classifying.revisions import ClassifierBook
 from workers.classifying.teaching import OnDuplicate, check_label, merge, to_example, warnings_about
 from workers.classifying.vectors import shipped_features, space_of
-from workers.encoder_files import IMPORTED, MODELS, choose_encoder
+from workers.encoder_in_force import settle
+from workers.encoder_names import card_of
 
 AT_ONCE: Final = 8
 """Images under way: one is decoded while others are encoded and described."""
@@ -64,6 +65,7 @@ def train(
         async with open_inspection(settings, store, sealer) as inspection:
             examples, rejected = await _examples(session, inspection, files, settings.proxy.max_object)
             choice = _Choice(name, label, threshold, labels, on_duplicate)
+            await settle(store, inspection.name)
             await _train(session, settings, book, inspection, choice, examples)
         return rejected
 
@@ -93,9 +95,9 @@ async def _train(
     choice: _Choice,
     examples: Sequence[Example],
 ) -> None:
-    found = await book.find(choice.name)
-    base, before = (found[0].number, found[1]) if found else (0, None)
     space = space_of(inspection.encoder.id)
+    found = await book.find(choice.name)
+    base, before = (found[0].number, await asyncio.to_thread(inspection.adapted, found[1])) if found else (0, None)
     if before is not None and before.space != space:
         raise UsageError(
             f"{choice.name} was trained with {before.space}, this is {space}: their vectors say nothing of one another;"
@@ -105,8 +107,7 @@ async def _train(
     count = sum(example.label == choice.label for example in merged.examples)
     for warning in warnings_about(choice.label, count):
         session.note(f"warning: {warning}")
-    card = choose_encoder(settings.worker.encoder, MODELS, settings.data_dir / IMPORTED)
-    bank = load_bank(bank_path(card, inspection.encoder.precision), shipped_features())
+    bank = load_bank(bank_path(card_of(settings, inspection.name), inspection.encoder.precision), shipped_features())
     clock = SystemClock()
     classifier = await asyncio.to_thread(fit, choice.recipe(before), merged.examples, bank, space, clock.wall())
     note = f"{choice.label}: {merged.added} added, {merged.relabelled} re-labelled"

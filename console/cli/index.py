@@ -13,8 +13,10 @@ from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from workers.compaction import LEASE_KEY, compact
 from workers.encoder import Encoder
+from workers.encoder_in_force import in_force
 from workers.index_replica import IndexReplica
 from workers.index_status import Health, IndexStatus, read_status
+from workers.migration.adapting import adapter_if_any
 
 app = typer.Typer(help="The index of all image sets.", no_args_is_help=True)
 
@@ -97,8 +99,11 @@ def compact_(context: typer.Context) -> None:
     session = session_of(context)
 
     async def run(settings: Settings, store: Store, sealer: Sealer) -> bool:
-        encoder = Encoder.configured(settings)
-        replica = IndexReplica(store, sealer, encoder.id, encoder.calibration, Metrics())
+        generation = await in_force(settings, store)
+        encoder = Encoder.configured(settings, generation.encoder)
+        adapter = adapter_if_any(settings, generation)
+        converts = None if adapter is None else adapter.references
+        replica = IndexReplica(store, sealer, encoder.id, encoder.calibration, Metrics(), convert=converts)
         await replica.load()
         lease = Lease(store, LEASE_KEY)
         done = await compact(store, sealer, replica, lease, SystemClock(), limit=0)

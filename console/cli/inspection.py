@@ -16,14 +16,18 @@ from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import Inquiry, Verdict
 from workers.classifying.labelling import Labeller
+from workers.classifying.model import Classifier
 from workers.classifying.replica import ClassifierReplica
 from workers.classifying.vectors import shipped_features
 from workers.container_inspector import ContainerInspector
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
+from workers.encoder_in_force import in_force
+from workers.encoder_names import EncoderName
 from workers.index_replica import IndexReplica, IndexView
 from workers.inspector import Inspector
 from workers.label_sources import loaders
+from workers.migration.adapting import Adapter, adapter_if_any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,13 @@ class Inspection:
     containers: ContainerInspector
     replica: IndexReplica
     encoder: Encoder
+    name: EncoderName
     classifiers: ClassifierReplica
+    adapter: Adapter | None
+
+    def adapted(self, classifier: Classifier) -> Classifier:
+        """Return a classifier as one of this encoder's, where that is possible; raises as ``Adapter.classifier``."""
+        return classifier if self.adapter is None else self.adapter.classifier(classifier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +67,11 @@ async def open_inspection(
     With ``narrow`` the inspector looks into the view that it returns instead.
     """
     worker, metrics = settings.worker, Metrics()
-    encoder = Encoder.configured(settings)
-    replica = IndexReplica(store, sealer, encoder.id, encoder.calibration, metrics)
+    generation = await in_force(settings, store)
+    encoder = Encoder.configured(settings, generation.encoder)
+    adapter = adapter_if_any(settings, generation)
+    converts = None if adapter is None else adapter.references
+    replica = IndexReplica(store, sealer, encoder.id, encoder.calibration, metrics, convert=converts)
     await replica.load()
     pool = DecodePool(
         size=1,
@@ -68,7 +81,9 @@ async def open_inspection(
         metrics=metrics,
     )
     index = replica if narrow is None else StillIndex(narrow(encoder))
-    classifiers = ClassifierReplica(store, sealer, loaders(encoder), metrics)
+    classifiers = ClassifierReplica(
+        store, sealer, loaders(encoder, None if adapter is None else adapter.classifier), metrics
+    )
     await classifiers.load()
     labels = Labeller(classifiers, shipped_features(), encoder.side, metrics)
     inspector = Inspector(pool, encoder, index, SystemClock(), metrics, batch_sizes=encoder.batch_sizes, labels=labels)
@@ -77,7 +92,13 @@ async def open_inspection(
     inspector.start()
     try:
         yield Inspection(
-            inspector=inspector, containers=containers, replica=replica, encoder=encoder, classifiers=classifiers
+            inspector=inspector,
+            containers=containers,
+            replica=replica,
+            encoder=encoder,
+            name=generation.encoder,
+            classifiers=classifiers,
+            adapter=adapter,
         )
     finally:
         await inspector.stop()

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from console.cli.encoders import TRAIN_HINT
-from console.cli.session import Session, session_of
+from console.cli.session import Session, session_of, with_store
+from shared.config import Settings
 from shared.errors import UsageError
+from shared.ports import Store
+from shared.sealing import Sealer
 
 if TYPE_CHECKING:
     from workers.encoder import Encoder
+    from workers.encoder_names import EncoderName
 
 app = typer.Typer(help="Label spaces: many labels at once, learnt from labelled pictures.", no_args_is_help=True)
 ManifestOption = Annotated[
@@ -152,14 +156,22 @@ def compare(
 
 
 def configured_encoder(session: Session) -> Encoder:
-    """Return the encoder that the configuration names."""
+    """Return the encoder that the deployment's workers run."""
     from workers.encoder import Encoder
 
-    return Encoder.configured(session.settings())
+    return Encoder.configured(session.settings(), _encoder_name(session))
 
 
 def _weights(session: Session) -> Path:
-    from workers.encoder_files import IMPORTED, MODELS, choose_encoder
+    from workers.encoder_names import card_of
 
-    settings = session.settings()
-    return choose_encoder(settings.worker.encoder, MODELS, settings.data_dir / IMPORTED).files["fp32"].path
+    return card_of(session.settings(), _encoder_name(session)).files["fp32"].path
+
+
+def _encoder_name(session: Session) -> EncoderName:
+    from workers.encoder_in_force import in_force
+
+    async def run(settings: Settings, store: Store, _: Sealer) -> EncoderName:
+        return (await in_force(settings, store)).encoder
+
+    return with_store(session, run)

@@ -17,6 +17,7 @@ from shared.errors import DecodeError, ErrorCode, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.types import Reference
+from workers.encoder_in_force import settle
 from workers.enrolment import AddResult, ImageSets, SetSummary
 from workers.kept_bytes import bytes_kept
 
@@ -119,6 +120,7 @@ def add(
         await sets.show(name)  # an unknown set is said before the encoder is loaded
         rejected = 0
         async with open_inspection(settings, store, sealer) as inspection:
+            await settle(store, inspection.name)
             with Progress(transient=True, disable=session.json or len(files) < 2) as progress:
                 for path in progress.track(files, description=f"adding to {name}"):
                     async for place, result in _add(sets, name, path, inspection, settings.proxy.max_object, force):

@@ -159,7 +159,7 @@ async def test_nothing_is_lost_while_it_is_compacted_again_and_again(store: Stor
     log, compactions = IndexLog(other, SEALER), set[str]()
     async with tailing(make_replica(store)) as replica, asyncio.TaskGroup() as group:
         maintaining = group.create_task(
-            maintain(store, SEALER, replica, lease(store), ManualClock(), interval=0.01, limit=3)
+            maintain(store, SEALER, lambda: replica, lease(store), ManualClock(), interval=0.01, limit=3)
         )
         for seed in range(60):
             assert (await sets.add("designs", "a.png", b"%d" % seed, SEEDS)).status == "added"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from shared.errors import IntegrityError
+from shared.errors import IntegrityError, UsageError
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from tests.classifier_factories import make_classifier
@@ -12,6 +12,7 @@ from tests.clocks import ManualClock
 from tests.label_factories import make_card, make_space, pixel_model
 from tests.memory_store import MemoryStore
 from workers.classifying.labelling import ClassifierAnswers
+from workers.classifying.model import Classifier
 from workers.classifying.model import pack as pack_classifier
 from workers.classifying.replica import ClassifierReplica
 from workers.classifying.vectors import space_of
@@ -103,3 +104,20 @@ def test_classifiers_are_loaded_by_the_encoder_too() -> None:
     assert isinstance(loaders(encoder)["classifier"]("documents", pack_classifier(classifier)), ClassifierAnswers)
     with pytest.raises(IntegrityError, match="train it again"):
         loaders(encoder)["classifier"]("documents", pack_classifier(make_classifier("receipt")))
+
+
+def test_another_encoders_classifier_is_converted_where_that_is_possible() -> None:
+    encoder, stored = KnownEncoder(), pack_classifier(make_classifier("receipt"))
+
+    def convert(classifier: Classifier) -> Classifier:
+        return replace(classifier, space=space_of(encoder.id))
+
+    def refuse(_: Classifier) -> Classifier:
+        raise UsageError("too few examples")
+
+    found = loaders(encoder, convert)["classifier"]("documents", stored)
+    assert isinstance(found, ClassifierAnswers)
+    with pytest.raises(IntegrityError, match="too few examples"):
+        loaders(encoder, refuse)["classifier"]("documents", stored)
+    with pytest.raises(IntegrityError, match="train it again"):
+        loaders(encoder, lambda classifier: classifier)["classifier"]("documents", stored)

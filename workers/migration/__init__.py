@@ -1,0 +1,1 @@
+"""From one encoder to another while traffic flows."""
