@@ -17,7 +17,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -80,11 +80,15 @@ class Searched(Protocol):
 
 def make_vectors(count: int, seed: int) -> Vectors:
     """Return count x 512 vectors of length 1."""
+    return np.concatenate(list(vector_chunks(count, seed)))
+
+
+def vector_chunks(count: int, seed: int) -> Iterator[Vectors]:
+    """Yield the same, some thousand at a time."""
     shape = np.random.default_rng(0)
     centres = shape.standard_normal((CENTRES, DIMENSION), dtype=np.float32)
     spans = shape.standard_normal((8, LOCAL, DIMENSION), dtype=np.float32)
     rng = np.random.default_rng(seed)
-    vectors = np.empty((count, DIMENSION), np.float32)
     for first in range(0, count, CHUNK):
         size = min(CHUNK, count - first)
         centre = rng.integers(CENTRES, size=size)
@@ -94,8 +98,7 @@ def make_vectors(count: int, seed: int) -> Vectors:
             chosen = centre % len(spans) == span
             spread[chosen] = local[chosen] @ spans[span]
         noise = rng.standard_normal((size, DIMENSION), dtype=np.float32)
-        vectors[first : first + size] = normalised(centres[centre] + spread + np.float32(0.5) * noise)
-    return vectors
+        yield normalised(centres[centre] + spread + np.float32(0.5) * noise)
 
 
 def normalised(vectors: Vectors) -> Vectors:

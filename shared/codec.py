@@ -19,7 +19,6 @@ from shared.types import (
     KnownVerdict,
     RedactionReply,
     RedactionRequest,
-    Reference,
     ReferenceAdded,
     ReferenceRemoved,
     RememberedObject,
@@ -143,14 +142,14 @@ def decode_known(data: bytes) -> KnownVerdict:
     return _decode(data, KnownVerdict)
 
 
-def encode_references(references: tuple[Reference, ...]) -> bytes:
-    """Encode the references of a snapshot."""
-    return _PREFIX + _encode(references)
+def encode_sets(sets: tuple[SetCreated, ...]) -> bytes:
+    """Encode the sets of a snapshot."""
+    return _PREFIX + _encode(sets)
 
 
-def decode_references(data: bytes) -> tuple[Reference, ...]:
-    """Decode the references of a snapshot; raises WireError."""
-    return _decode(data, tuple[Reference, ...])
+def decode_sets(data: bytes) -> tuple[SetCreated, ...]:
+    """Decode the sets of a snapshot; raises WireError."""
+    return _decode(data, tuple[SetCreated, ...])
 
 
 def verdict_to_builtins(verdict: Verdict) -> dict[str, object]:

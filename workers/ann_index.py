@@ -100,8 +100,8 @@ class Graph:
     axes: Vectors
 
     @classmethod
-    def build(cls, stored: Stored, stopped: Callable[[], bool]) -> Graph:
-        """Build from kept vectors; raises BuildStoppedError."""
+    def build(cls, stored: Stored, stopped: Callable[[], bool], threads: int = 0) -> Graph:
+        """Build from kept vectors, on half of the processors or so many; raises BuildStoppedError."""
         axes = _principal_axes(stored)
         index = hnswlib.Index(space=SPACE, dim=axes.shape[1])
         index.init_index(max_elements=len(stored), M=M, ef_construction=EF_CONSTRUCTION)
@@ -109,7 +109,7 @@ class Graph:
             if stopped():
                 raise BuildStoppedError
             chunk = stored[start : start + BUILD_CHUNK].astype(np.float32)
-            index.add_items(chunk @ axes, np.arange(start, start + len(chunk)), num_threads=_build_threads())
+            index.add_items(chunk @ axes, np.arange(start, start + len(chunk)), num_threads=threads or _build_threads())
         index.set_ef(EF)
         return cls(index, axes)
 
@@ -165,6 +165,7 @@ class AnnIndex:
         *,
         exact_limit: int = EXACT_LIMIT,
         stopped: Callable[[], bool] = lambda: False,
+        threads: int = 0,
     ) -> AnnIndex:
         """Index the rows, with a graph above ``exact_limit`` of them; raises BuildStoppedError.
 
@@ -172,7 +173,7 @@ class AnnIndex:
         """
         if len(stored) <= exact_limit:
             return cls.exact(stored)
-        return cls._with_graph(stored, blocks, Graph.build(stored, stopped))
+        return cls._with_graph(stored, blocks, Graph.build(stored, stopped, threads))
 
     @classmethod
     def exact(cls, stored: Stored) -> AnnIndex:

@@ -29,7 +29,8 @@ class HeldReferences(Mapping[str, Reference]):
         self._table = table
         self._alive = alive
         self._since: dict[str, Reference] = {}
-        self._size = len(self._rows())
+        rows = table.sets.get(name, range(0))
+        self._size = int(np.count_nonzero(alive[rows.start : rows.stop]))
 
     def add(self, reference: Reference) -> bool:
         """Put a reference in place of one of the same id, if any; tell whether there was none."""

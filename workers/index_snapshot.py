@@ -23,7 +23,7 @@ from typing import Final
 
 import numpy as np
 
-from shared.codec import decode_event, encode_event
+from shared.codec import decode_sets, encode_sets
 from shared.errors import IntegrityError, WireError
 from shared.sealing import OVERHEAD_BYTES, SIGNATURE_BYTES, Sealer
 from shared.types import SetCreated
@@ -39,7 +39,6 @@ PART_BYTES: Final = 8 << 20
 """A part is sealed in 1 ms, and no blob comes near the store's limit of 2 GiB."""
 _NAME_BYTES: Final = 16
 _PREAMBLE: Final = struct.Struct(">4sBI")
-_LENGTH: Final = struct.Struct(">I")
 _SETS: Final = "sets"
 _AXES: Final = "axes"
 ALIGNMENT: Final = 64
@@ -178,8 +177,8 @@ class SnapshotReader:
             raise IntegrityError("the index snapshot does not hold what its header says")
         columns = {name: self._body[place] for name, place in self.header.layout().items()}
         try:
-            sets, references = _read_sets(columns[_SETS].tobytes()), from_columns(columns)
-        except (WireError, struct.error, KeyError) as error:
+            sets, references = decode_sets(columns[_SETS].tobytes()), from_columns(columns)
+        except (WireError, KeyError) as error:
             raise IntegrityError(f"the index snapshot cannot be read: {error}") from error
         if (len(sets), len(references)) != (self.header.sets, self.header.references):
             raise IntegrityError("the index snapshot does not hold what its header says")
@@ -195,10 +194,9 @@ def part_count(header: bytes, sealer: Sealer) -> int:
 
 
 def _columns(snapshot: Snapshot) -> Mapping[str, memoryview]:
-    sets = b"".join(_LENGTH.pack(len(event)) + event for event in map(encode_event, snapshot.sets))
     axes = b"" if snapshot.graph is None else snapshot.graph.axes
     tables = {name: memoryview(column) for name, column in to_columns(snapshot.references).items()}
-    return {_SETS: memoryview(sets), _AXES: memoryview(axes), **tables}
+    return {_SETS: memoryview(encode_sets(snapshot.sets)), _AXES: memoryview(axes), **tables}
 
 
 def _cuts(size: int) -> tuple[slice, ...]:
@@ -225,17 +223,3 @@ def _read_header(data: bytes, sealer: Sealer) -> SnapshotHeader:
         return SnapshotHeader(**{**values, "columns": columns})
     except (ValueError, TypeError, KeyError) as error:
         raise IntegrityError(f"the index snapshot's header cannot be read: {error}") from error
-
-
-def _read_sets(section: bytes) -> tuple[SetCreated, ...]:
-    sets = []
-    offset = 0
-    while offset < len(section):
-        (length,) = _LENGTH.unpack_from(section, offset)
-        offset += _LENGTH.size
-        event = decode_event(section[offset : offset + length])
-        if not isinstance(event, SetCreated):
-            raise IntegrityError("the index snapshot lists something that is no set")
-        sets.append(event)
-        offset += length
-    return tuple(sets)

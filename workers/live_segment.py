@@ -85,10 +85,13 @@ class Reach:
             views=np.full(len(facts), np.inf, np.float32),
             distances=np.full(len(facts), -1, np.int16),
         )
-        reach.cosines[known] = least_cosine(calibration.cosine, needed)
-        if calibration.views is not None:
-            reach.views[known] = least_cosine(calibration.views, needed)
-        reach.distances[known] = largest_distance(calibration, needed)
+        if known:
+            # Sets of one size and threshold, and all small ones, need the same.
+            each, of = np.unique(needed, return_inverse=True)
+            reach.cosines[known] = least_cosine(calibration.cosine, each)[of]
+            if calibration.views is not None:
+                reach.views[known] = least_cosine(calibration.views, each)[of]
+            reach.distances[known] = largest_distance(calibration, each)[of]
         return reach
 
 

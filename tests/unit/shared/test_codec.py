@@ -133,7 +133,8 @@ def test_everything_comes_back() -> None:
     assert codec.decode_redaction_request(codec.encode_redaction(REDACTION_REQUEST)) == REDACTION_REQUEST
     assert codec.decode_redaction_reply(codec.encode_redaction(REDACTION_REPLY)) == REDACTION_REPLY
     assert [codec.decode_event(codec.encode_event(event)) for event in EVENTS] == list(EVENTS)
-    assert codec.decode_references(codec.encode_references((REFERENCE,))) == (REFERENCE,)
+    sets = tuple(event for event in EVENTS if isinstance(event, SetCreated))
+    assert codec.decode_sets(codec.encode_sets(sets)) == sets != ()
 
 
 def test_inspections_and_redactions_are_told_apart() -> None:
@@ -155,7 +156,7 @@ def test_foreign_bytes_are_refused(data: bytes) -> None:
         codec.decode_request,
         codec.decode_reply,
         codec.decode_event,
-        codec.decode_references,
+        codec.decode_sets,
         codec.decode_redaction_request,
         codec.decode_redaction_reply,
     ):

@@ -1,0 +1,254 @@
+"""An index at several sizes: how long it takes to build and to load, what it weighs, what a search costs and finds.
+
+    python -m benchmarks.index_scale [--references 10000 100000 1000000] [--sets 1000] [--views 0] [-o FOLDER]
+
+References are made up (``benchmarks/made_up_index.py``): an embedding, a PDQ hash, no local features.  The index is
+built as a worker builds it and published as a compaction does; then processes of their own load it, from a real Redis
+and from plain files in turn.  A near copy is a kept vector with noise.  A million takes 15 minutes and 8 GB of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.cold_start import AIM, MEMORY_AIM_GB, child, write_files
+from benchmarks.index_quality import COSINES, DELETED, copies
+from benchmarks.made_up_index import configure, shipped_index_id, table
+from benchmarks.proxies import say
+from benchmarks.reporting import options_parser, report_on, target
+from shared.adapters.opening import open_store
+from shared.config import Settings
+from shared.core.matching import Calibration, SetFacts
+from shared.sealing import Sealer, load_or_create_key
+from shared.types import SetCreated
+from tests.servers import RedisServer
+from workers.ann_index import AnnIndex, Floors
+from workers.embeddings import Vectors
+from workers.encoder_files import MODELS, choose_encoder
+from workers.evaluation.tables import Cell
+from workers.index_log import IndexLog
+from workers.index_segment import Segment
+from workers.index_snapshot import Snapshot
+from workers.index_view import IndexView
+from workers.live_segment import LiveSegment
+
+RECALL_AIM: Final = 0.999
+QUERIES: Final = 2000
+TIMED: Final = 200
+FLOOR: Final = 0.5
+NO_DIGEST: Final = "f" * 64
+
+Alive = npt.NDArray[np.bool_]
+
+
+def calibration() -> Calibration:
+    """Return that of the encoder that ships."""
+    card = choose_encoder("", MODELS, None)
+    return card.read_calibration(card.choose("auto", "cpu"))
+
+
+def make_view(segment: Segment, alive: Alive, known: Calibration) -> IndexView:
+    """Return a view of one segment, as a replica makes it."""
+    sizes = zip(segment.set_names, segment.sizes.tolist(), strict=True)
+    sets = {
+        name: SetFacts(name=name, threshold=85.0, relation="copy", size=size, thorough=False, prior=0.01)
+        for name, size in sizes
+    }
+    live = LiveSegment.build(segment, alive, sets, known)
+    return IndexView(revision="1", sets=sets, segments=(live,), calibration=known)
+
+
+def recall(ann: AnnIndex, queries: Vectors, rows: npt.NDArray[np.intp], alive: Alive) -> float:
+    """Return the share of queries whose row is the nearest of what is found alive."""
+    floors = Floors(np.array([FLOOR], np.float32), np.zeros(len(ann.stored), np.int32))
+    found = 0
+    for query, row in zip(queries, rows.tolist(), strict=True):
+        (near,) = ann.candidates(query[None], floors)
+        near = near[alive[near]]
+        found += bool(len(near)) and int(near[np.vecdot(ann.take(near), query).argmax()]) == row
+    return found / len(rows)
+
+
+def search_ms(view: IndexView, queries: Vectors, pdqs: Sequence[tuple[str, ...]]) -> float:
+    """Return the processor time of a search, in ms: the median, one image after the other."""
+    probes = [view.probe(NO_DIGEST, query, pdq) for query, pdq in zip(queries, pdqs, strict=True)]
+    times = []
+    for probe in probes:
+        begun = time.thread_time()
+        view.search([probe])
+        times.append(1000 * (time.thread_time() - begun))
+    return statistics.median(times)
+
+
+def found_again(segment: Segment, rows: npt.NDArray[np.intp]) -> float:
+    """Return the share of references that their own bytes find."""
+    kept = segment.references
+    return float(np.mean([row in kept.identical(kept.sha256[row].hex()) for row in rows.tolist()]))
+
+
+def quality(segment: Segment) -> dict[str, Cell]:
+    """Ask the index."""
+    rng, count = np.random.default_rng(3), len(segment.references)
+    asked = rng.choice(count, min(QUERIES, count), replace=False)
+    vectors = segment.ann.stored[asked].astype(np.float32)
+    near = {cosine: copies(vectors, cosine, 4) for cosine in COSINES}
+    everything = np.ones(count, dtype=np.bool_)
+    left = everything.copy()
+    left[rng.choice(count, int(DELETED * count), replace=False)] = False
+    kept = left[asked]
+    view = make_view(segment, everything, calibration())
+    pdqs = [(rng.bytes(32).hex(),) * 8 for _ in range(TIMED)]
+    timed = near[COSINES[0]][:TIMED]
+    return {
+        "search, ms": search_ms(view, timed, [()] * TIMED),
+        "with PDQ, ms": search_ms(view, timed, pdqs),
+        "PDQ alone, ms": search_ms(view, np.zeros_like(timed), pdqs),
+        **{
+            f"recall, cosine {cosine}": recall(segment.ann, queries, asked, everything)
+            for cosine, queries in near.items()
+        },
+        **{
+            f"less 30 %, cosine {cosine}": recall(segment.ann, queries[kept], asked[kept], left)
+            for cosine, queries in near.items()
+        },
+        "same vector": recall(segment.ann, vectors, asked, everything),
+        "same bytes": found_again(segment, asked),
+    }
+
+
+async def publish(settings: Settings, segment: Segment, encoder: str) -> float:
+    """Publish the index; returns the seconds it took."""
+    store = open_store(settings)
+    await store.start()
+    try:
+        snapshot = Snapshot(
+            encoder=encoder,
+            position=0,
+            sets=tuple(SetCreated(name=name, threshold=85.0, thorough=False) for name in segment.set_names),
+            references=segment.references,
+            graph=segment.ann.graph_image(),
+        )
+        begun = time.perf_counter()
+        log = IndexLog(store, Sealer(load_or_create_key(settings.key_file)))
+        if not await log.publish(snapshot, None, time.time()):
+            raise RuntimeError("the index was not published")
+        return time.perf_counter() - begun
+    finally:
+        await store.stop()
+
+
+def timed[T](work: Callable[[], T]) -> tuple[T, float, float]:
+    """Return what it returns, its seconds and its seconds of processor time."""
+    begun, used = time.perf_counter(), time.process_time()
+    made = work()
+    return made, time.perf_counter() - begun, time.process_time() - used
+
+
+def build(count: int, options: argparse.Namespace) -> tuple[Segment, dict[str, Cell]]:
+    """Make references up and index them."""
+    say(f"{count:,} references: making them up")
+    kept = table(count, min(options.sets, count), shipped_index_id(), views=options.views)
+    say(f"{count:,} references: building")
+    segment, wall, used = timed(
+        lambda: Segment.build(kept, lambda stored, blocks: AnnIndex.build(stored, blocks, threads=options.threads))
+    )
+    return segment, {"references": count, "build, s": wall, "build, cpu s": used}
+
+
+def loads(count: int, segment: Segment, options: argparse.Namespace, folder: Path) -> dict[str, Cell]:
+    """Publish the index and load it in turn from Redis and from plain files."""
+    with ExitStack() as stack:
+        redis = RedisServer(folder / "redis")
+        stack.callback(redis.remove)
+        redis.start()
+        config, settings = configure(folder / "deployment", redis.url)
+        say(f"{count:,} references: publishing")
+        published = asyncio.run(publish(settings, segment, shipped_index_id()))
+        write_files(folder / "files", segment.ann)
+        turns = []
+        for repeat in range(options.repeats):
+            say(f"{count:,} references: load {repeat + 1} of {options.repeats}")
+            turns.append((child("load", config), child("file", folder / "files")))
+
+    def ratio(what: str) -> float:
+        return statistics.median(ours[what] / theirs[what] for ours, theirs in turns)
+
+    memory = statistics.median(ours["mb"] for ours, _ in turns)
+    return {
+        "publish, s": published,
+        "from Redis, s": statistics.median(ours["seconds"] for ours, _ in turns),
+        "plain files, s": statistics.median(theirs["seconds"] for _, theirs in turns),
+        "Redis / files": ratio("seconds"),
+        "Redis / files, cpu": ratio("cpu"),
+        "memory, MB": memory,
+        "GB a million": memory / count * 1000,
+    }
+
+
+def measure_count(count: int, options: argparse.Namespace, folder: Path) -> dict[str, Cell]:
+    """One line: so many references."""
+    segment, row = build(count, options)
+    say(f"{count:,} references: asking")
+    return {**row, **quality(segment), **loads(count, segment, options, folder)}
+
+
+def targets(rows: list[dict[str, Cell]]) -> list[dict[str, Cell]]:
+    """What was aimed at."""
+    aims = []
+    for row in rows:
+        where = f"{row['references']:,} references"
+        aims.append(target(f"{where}: from Redis / plain files", _number(row, "Redis / files"), AIM, least=False))
+        aims += [
+            target(f"{where}: {kind}", _number(row, kind), RECALL_AIM, least=True)
+            for kind in (f"recall, cosine {COSINES[0]}", f"less 30 %, cosine {COSINES[0]}")
+        ]
+        aims.append(target(f"{where}: found by their own bytes", _number(row, "same bytes"), 1.0, least=True))
+    largest = max(rows, key=lambda row: _number(row, "references"))
+    memory = f"memory of a million, from {largest['references']:,}"
+    return [*aims, target(memory, _number(largest, "GB a million"), MEMORY_AIM_GB, least=False, unit="GB")]
+
+
+def _number(row: Mapping[str, Cell], key: str) -> float:
+    return float(row[key] or 0)
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """All sizes."""
+    rows = [measure_count(count, options, folder / str(count)) for count in options.references]
+    note = (
+        "Plain files: the same vectors and graph, unsealed, with neither names nor hashes. Recall: the original of a"
+        " near copy comes first. Memory: what the process that loaded it holds more than before."
+    )
+    return {
+        "title": "The index by its size",
+        "tables": [
+            {"name": "targets", "title": "Targets", "rows": targets(rows)},
+            {"name": "index-scale", "title": f"Over {options.sets:,} sets", "note": note, "rows": rows},
+        ],
+    }
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = options_parser(__doc__)
+    parser.add_argument("--references", type=int, nargs="+", default=[10_000, 100_000], help="sizes of the index")
+    parser.add_argument("--sets", type=int, default=1000, help="sets they are in")
+    parser.add_argument("--views", type=int, default=0, help="views of each reference")
+    parser.add_argument("--threads", type=int, default=0, help="that build the graph; 0: as a worker does")
+    parser.add_argument("--repeats", type=int, default=3, help="loads of each kind")
+    return report_on(parser.parse_args(), "index_scale", measure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
