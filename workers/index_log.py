@@ -15,9 +15,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import secrets
 import struct
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import batched
 from typing import Any, Final
@@ -31,6 +32,7 @@ from shared.sealing import Sealer
 from shared.types import INDEX_LOG, IndexEvent, Reference, ReferenceAdded
 from workers.index_snapshot import Snapshot, SnapshotReader, SnapshotWriter, part_count
 from workers.index_state import NOTHING, Change, IndexState
+from workers.pending_parts import Pending, PendingParts
 from workers.reference_table import ReferenceTable
 
 SNAPSHOT_KEY: Final = "index/snapshot"
@@ -78,6 +80,7 @@ class IndexLog:
     def __init__(self, store: Store, sealer: Sealer) -> None:
         self.store = store
         self._sealer = sealer
+        self._pending = PendingParts(store)
 
     async def append(self, *events: IndexEvent, at: float = 0.0) -> int:
         """Append events of the time ``at``, all or none; durable when this returns the last one's position."""
@@ -96,7 +99,7 @@ class IndexLog:
     async def keep(self, snapshot: Snapshot, seconds: float) -> str:
         """Store what is about to be removed; it expires by itself.  Return its name."""
         name = f"{KEPT_BLOB}/{secrets.token_hex(8)}"
-        await self._write(snapshot, name, ttl=seconds)
+        await self._write(SnapshotWriter(snapshot, self._sealer), name, ttl=seconds)
         return name
 
     async def kept(self, name: str) -> Snapshot | None:
@@ -174,29 +177,44 @@ class IndexLog:
         Then truncates the log up to the oldest snapshot of all encoders; ``remember`` is called with that position
         before.  False, and nothing changed, where somebody else published for this encoder meanwhile.
         """
-        name = f"{SNAPSHOT_BLOB}/{snapshot.position}-{secrets.token_hex(4)}"
-        parts, size = await self._write(snapshot, name)
+        await self._collect(snapshot.encoder, at)
+        writer = SnapshotWriter(snapshot, self._sealer)
         newest = Pointer(
             encoder=snapshot.encoder,
-            blob=name,
+            blob=f"{SNAPSHOT_BLOB}/{snapshot.position}-{secrets.token_hex(4)}",
             position=snapshot.position,
             at=at,
-            bytes=size,
-            parts=parts,
+            bytes=writer.size,
+            parts=writer.parts,
             previous=older.blob if older else "",
             previous_parts=older.parts if older else 0,
         )
-        kept = await self._replace(snapshot.encoder, older, newest)
+        await self._pending.announce(*_pending(newest, older, at))
+        await self._write(writer, newest.blob)
+        kept = None
+        if await self._pending.settle(newest.blob):
+            kept = await self._replace(snapshot.encoder, older, newest)
         if kept is None:
-            await self._delete(name, parts)
+            await self._discard(newest.blob, newest.parts)
             return False
         upto = min(each.position for each in kept)
         if remember is not None:
             await remember(upto)
         await self.store.truncate(INDEX_LOG, upto)
+        await self._pending.forget({newest.blob})
         if older is not None and older.previous:
-            await self._delete(older.previous, older.previous_parts)
+            await self._discard(older.previous, older.previous_parts)
         return True
+
+    async def _collect(self, encoder: str, now: float) -> None:
+        """Delete what workers that were killed left of an encoder's snapshots."""
+        published = {blob for each in await self.pointers() for blob in (each.blob, each.previous)}
+        for orphan in await self._pending.orphans(encoder, published, now):
+            await self._discard(orphan.blob, orphan.parts)
+
+    async def _discard(self, blob: str, parts: int) -> None:
+        await self._delete(blob, parts)
+        await self._pending.forget({blob})
 
     async def drop(self, encoder: str) -> None:
         """Delete an encoder's snapshots, which the log then no longer waits for; idempotent."""
@@ -205,6 +223,7 @@ class IndexLog:
                 await self._delete(held.blob, held.parts)
                 if held.previous:
                     await self._delete(held.previous, held.previous_parts)
+        await self._collect(encoder, math.inf)
 
     async def _replace(self, encoder: str, older: Pointer | None, newer: Pointer | None) -> tuple[Pointer, ...] | None:
         """Swap an encoder's pointer; return all as they are then, None where it was no longer ``older``."""
@@ -217,31 +236,34 @@ class IndexLog:
             if await self.store.compare_and_set(SNAPSHOT_KEY, version, value) is not None:
                 return kept
 
-    async def _write(self, snapshot: Snapshot, name: str, ttl: float | None = None) -> tuple[int, int]:
-        """Store a snapshot, the header last; return how many parts and bytes it has."""
-        writer = SnapshotWriter(snapshot, self._sealer)
-        left, sizes = iter(range(writer.parts)), [0]
+    async def _write(self, writer: SnapshotWriter, name: str, ttl: float | None = None) -> None:
+        """Store a snapshot, the header last."""
+        left = iter(range(writer.parts))
 
         async def put() -> None:
             for number in left:
                 part = await asyncio.to_thread(writer.part, number)
                 await self.store.put_blob(f"{name}/{number}", part, ttl=ttl)
-                sizes.append(len(part))
 
         try:
             await _all(put() for _ in range(PARTS_AT_ONCE))
-            header = writer.header()
-            await self.store.put_blob(name, header, ttl=ttl)
+            await self.store.put_blob(name, writer.header(), ttl=ttl)
         except BaseException:
             with contextlib.suppress(StoreError):
                 await self._delete(name, writer.parts)
             raise
-        return writer.parts, sum(sizes) + len(header)
 
     async def _delete(self, name: str, parts: int) -> None:
         await self.store.delete_blob(name)
         for number in range(parts):
             await self.store.delete_blob(f"{name}/{number}")
+
+
+def _pending(newest: Pointer, older: Pointer | None, at: float) -> Iterator[Pending]:
+    """Yield what is about to be written, and what is to be deleted once it is."""
+    yield Pending(encoder=newest.encoder, blob=newest.blob, parts=newest.parts, at=at)
+    if older is not None and older.previous:
+        yield Pending(encoder=newest.encoder, blob=older.previous, parts=older.previous_parts, at=at)
 
 
 async def _all[T](works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -115,6 +115,11 @@ class SnapshotWriter:
         """How many parts there are."""
         return len(self._parts)
 
+    @property
+    def size(self) -> int:
+        """How many bytes all parts have, sealed."""
+        return sum(place.stop - place.start + OVERHEAD_BYTES for place in self._parts)
+
     def part(self, number: int) -> bytes:
         """Return one part."""
         place = self._parts[number]

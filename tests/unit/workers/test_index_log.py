@@ -11,7 +11,8 @@ from shared.types import INDEX_LOG, Reference
 from tests.index_factories import ENCODER, SEALER, added, make_reference, make_set
 from tests.memory_store import MemoryStore
 from workers.index_log import SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
-from workers.index_snapshot import Snapshot
+from workers.index_snapshot import PART_BYTES, Snapshot
+from workers.pending_parts import PENDING_KEY
 from workers.reference_table import ReferenceTable
 
 
@@ -86,6 +87,69 @@ async def test_a_replaced_snapshot_is_kept_for_one_generation() -> None:
     assert pointer is not None
     assert headers(store) == {pointer.blob, pointer.previous}
     assert {name.rpartition("/")[0] for name in set(store.blobs) - headers(store)} == headers(store)
+
+
+class Killed(MemoryStore):
+    """Dies with its client after so many blobs: nothing of what follows reaches it."""
+
+    def __init__(self, blobs: int) -> None:
+        super().__init__()
+        self.left = blobs
+
+    async def put_blob(self, name: str, data: bytes, *, ttl: float | None = None) -> None:
+        self.down = self.down or self.left == 0
+        self.left -= 1
+        await super().put_blob(name, data, ttl=ttl)
+
+
+@pytest.mark.parametrize("written", [1, 2])
+async def test_what_a_compactor_that_was_killed_has_written_is_deleted_by_the_next(written: int) -> None:
+    store = Killed(written)
+    large = ReferenceTable.of([make_reference(1, local=bytes(PART_BYTES))])  # two parts
+    log = IndexLog(store, SEALER)
+    await log.append(make_set(), added(1))
+    with pytest.raises(StoreError):
+        await log.publish(replace(snapshot_at(2), references=large), None, 7.0)
+    store.down, store.left = False, 1000
+    orphans = set(store.blobs)
+    assert len(orphans) == written
+    assert await log.publish(snapshot_at(2, 1), None, 8.0)
+    assert not orphans & set(store.blobs)
+    assert len((await load(store)).state) == 1
+    assert json.loads(store.keys[PENDING_KEY].value) == []
+
+
+async def test_an_older_snapshot_that_a_killed_compactor_left_is_deleted_too() -> None:
+    store = MemoryStore()
+    log = IndexLog(store, SEALER)
+    await log.append(make_set())
+    for _ in range(2):
+        await log.publish(snapshot_at(1), await log.pointer(), 7.0)
+
+    async def killed(_: int) -> None:
+        store.down = True
+
+    with pytest.raises(StoreError):
+        await log.publish(snapshot_at(1), await log.pointer(), 7.0, killed)
+    store.down = False
+    assert len(headers(store)) == 3
+    assert await log.publish(snapshot_at(1), await log.pointer(), 8.0)
+    assert len(headers(store)) == 2
+
+
+async def test_a_compactor_whose_parts_were_deleted_meanwhile_does_not_publish() -> None:
+    class Overtaken(MemoryStore):
+        async def put_blob(self, name: str, data: bytes, *, ttl: float | None = None) -> None:
+            await super().put_blob(name, data, ttl=ttl)
+            held = await self.get(PENDING_KEY)
+            if held is not None:
+                await self.compare_and_set(PENDING_KEY, held.version, b"[]")
+
+    store = Overtaken()
+    log = IndexLog(store, SEALER)
+    await log.append(make_set())
+    assert not await log.publish(snapshot_at(1), None, 7.0)
+    assert (await log.pointer(), store.blobs) == (None, {})
 
 
 async def test_a_truncation_past_the_follower_is_noticed() -> None:
