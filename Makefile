@@ -12,7 +12,7 @@ CODE = shared proxy_addon workers console tests $(wildcard benchmarks)
 SETUP = pyproject.toml requirements/build.txt deploy/setup/install.sh
 PYTEST = $(PYTHON) -m pytest
 
-.PHONY: setup setup-dev setup-train demo test test-unit test-versions test-train check format bench servers lock clean
+.PHONY: setup setup-dev setup-train demo test test-unit test-versions test-train soak check format bench servers lock clean
 
 setup: $(VENV)/.installed-cpu
 
@@ -59,6 +59,10 @@ test-versions: setup-dev
 
 test-train: setup-train
 	$(TRAIN)/bin/python -m pytest -m train tests $(ARGS)
+
+# 100 requests a second while every part is killed twice: some four minutes of the whole machine.
+soak: setup-dev servers
+	$(PYTEST) -m soak -s tests/e2e $(ARGS)
 
 check: setup-dev
 	$(PYTHON) -m ruff format --check .

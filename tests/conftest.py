@@ -17,6 +17,7 @@ from tests.servers import ROOT, KafkaBroker, RedisServer
 CORPUS: Final = Path(os.environ.get("SAFELIGHT_CORPUS") or ROOT.parent / "shared" / "data")
 TRAINING_TESTS: Final = Path("train")
 SHARED, ALONE = "shared", "alone"
+SOAK: Final = "soak"
 _left_out = pytest.StashKey[dict[str, int]]()
 
 
@@ -61,6 +62,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     half = config.getoption("machine")
+    if SOAK not in config.getoption("markexpr") and (long := [each for each in items if each.get_closest_marker(SOAK)]):
+        items[:] = [each for each in items if each not in long]
+        config.hook.pytest_deselected(items=long)
+        if half != SHARED:
+            config.stash[_left_out]["tests of endurance (run `make soak`)"] = len(long)
     if half is None:
         return
     chosen: dict[str, list[pytest.Item]] = {SHARED: [], ALONE: []}

@@ -1,15 +1,15 @@
 """Open-loop load through the proxy: bounded in count and time, loopback only."""
 
 import asyncio
+import itertools
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import httpx
 
-CONNECTION_LIMIT: Final = 128  # 1.5 s of requests that all wait for their deadline, and room to spare
 CLIENT_TIMEOUT: Final = 10.0
 
 
@@ -63,29 +63,32 @@ async def run_load(
     proxy: Callable[[], str],
     trust: ssl.SSLContext,
     url: str,
-    payloads: Sequence[Payload],
+    payload: Callable[[int], Payload],
     *,
     rate: float,
-    seconds: float,
+    going_on: Callable[[float], bool],
 ) -> list[Sent]:
-    """Send ``rate`` requests a second for ``seconds``, each at its time whether or not earlier ones were answered.
+    """Send ``rate`` requests a second, each at its time whether or not earlier ones were answered.
 
-    ``proxy`` is asked again for its address every second: a restarted proxy may have another port.
+    ``proxy`` is asked for its address each time: a restarted proxy may have another port.  ``payload`` says what is sent,
+    by number; ``going_on`` whether there is more to send after so many seconds.
     """
-    count = int(rate * seconds)
     begin = time.monotonic()
     clients: dict[str, httpx.AsyncClient] = {}
-    limits = httpx.Limits(max_connections=CONNECTION_LIMIT)
+    # Three seconds of requests: when a part is gone each waits for its deadline, half of that.
+    limits = httpx.Limits(max_connections=round(3 * rate) + 64)
     async with asyncio.TaskGroup() as group:
         tasks = []
-        for number in range(count):
+        for number in itertools.count():
             await asyncio.sleep(max(0.0, begin + number / rate - time.monotonic()))
+            if not going_on(time.monotonic() - begin):
+                break
             address = proxy()
             if address not in clients:
                 clients[address] = httpx.AsyncClient(
                     proxy=address, verify=trust, timeout=CLIENT_TIMEOUT, trust_env=False, limits=limits
                 )
-            tasks.append(group.create_task(_send(clients[address], url, payloads[number % len(payloads)])))
+            tasks.append(group.create_task(_send(clients[address], url, payload(number))))
     for client in clients.values():
         await client.aclose()
     return [task.result() for task in tasks]
