@@ -14,7 +14,7 @@ import time
 import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,6 +68,7 @@ class Deployment(ABC):
             "metrics": {"listen": "127.0.0.1:0"},
             **settings,
         }
+        self._sets: set[str] = set()
         YAML().dump(self._settings, self.config)
 
     # --- processes ---
@@ -145,8 +146,9 @@ class Deployment(ABC):
 
     def protect(self, name: str, pictures: Mapping[str, bytes]) -> list[dict[str, Any]]:
         """Create a set (if need be) and add pictures to it."""
-        if name not in {row["set"] for row in self.rows("set", "list")}:
+        if name not in self._sets:  # nobody else creates any here, and each command is a process
             self.safelight("set", "create", name)
+            self._sets.add(name)
         return self.add(name, pictures)
 
     def add(self, name: str, pictures: Mapping[str, bytes]) -> list[dict[str, Any]]:
@@ -172,7 +174,12 @@ class Deployment(ABC):
 
     def trust(self) -> ssl.SSLContext:
         """A TLS context that trusts the proxy's CA only."""
-        return BrowserTrust.in_ca(self.safelight("ca", "export"))
+        return BrowserTrust.in_ca(self.authority)
+
+    @cached_property
+    def authority(self) -> str:
+        """The proxy's CA in PEM, which is made once."""
+        return self.safelight("ca", "export")
 
     def client(self, *, http2: bool = False) -> httpx.Client:
         """A browser behind the proxy."""

@@ -70,8 +70,8 @@ async def run_load(
 ) -> list[Sent]:
     """Send ``rate`` requests a second, each at its time whether or not earlier ones were answered.
 
-    ``proxy`` is asked for its address each time: a restarted proxy may have another port.  ``payload`` says what is sent,
-    by number; ``going_on`` whether there is more to send after so many seconds.
+    ``proxy`` is asked for its address each time: a restarted proxy may have another port.  ``payload`` says what is
+    sent, by number; ``going_on`` whether there is more to send after so many seconds.
     """
     begin = time.monotonic()
     clients: dict[str, httpx.AsyncClient] = {}

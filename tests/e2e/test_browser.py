@@ -153,12 +153,11 @@ def conversation(deployment: Embedded, site: Site, folder: Path) -> dict[str, An
     """Start everything, and return what the page has to say."""
     deployment.start()
     for name in STOPPED:
-        deployment.safelight("set", "create", name)
-        assert [row["status"] for row in deployment.add(name, {f"{name}.jpg": PICTURES[name]})] == ["added"]
+        assert [row["status"] for row in deployment.protect(name, {f"{name}.jpg": PICTURES[name]})] == ["added"]
     deployment.apply(*POLICIES)
     time.sleep(POLICY_SECONDS)
     arguments = (f"--proxy-server={deployment.proxy}", "--remote-debugging-port=0")
-    trusted = [deployment.safelight("ca", "export")]
+    trusted = [deployment.authority]
     with Chromium(folder / "chromium", trusted, f"https://{SITE}/", *arguments) as chromium:
         report = reported(site, chromium)
         if report:
