@@ -103,12 +103,13 @@ def _decoded(file: ImageFile, index: int, max_pixels: int, side: int) -> Picture
     image = _at(file, index)
     check_size(image.size, max_pixels)
     full = image.size
-    if file.frames == 1 and (reduced := reduced_by_strips(image, file.data)) is not None:
+    still = file.frames == 1 or file.format not in _FILMS
+    if still and (reduced := reduced_by_strips(image, file.data)) is not None:
         orientation = orientation_of(reduced.told)
         return Picture(
             index=index,
             image=reduced.image,
-            size=_upright(full, orientation),
+            size=_upright(reduced.size, orientation),
             orientation=orientation,
             scale=reduced.scale,
         )

@@ -110,3 +110,10 @@ def test_a_large_png_is_reduced_while_it_is_decoded() -> None:
     (picture,) = pictures(opened(data), max_pixels=10_000_000, least_side=32)
     assert (picture.image.size, picture.size, picture.scale) == ((751, 551), (2203, 3001), (4, 4))
     assert picture.orientation == 6
+
+
+def test_a_large_page_is_reduced_while_it_is_decoded() -> None:
+    data = make_file(make_picture(3001, 2203), "TIFF", compression="tiff_lzw", tiffinfo={274: 6})
+    (picture,) = pictures(opened(data), max_pixels=10_000_000, least_side=32)
+    assert (picture.image.size, picture.size, picture.scale) == ((751, 551), (2203, 3001), (4, 4))
+    assert picture.orientation == 6

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shared.extract.sniff import sniff
 from tests.image_factories import make_exif, make_file, make_picture
 from workers.frame_walk import orientation_of
 from workers.picture_formats import open_picture
@@ -14,7 +15,7 @@ SIZE = (3001, 2203)
 
 
 def by_strips(data: bytes) -> Reduced | None:
-    return reduced_by_strips(open_picture(data, "image/png"), data)
+    return reduced_by_strips(open_picture(data, sniff(data)), data)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
@@ -46,5 +47,23 @@ def test_what_is_small_or_has_few_rows_is_left_whole(size: tuple[int, int]) -> N
 
 
 def test_other_formats_are_left_whole() -> None:
-    data = make_file(Image.new("L", SIZE), "BMP")
-    assert reduced_by_strips(open_picture(data, "image/bmp"), data) is None
+    assert by_strips(make_file(Image.new("L", SIZE), "BMP")) is None
+
+
+@pytest.mark.parametrize("rows_per_strip", [1, 60, 64])
+def test_a_tiff_s_reduction_is_that_of_the_whole(rows_per_strip: int) -> None:
+    picture = make_picture(*SIZE)
+    data = make_file(picture, "TIFF", compression="packbits", tiffinfo={278: rows_per_strip, 274: 8})
+    found = by_strips(data)
+    assert found is not None
+    assert (found.size, found.scale, orientation_of(found.told)) == (SIZE, (4, 4), 8)
+    np.testing.assert_array_equal(np.asarray(found.image), np.asarray(reduced(picture)))
+
+
+def test_numbers_without_a_range_are_seen_whole() -> None:
+    assert by_strips(make_file(Image.new("F", SIZE), "TIFF")) is None
+
+
+def test_a_large_compressed_strip_is_left_whole() -> None:
+    data = make_file(make_picture(*SIZE), "TIFF", compression="packbits", tiffinfo={278: SIZE[1]})
+    assert by_strips(data) is None
