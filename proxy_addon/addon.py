@@ -23,8 +23,9 @@ from proxy_addon.hang_ups import HangUps
 from proxy_addon.ledger import Fate
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
+from proxy_addon.ruling import PASS, Ruling, Treatment
 from proxy_addon.stream_guard import StreamGuard, begin
-from proxy_addon.transfer import PASS, Ruling, Transfers, Treatment
+from proxy_addon.transfer import Transfers
 from proxy_addon.trickle import INTERVAL_SECONDS
 from proxy_addon.unit_relay import Pending
 from proxy_addon.uploads import replies
@@ -186,12 +187,29 @@ class Safelight:
             exchange.ruling = PASS
             return True
         held = ruling.treatment is Treatment.HOLD and exchange.judging is None
-        if not held or not flows.is_empty(flow, direction):
+        if not held:
             return False
+        if not flows.is_empty(flow, direction):
+            return self._passes_unopened(flow, direction, ruling.case, exchange)
         if isinstance(ruling.upload, Note) or ruling.case.says_without_body:
             return False
         exchange.ruling = PASS
         self._count(direction, "passed")
+        return True
+
+    def _passes_unopened(self, flow: HTTPFlow, direction: Direction, case: Case, exchange: Exchange) -> bool:
+        def read() -> tuple[HttpHead, bytes]:
+            if direction is Direction.OUTBOUND or flow.response is None:
+                return flows.request_head(flow), flow.request.raw_content or b""
+            return flows.response_head(flow), flow.response.raw_content or b""
+
+        if not self._transfers.passes_unopened(case, read, exchange.ruling.upload):
+            return False
+        exchange.ruling, exchange.inspected = PASS, True
+        self._accounts.fate(flow, direction).reason = _reason(case)
+        self._count(direction, "passed")
+        if direction is Direction.INBOUND:
+            self._trace(flow)
         return True
 
     async def response_overflow(self, flow: HTTPFlow) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final
 
-from shared.core.policy import Policy, applicable
-from shared.types import ActivityContext
+from shared.core.policy import Policy, applicable, decide
+from shared.types import ActivityContext, Decision
 
 KNOWN_CONTEXTS: Final = 4096
 """Contexts remembered, 1 KB each; then all are forgotten: one who makes up new ones only costs time."""
@@ -20,6 +20,7 @@ class ApplicablePolicies:
         self._policies: Sequence[Policy] = ()
         self._day = date.min
         self._known: dict[ActivityContext, tuple[Policy, ...]] = {}
+        self._latest: tuple[tuple[Policy, ...], Decision] = ((), decide((), ()))
 
     def find(self, policies: Sequence[Policy], context: ActivityContext, now: datetime) -> tuple[Policy, ...]:
         """Return what ``applicable`` does; another list object is another list, whatever is in it."""
@@ -31,3 +32,9 @@ class ApplicablePolicies:
         if found is None:
             found = self._known[context] = applicable(policies, context, now)
         return found
+
+    def without_images(self, policies: tuple[Policy, ...]) -> Decision:
+        """Return the decision over a transfer in which there is no image."""
+        if policies is not self._latest[0]:
+            self._latest = policies, decide(policies, ())
+        return self._latest[1]

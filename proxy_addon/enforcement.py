@@ -122,6 +122,11 @@ class Enforcement:
             return None
         return await self._answer(case, decision, incident, judgements, ticket)
 
+    def passed(self, case: Case, decision: Decision) -> None:
+        """Count a decision that lets a transfer pass and has nothing to tell anybody."""
+        case.trickle.close()
+        self._count(decision, Action.ALLOW)
+
     async def _answer(
         self,
         case: Case,

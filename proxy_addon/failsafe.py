@@ -34,6 +34,15 @@ class Failsafe:
             self._metrics.count("safelight_proxy_failures_total", stage=stage)
             return otherwise()
 
+    def attempt[T](self, stage: str, work: Callable[[], T], otherwise: T) -> T:
+        """Return what ``work`` returns, or ``otherwise`` where it raises."""
+        try:
+            return work()
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("stage %s failed", stage)
+            self._metrics.count("safelight_proxy_failures_total", stage=stage)
+            return otherwise
+
     async def decision(self, policies: Sequence[Policy], detail: str) -> Decision:
         """Decide over a transfer whose handling broke."""
         reason = UninspectedReason.DEFAULT

@@ -42,6 +42,10 @@ class Measures:
 
         return await self._enforcement.settle(case, decision, judgements, too_late=too_late, ticket=ticket)
 
+    def passed(self, case: Case, decision: Decision) -> None:
+        """Settle a decision that has nothing to tell anybody."""
+        self._enforcement.passed(case, decision)
+
     async def repeat(self, case: Case, decision: Decision, incident: str) -> Reply:
         """Return the reply to a block that has been recorded under ``incident``."""
         return await self._enforcement.repeat(case, decision, incident)

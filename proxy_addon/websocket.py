@@ -24,7 +24,8 @@ from proxy_addon.failsafe import Failsafe
 from proxy_addon.joined_messages import JoinedMessages
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Framing, Rewritten
-from proxy_addon.transfer import Ruling, Transfers, Treatment
+from proxy_addon.ruling import Ruling, Treatment
+from proxy_addon.transfer import Transfers
 from shared.core import coverage
 from shared.extract.sniff import SNIFF_BYTES, sniff
 from shared.extract.split_pictures import Joined, SplitPictures

@@ -82,13 +82,17 @@ class Downloads:
             return outcome
         return replace(outcome, decision=not_redacted(outcome.decision, RedactionRefusal.PARTIAL_CONTENT))
 
+    def passed(self, note: RangeNote) -> None:
+        """Remember that a download has passed whole: its ranges may."""
+        if not note.partial:
+            self._passed[note.keys[0]] = None
+            while len(self._passed) > MAX_PASSED:
+                self._passed.popitem(last=False)
+
     async def settled(self, note: RangeNote, decision: Decision, incident: str) -> None:
         """Remember what became of a response; ``incident`` of the reply in its place, empty where it passed."""
         if not incident:
-            if not note.partial:
-                self._passed[note.keys[0]] = None
-                while len(self._passed) > MAX_PASSED:
-                    self._passed.popitem(last=False)
+            self.passed(note)
             return
         # What could not be inspected is decided anew each time: a later answer may be the whole object.
         if decision.action is not Action.BLOCK or decision.findings[0].kind != "match":

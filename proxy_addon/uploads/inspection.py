@@ -109,6 +109,10 @@ class Uploads:
         elif incident and decision.action is Action.BLOCK:
             await self._blocked(note, decision, incident)
 
+    def passed(self, note: RangeNote) -> None:
+        """Remember that a download has passed whole."""
+        self._downloads.passed(note)
+
     async def _blocked(self, note: Note, decision: Decision, incident: str) -> None:
         self._count("blocked")
         refusal = Refusal.of(decision, incident)

@@ -15,18 +15,19 @@ raised.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from shared.errors import ErrorCode
 from shared.extract import base64_text, codings, embedded, embedded_files, multipart, percent_text
 from shared.extract.budget import Extraction, Findings, Limits, Problem, Steps, finished
 from shared.extract.entity import inner_entity, unquote
 from shared.extract.fields import boundary_of, field_name, file_name, parse_value
-from shared.extract.plain_text import holds_nothing
+from shared.extract.plain_text import SHORT, holds_nothing
 from shared.extract.sniff import OPENED, SNIFF_BYTES, media_type_of, sniff, sniff_container
 from shared.extract.units import frames_of, is_framed
-from shared.types import HttpMessage
+from shared.types import HttpHead, HttpMessage
 
-__all__ = ["Extraction", "Limits", "Problem", "Steps", "extract", "extract_steps"]
+__all__ = ["Extraction", "Limits", "Problem", "Steps", "extract", "extract_steps", "holds_nothing_at_all"]
 
 DEFAULT_LIMITS = Limits()
 _GZIP_HEAD = 4 * SNIFF_BYTES
@@ -58,6 +59,26 @@ def extract_steps(message: HttpMessage, limits: Limits = DEFAULT_LIMITS) -> Step
     headers = {name: head.header(name) for name in names}
     yield from _Walk(findings, body, is_cut=is_cut).visit(0, len(body), headers, "", 0)
     return findings.result()
+
+
+def holds_nothing_at_all(head: HttpHead, body: bytes) -> bool:
+    """Tell by a few searches that ``extract`` finds nothing in a short body; false also where that is not known."""
+    if len(body) > SHORT or head.header("content-encoding") or not _is_plain(head.header("content-type")):
+        return False
+    first = body[:SNIFF_BYTES]
+    return (
+        holds_nothing(body, 0, len(body))
+        and sniff(first) is None
+        and sniff_container(first) is None
+        and multipart.guess_boundary(body, 0, len(body)) is None
+        and inner_entity(body, 0, len(body)) is None
+    )
+
+
+@lru_cache(maxsize=1024)
+def _is_plain(content_type: str) -> bool:
+    declared = parse_value(content_type)
+    return boundary_of(declared) is None and not is_framed(declared.main)
 
 
 class _Walk:

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.extract import base64_text, embedded, embedded_files, percent_text
+from shared.extract.base64_text import MIN_RUN
 from shared.extract.budget import Extraction, Findings, Limits, finished
+from shared.extract.pipeline import extract, holds_nothing_at_all
 from shared.extract.plain_text import holds_nothing
+from shared.types import Direction, HttpHead, HttpMessage
 
 TIGHT = Limits(max_images=1, max_base64_candidates=1, max_embedded_bytes=16, max_base64_bytes=16)
 HEADS = [
@@ -57,3 +60,22 @@ def test_no_search_finds_anything(text: bytes, before: bytes, after: bytes, is_f
 @given(st.text(st.characters(codec="ascii", exclude_characters="%\0"), max_size=60))
 def test_short_text_is_known_to_hold_nothing(text: str) -> None:
     assert holds_nothing(text.encode(), 0, len(text))
+
+
+first_bytes = st.sampled_from(
+    [b"", b"GIF89a", b"{\\rtf", b"--b\r\nA: b\r\n\r\n", b"Content-Type: a/b\r\n\r\n", b"BZh91AY&SY"]
+)
+
+
+@given(
+    st.tuples(first_bytes, texts).map(b"".join),
+    st.sampled_from(["", "application/json", "multipart/form-data; boundary=b", "application/grpc", "text/html"]),
+    st.sampled_from(["", "gzip"]),
+)
+def test_what_passes_unopened_holds_nothing(body: bytes, media_type: str, coding: str) -> None:
+    headers = (("content-type", media_type), ("content-encoding", coding))
+    head = HttpHead(method="POST", scheme="https", host="h.example", port=443, path="/", headers=headers)
+    if holds_nothing_at_all(head, body):
+        assert extract(HttpMessage(head=head, body=body, direction=Direction.OUTBOUND)) == Extraction()
+    elif not coding and media_type in {"", "application/json"} and body.isalnum() and len(body) < MIN_RUN:
+        assert body.startswith((b"GIF8", b"BZh"))

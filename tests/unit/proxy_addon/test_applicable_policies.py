@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_addon.applicable_policies import KNOWN_CONTEXTS, ApplicablePolicies
-from shared.core.policy import Exemption, Policy, Selectors, applicable
+from shared.core.policy import Exemption, Policy, Selectors, applicable, decide
 from shared.types import Action, Activity, ActivityContext, Actor, Direction
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -54,3 +54,11 @@ def test_the_answer_is_remembered_and_what_is_remembered_is_bounded() -> None:
     again = remembered.find(ONE, context("files.example"), NOW)
     assert again == first
     assert again is not first
+
+
+def test_a_transfer_without_an_image_is_decided_once() -> None:
+    remembered = ApplicablePolicies()
+    for policies in (ONE, OTHER, ONE):
+        decision = remembered.without_images(policies)
+        assert decision == decide(policies, ())
+        assert remembered.without_images(policies) is decision

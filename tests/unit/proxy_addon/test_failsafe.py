@@ -31,6 +31,15 @@ async def test_work_that_succeeds_is_left_alone() -> None:
     assert await Failsafe(Metrics()).guard("stage", working, lambda: 0) == 7
 
 
+@pytest.mark.error_logs("stage body failed")
+def test_an_attempt_that_breaks_is_none() -> None:
+    metrics = Metrics()
+    failsafe = Failsafe(metrics)
+    assert failsafe.attempt("body", lambda: 1 // 1, 0) == 1
+    assert failsafe.attempt("body", lambda: 1 // 0, 7) == 7
+    assert metrics.value("safelight_proxy_failures_total", stage="body") == 1
+
+
 @pytest.mark.error_logs("stage judge failed")
 async def test_work_that_breaks_is_replaced_counted_and_logged() -> None:
     metrics = Metrics()

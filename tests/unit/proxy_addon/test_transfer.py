@@ -10,7 +10,9 @@ import pytest
 
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
-from proxy_addon.transfer import PASS, Ruling, Treatment
+from proxy_addon.ruling import PASS, Ruling, Treatment
+from proxy_addon.uploads.downloads import RangeNote
+from proxy_addon.uploads.note import Note
 from shared.core.activity import ReadValues
 from shared.core.policy import OnUninspected, Policy, Selectors
 from shared.extract.pipeline import Extraction, Limits
@@ -28,6 +30,7 @@ from shared.types import (
     Inquiry,
     Mode,
     Part,
+    Selection,
     UninspectedReason,
 )
 from tests.factories import make_actor, make_head, make_policy
@@ -125,6 +128,37 @@ async def test_both_directions_record_a_policy_once() -> None:
     setup = Setup(policies=[make_policy(name="everything", images=None, mode=Mode.MONITOR)])
     await rule(setup)
     assert len(setup.recorder.alerts) == 1
+
+
+async def test_a_body_that_holds_nothing_passes_unopened() -> None:
+    setup = Setup(policies=[BLOCKS])
+    transfers = setup.transfers()
+    ruling = await transfers.request_head(lambda: (make_head(), make_actor()))
+    case = ruling.case
+    assert case is not None
+    assert transfers.passes_unopened(case, lambda: (make_head(), b'{"a": 1}'), ruling.upload)
+    assert setup.metrics.value("safelight_proxy_decisions_total", action="allow", mode="enforce") == 1
+    of_an_app = replace(case, context=replace(case.context, app="google-drive"))
+    note = Note(selection=Selection(app="tus"))
+    for asked, body, upload in (
+        (case, make_image(), None),
+        (of_an_app, b"{}", None),
+        (replace(case, told_by_body=True), b"{}", None),
+        (case, b"{}", note),
+        (case, b"{}", RangeNote(keys=("range", "blocked"), partial=True)),
+    ):
+        assert not transfers.passes_unopened(asked, lambda body=body: (make_head(), body), upload)  # type: ignore[misc]
+    assert setup.judge.asked == []
+
+
+@pytest.mark.error_logs("stage body failed")
+async def test_a_body_that_cannot_be_read_is_not_passed() -> None:
+    def unreadable() -> tuple[HttpHead, bytes]:
+        raise OSError("gone")
+
+    ruling = await rule(Setup(policies=[BLOCKS]))
+    assert ruling.case is not None
+    assert not Setup(policies=[BLOCKS]).transfers().passes_unopened(ruling.case, unreadable, None)
 
 
 async def test_a_match_is_answered_and_recorded_first() -> None:
