@@ -236,7 +236,9 @@ class Gateway:
         }
         if asked.order is None:
             inquiry = asked.inquiry
-            request = InspectionRequest(priority=inquiry.priority, classifiers=inquiry.classifiers, **fields)
+            request = InspectionRequest(
+                priority=inquiry.priority, classifiers=inquiry.classifiers, near_cache=inquiry.near_cache, **fields
+            )
             value = codec.encode_request(request)
         else:
             value = codec.encode_redaction(RedactionRequest(order=asked.order, **fields))

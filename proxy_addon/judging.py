@@ -18,6 +18,7 @@ from shared.core.policy import (
     classifiers_named,
     decide,
     decide_uninspected,
+    near_cache_allowed,
     wait_ms,
 )
 from shared.extract.pipeline import DEFAULT_LIMITS, Extraction, Limits, Problem, Steps, extract_steps
@@ -179,6 +180,7 @@ class Judging:
                 priority=PRIORITY_OF[message.direction],
                 classifiers=classifiers_named(case.policies),
                 sender=sender_of(case.context.actor),
+                near_cache=near_cache_allowed(case.policies),
             )
             judged = await self._judge.verdicts(extraction.parts, inquiry)
             judgements += tuple(image for each in judged for image in images_of(each))

@@ -56,6 +56,7 @@ class _Question:
     answer: asyncio.Task[list[ImageJudgement]]
     deadline: float
     classifiers: frozenset[str]
+    near_cache: bool
 
 
 class VerdictCache:
@@ -123,6 +124,7 @@ class VerdictCache:
             question is not None
             and question.deadline >= deadline
             and question.classifiers.issuperset(inquiry.classifiers)
+            and (inquiry.near_cache or not question.near_cache)
         ):
             self._count("joined")
         else:
@@ -140,7 +142,7 @@ class VerdictCache:
     def _begin(self, part: Part, inquiry: Inquiry) -> _Question:
         # A task of its own: who asked first may leave, and others wait for the same answer.
         answer = asyncio.get_running_loop().create_task(self._answer(part, inquiry))
-        question = _Question(answer, inquiry.deadline, frozenset(inquiry.classifiers))
+        question = _Question(answer, inquiry.deadline, frozenset(inquiry.classifiers), inquiry.near_cache)
         if not answer.done():
             self._asked[part.sha256] = question
             answer.add_done_callback(lambda _: self._over(part.sha256, question))

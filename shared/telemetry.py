@@ -91,6 +91,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_worker_images_waiting", "gauge", "Images whose turn has not come"),
     Metric("safelight_worker_verdict_cache_total", "counter", "Images asked about, by what was known", ("outcome",)),
     Metric("safelight_worker_known_verdicts", "gauge", "Verdicts in the worker's memory"),
+    Metric("safelight_worker_near_verdicts_total", "counter", "Verdicts told of images like one judged before"),
     Metric("safelight_worker_known_look_bytes", "gauge", "Bytes kept of closer looks at images that are remembered"),
     Metric("safelight_worker_shared_verdicts_total", "counter", "Verdicts looked for in the store", ("outcome",)),
     Metric("safelight_worker_shadow_total", "counter", "Images judged by the coming encoder, too", ("outcome",)),

@@ -104,9 +104,6 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-__all__ = ["DIMENSION", "KnownDecoder", "KnownEncoder", "KnownIndex", "StillClock", "digest"]
-
-
 class KnownClassifiers:
     """Classifiers that stand at a position of their log; none, where nothing else is said."""
 
@@ -120,3 +117,6 @@ class KnownClassifiers:
     def current(self) -> Labellers:
         """Return them."""
         return self._labellers
+
+
+__all__ = ["DIMENSION", "KnownClassifiers", "KnownDecoder", "KnownEncoder", "KnownIndex", "StillClock", "digest"]

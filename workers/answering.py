@@ -138,7 +138,12 @@ class Answerer:
         self._metrics.count("safelight_worker_dropped_messages_total", cause=cause)
 
     async def _verdict(self, request: InspectionRequest) -> Verdict:
-        inquiry = Inquiry(deadline=self._deadline(request), priority=request.priority, classifiers=request.classifiers)
+        inquiry = Inquiry(
+            deadline=self._deadline(request),
+            priority=request.priority,
+            classifiers=request.classifiers,
+            near_cache=request.near_cache,
+        )
         return await self._verdicts.verdict(
             Question(sha256=request.sha256, size=request.size, inquiry=inquiry, fetch=partial(self._image, request))
         )

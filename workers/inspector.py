@@ -12,6 +12,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -43,6 +44,7 @@ from workers.evidence import Sight
 from workers.frame_matches import best_over_frames
 from workers.kept_look import pack_look
 from workers.local_features import REFERENCE_FEATURES, extract, pack
+from workers.near_verdicts import NearVerdicts
 from workers.refreshing import traces_of
 from workers.sign_index import signs
 
@@ -143,6 +145,7 @@ class Inspector:
         self._clock = clock
         self._metrics = metrics
         self._embedding = EmbeddingQueue(encoder, clock, metrics, sizes=batch_sizes)
+        self._near = NearVerdicts()
         self._at_work = 0
 
     def start(self) -> None:
@@ -221,6 +224,11 @@ class Inspector:
             raise DecodeError(ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
         with self._timed("decode", timings):
             image = await self._decoder.decode(data, deadline=inquiry.limit)
+        if inquiry.near_cache and not inquiry.classifiers:
+            near = await asyncio.to_thread(self._near.answer, image, sha256, self._index.current())
+            if near is not None:
+                self._metrics.count("safelight_worker_near_verdicts_total")
+                return KnownVerdict(verdict=replace(near, timings_ms=timings))
         with self._timed("encode", timings):
             vectors = await self._embed(image.frames, inquiry)
         with self._timed("search", timings):
@@ -244,6 +252,8 @@ class Inspector:
             hurried=any(sight is not None and sight.cut_short for sight in sights),
             timings_ms=timings,
         )
+        if inquiry.near_cache:
+            self._near.remember(image, verdict, self._index.current())
         traces = () if vectors is None else traces_of(image.frames, vectors, [pack_look(sight) for sight in sights])
         return KnownVerdict(verdict=verdict, traces=traces, classifiers=labelled.revisions)
 

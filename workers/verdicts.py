@@ -102,7 +102,7 @@ class Verdicts:
 
     async def verdict(self, question: Question) -> Verdict:
         """Return the verdict by the question's deadline."""
-        key = (question.sha256, *question.inquiry.classifiers)
+        key = (question.sha256, str(question.inquiry.near_cache), *question.inquiry.classifiers)
         while True:
             known = self._known.get(question.sha256, self._clock.monotonic())
             if known is not None and self._still_true(known.verdict) and (verdict := self._told(known, question)):

@@ -26,7 +26,7 @@ def is_lasting(verdict: Verdict) -> bool:
     if verdict.error is not None:
         known = ErrorCode.OPAQUE if verdict.container is not None else None
         return verdict.error.code in LASTING_ERRORS or verdict.error.code is known
-    return not verdict.degraded and not verdict.hurried
+    return not verdict.degraded and not verdict.hurried and verdict.near is None
 
 
 def _lasts(verdict: Verdict, info: ContainerInfo) -> bool:

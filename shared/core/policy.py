@@ -155,6 +155,7 @@ class Policy:
     """One policy.  ``images`` is None where it is about the transfer itself; ``deadline_ms`` is how long it waits.
 
     ``pass_minutes``: how long a reason given to a coaching page counts.  ``redact_how``: what redaction does.
+    ``near_cache``: the verdict on an image of nearly the same PDQ hash will do.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Policy:
     deadline_ms: int = DEFAULT_DEADLINE_MS
     pass_minutes: int = DEFAULT_PASS_MINUTES
     redact_how: Obscuring = Obscuring.BOX
+    near_cache: bool = False
 
     @property
     def for_transfers(self) -> bool:
@@ -206,6 +208,11 @@ def classifiers_named(policies: Iterable[Policy]) -> tuple[str, ...]:
     """Return the classifiers whose labels the policies ask for, sorted: what an image has to be shown to."""
     named = (policy.images.classifiers for policy in policies if policy.images is not None)
     return tuple(sorted(frozenset[str]().union(*named)))
+
+
+def near_cache_allowed(policies: Iterable[Policy]) -> bool:
+    """Tell whether what was said of an image that looks alike will do for all policies that ask something of images."""
+    return all([policy.near_cache for policy in policies if policy.images is not None] or [False])
 
 
 def wait_ms(policies: Iterable[Policy]) -> int:

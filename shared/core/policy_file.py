@@ -51,7 +51,7 @@ MAX_PASS_MINUTES: Final = 24 * 60
 _SELECTORS: Final = ("activities", "direction", "apps", "hosts", "accounts", "users", "groups", "devices")
 _GROUPS: Final = ("any", "all", "none")
 _CONDITIONS: Final = ("set", "label", "hash_list", "image", "feature")
-_POLICY: Final = ("name", "when", "except", "then", "mode", "on_uninspected", "deadline_ms")
+_POLICY: Final = ("name", "when", "except", "then", "mode", "on_uninspected", "deadline_ms", "near_cache")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # fromisoformat takes weeks, too
 _NOTIFY: Final = ("admin", "user")
 _UNINSPECTED: Final = (Action.ALLOW, Action.BLOCK)
@@ -153,6 +153,7 @@ class _Parser:
             mode=values["mode"].choice(Mode) if "mode" in values else Mode.ENFORCE,
             on_uninspected=_on_uninspected(values.get("on_uninspected")),
             deadline_ms=_deadline_ms(values.get("deadline_ms")),
+            near_cache=values["near_cache"].flag() if "near_cache" in values else False,
             pass_minutes=_pass_minutes(effect.get("pass_minutes"), action),
             redact_how=_redact_how(effect.get("redact"), action),
         )

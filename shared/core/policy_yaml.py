@@ -96,6 +96,12 @@ class Node:
             self.fail(f"must be from {low:g} to {high:g}")
         return self.value
 
+    def flag(self) -> bool:
+        """Return true or false."""
+        if not isinstance(self.value, bool):
+            self.fail(f"must be true or false, not {self.kind}")
+        return self.value
+
     def choice[T: str](self, allowed: Collection[T]) -> T:
         """Return the one of ``allowed`` that stands here."""
         chosen = next((each for each in allowed if each == self.value), None)

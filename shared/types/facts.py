@@ -159,13 +159,22 @@ class ContainerInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NearVerdict:
+    """The picture whose verdict was told of another one: ``distance`` is that of their PDQ hashes, in bits of 256."""
+
+    sha256: str
+    distance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Facts about one image, free of user data and cacheable by (sha256, index_revision, classifier_revision).
 
     ``labels`` holds an answer of each classifier that was asked and could answer; where there is none it is unknown,
     not ``other``.  ``classifier_revision`` is the position of the classifiers' log that they rest on.
     ``degraded``: bytes and hash only were looked up, the encoder was not asked.  ``hurried``: there was no time for a
-    closer look that was due, so the next look may find more: not to be cached.
+    closer look that was due, so the next look may find more: not to be cached.  ``near``: nobody looked at this image,
+    one like it got this verdict before; not to be cached either.
 
     For an archive or a document ``container`` says what came out and ``images`` holds a verdict for each picture
     inside, in which ``path`` is where it lies; ``error`` then says what could not be read.  A file that is a picture
@@ -184,6 +193,7 @@ class Verdict:
     classifier_revision: int = 0
     degraded: bool = False
     hurried: bool = False
+    near: NearVerdict | None = None
     error: VerdictError | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
     container: ContainerInfo | None = None

@@ -16,12 +16,14 @@ class Inquiry:
     ``deadline``: until when (monotonic seconds) an answer is of use; infinite where the asker waits for it anyway.
     ``priority``: whom it goes before.  ``classifiers``: whose labels are asked for; no other is computed.
     ``sender``: who is charged for what has to be decoded, nobody where it is empty.
+    ``near_cache``: what was said of an image that looks the same by its PDQ hash will do.
     """
 
     deadline: float = math.inf
     priority: Priority = Priority.UPLOAD
     classifiers: tuple[str, ...] = ()
     sender: str = ""
+    near_cache: bool = False
 
     @property
     def limit(self) -> float | None:

@@ -21,7 +21,7 @@ class InspectionRequest:
     ``sent_at`` is wall time in seconds since 1970, ``budget_ms`` how long the asker waits from then on: machines
     share no monotonic clock.  ``reply_to`` is the asker's reply partition, ``priority`` whom it goes before,
     ``size`` the image's bytes, which a claim check does not tell.
-    ``classifiers`` names those whose labels a policy asks for; no other is computed.
+    ``classifiers`` names those whose labels a policy asks for; no other is computed.  ``near_cache`` as in Inquiry.
     """
 
     id: str
@@ -35,6 +35,7 @@ class InspectionRequest:
     attempt: int = 1
     priority: Priority = Priority.UPLOAD
     classifiers: tuple[str, ...] = ()
+    near_cache: bool = False
 
     def __post_init__(self) -> None:
         if (self.payload is None) == (self.blob is None):

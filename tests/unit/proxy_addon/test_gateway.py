@@ -135,7 +135,9 @@ async def test_a_verdict_for_every_part_in_order() -> None:
 async def test_what_a_question_says() -> None:
     part = make_part()
     async with world(lambda asked: [make_reply(asked)]) as w:
-        await w.gateway.verdicts([part], Inquiry(deadline=w.clock.now + 1.5, classifiers=("documents",)))
+        await w.gateway.verdicts(
+            [part], Inquiry(deadline=w.clock.now + 1.5, classifiers=("documents",), near_cache=True)
+        )
     (asked,) = w.bus.asked
     assert asked.request == InspectionRequest(
         id=asked.message.correlation_id,
@@ -146,6 +148,7 @@ async def test_what_a_question_says() -> None:
         size=8,
         payload=part.data,
         classifiers=("documents",),
+        near_cache=True,
     )
     assert asked.message.key == bytes.fromhex(part.sha256)
     assert asked.message.partition == 7

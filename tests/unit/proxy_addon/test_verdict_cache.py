@@ -130,6 +130,13 @@ async def test_who_asks_for_labels_does_not_wait_for_an_answer_without() -> None
     assert len(scene.judge.asked) == 2
 
 
+async def test_who_wants_an_inspection_does_not_wait_for_what_was_said_of_its_like() -> None:
+    scene = Scene()
+    near = Inquiry(deadline=FAR, near_cache=True)
+    await asyncio.gather(scene.cache.verdicts([part(1)], near), scene.ask(1), scene.cache.verdicts([part(1)], near))
+    assert len(scene.judge.asked) == 2
+
+
 @pytest.mark.parametrize("seconds", [BLIND_SECONDS, FRESH_SECONDS])
 async def test_without_word_from_the_store_and_after_a_while_nothing_counts(seconds: float) -> None:
     scene = Scene()

@@ -180,7 +180,7 @@ def test_a_verdict_as_json_has_the_contract_s_fields() -> None:
     assert json.loads(json.dumps(plain))["matches"][0]["evidence"]["region"] == [12, 40, 610, 402]
     assert list(plain) == [
         *("sha256", "image", "pdq", "pdq_quality", "matches", "labels", "hash_hits"),
-        *("encoder", "index_revision", "classifier_revision", "degraded", "hurried", "error", "timings_ms"),
+        *("encoder", "index_revision", "classifier_revision", "degraded", "hurried", "near", "error", "timings_ms"),
         *("container", "images", "path"),
     ]
     failed = Verdict(sha256="c" * 64, error=VerdictError(code=ErrorCode.CORRUPT, message="bad"))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
-from shared.types import AT_LEISURE, DecodedFrame, DecodedImage, Inquiry, LabelScore, ReferenceMatch
+from shared.types import AT_LEISURE, DecodedFrame, DecodedImage, Inquiry, LabelScore, NearVerdict, ReferenceMatch
 from tests.factories import make_frame, make_match
 from tests.inspection_doubles import KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
 from tests.local_feature_factories import plane
@@ -126,6 +126,34 @@ async def test_where_the_deadline_leaves_no_time_for_the_encoder_the_verdict_is_
     assert hurried.verdict.pdq == "a" * 64
     assert [probe.vector is None for probe in index.asked] == [False, True]
     assert encoder.batches == [1]
+
+
+async def test_what_was_said_of_its_like_will_do_for_who_allows_it() -> None:
+    encoder, metrics = KnownEncoder(), Metrics()
+    inspector = Inspector(KnownDecoder(), encoder, UnmatchedBytes(), StillClock(), metrics)
+    allowing = Inquiry(near_cache=True)
+    inspector.start()
+    try:
+        first = (await inspector.examine(DATA, digest(DATA), allowing)).verdict
+        known = await inspector.examine(b"saved again", digest(b"saved again"), allowing)
+        strict = (await inspector.examine(b"another", digest(b"another"), AT_LEISURE)).verdict
+        shown = (await inspector.examine(b"labels", digest(b"labels"), replace(allowing, classifiers=("a",)))).verdict
+    finally:
+        await inspector.stop()
+    assert (first.near, strict.near, shown.near) == (None, None, None)
+    assert known.verdict.near == NearVerdict(sha256=digest(DATA), distance=0)
+    assert (known.verdict.sha256, known.verdict.matches, known.traces) == (digest(b"saved again"), first.matches, ())
+    assert sum(encoder.batches) == 3
+    assert metrics.value("safelight_worker_near_verdicts_total") == 1
+
+
+class UnmatchedBytes(KnownIndex):
+    """Finds its match by what a picture shows, nothing by bytes alone."""
+
+    def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
+        return [
+            () if probe.vector is None else found for probe, found in zip(probes, super().search(probes), strict=True)
+        ]
 
 
 async def test_bytes_that_are_not_what_was_asked_for_are_not_judged() -> None:

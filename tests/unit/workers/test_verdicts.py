@@ -11,7 +11,17 @@ import pytest
 
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
-from shared.types import FrameTrace, Inquiry, KnownVerdict, LabelScore, Priority, ReferenceMatch, Verdict, VerdictError
+from shared.types import (
+    FrameTrace,
+    Inquiry,
+    KnownVerdict,
+    LabelScore,
+    NearVerdict,
+    Priority,
+    ReferenceMatch,
+    Verdict,
+    VerdictError,
+)
 from tests.factories import make_verdict
 from tests.inspection_doubles import KnownClassifiers, KnownIndex, StillClock
 from workers.admission import Admission
@@ -196,6 +206,23 @@ async def test_labels_are_known_to_who_asks_for_them_or_for_fewer() -> None:
     assert labelled(await scene.ask()) == ([], 0)
     assert len(scene.examiner.examined) == 1
     assert scene.outcome("hit") == 2
+
+
+async def test_what_was_said_of_its_like_is_nobodys_own() -> None:
+    scene = Scene()
+    scene.examiner.changes = {"near": NearVerdict(sha256="b" * 64, distance=3)}
+    assert (await scene.ask(near_cache=True)).near is not None
+    assert scene.others.known == {}
+    scene.examiner.changes = {}
+    assert (await scene.ask()).near is None
+    assert (await scene.ask(near_cache=True)).near is None, "what is known of the image itself is told first"
+    assert len(scene.examiner.examined) == 2
+
+
+async def test_who_wants_an_inspection_does_not_join_who_does_not() -> None:
+    scene = Scene()
+    await together(scene, scene.question(near_cache=True), scene.question())
+    assert len(scene.examiner.examined) == 2
 
 
 async def test_labels_stay_when_the_index_moves() -> None:

@@ -4,13 +4,14 @@ import pytest
 
 from shared.core.lasting import MAX_IMAGES, is_lasting
 from shared.errors import ErrorCode
-from shared.types import ContainerInfo, UnreadPart, Verdict, VerdictError
+from shared.types import ContainerInfo, NearVerdict, UnreadPart, Verdict, VerdictError
 from tests.factories import make_verdict
 
 
 def test_a_verdict_lasts_and_a_degraded_one_does_not() -> None:
     assert is_lasting(make_verdict())
     assert not is_lasting(make_verdict(degraded=True))
+    assert not is_lasting(make_verdict(near=NearVerdict(sha256="b" * 64, distance=2)))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from shared.core.policy import (
     classifiers_named,
     decide,
     decide_uninspected,
+    near_cache_allowed,
     needs_images,
     wait_ms,
 )
@@ -335,6 +336,14 @@ def test_a_whole_transfer_that_was_not_inspected() -> None:
         ("watch", Action.BLOCK),
     ]
     assert {finding.reason for finding in decision.findings} == {"too_large: body of 200 MiB"}
+
+
+def test_what_looks_alike_will_do_where_all_that_ask_of_images_say_so() -> None:
+    allows, asks, of_transfer = make_policy(near_cache=True), make_policy(), make_policy(images=None)
+    assert near_cache_allowed([allows, allows, of_transfer])
+    assert not near_cache_allowed([allows, asks])
+    assert not near_cache_allowed([of_transfer])
+    assert not near_cache_allowed([])
 
 
 def test_the_classifiers_that_policies_name_are_asked() -> None:

@@ -61,6 +61,7 @@ policies:
     on_uninspected: {default: allow, timeout: allow, encrypted: block, opaque: allow, too_large: allow,
       undecodable: allow, unknown_object: allow}
     deadline_ms: 2000
+    near_cache: true
 """
 
 
@@ -102,7 +103,7 @@ def test_everything_the_language_has() -> None:
             selectors=Selectors(groups=("design",), hosts=("vendor.example",)), until=date(2027, 1, 31), ticket="SEC-12"
         ),
     )
-    assert (policy.notify, policy.deadline_ms) == (("admin", "user"), 2000)
+    assert (policy.notify, policy.deadline_ms, policy.near_cache) == (("admin", "user"), 2000, True)
     actions = {reason: policy.on_uninspected.action(reason) for reason in UninspectedReason}
     assert [reason for reason, action in actions.items() if action is Action.BLOCK] == [UninspectedReason.ENCRYPTED]
 
@@ -162,6 +163,7 @@ def test_every_action_parses(action: Action) -> None:
         ("policies:\n- name: p\n  then: block", "policies[0].then", 3, "must hold keys and values, not text"),
         (one("  mode: enforced"), "policies[0].mode", 4, "must be one of enforce, monitor, not 'enforced'"),
         (one("  modes: enforce"), "policies[0].modes", 4, "the nearest known one is 'mode'"),
+        (one("  near_cache: 1"), "policies[0].near_cache", 4, "must be true or false, not 1"),
         (one("  deadline_ms: 10"), "policies[0].deadline_ms", 4, "must be from 50 to 300000"),
         (one("  deadline_ms: 99.5"), "policies[0].deadline_ms", 4, "whole number"),
         (one("  deadline_ms: '100'"), "policies[0].deadline_ms", 4, "must be a number, not text"),
