@@ -119,6 +119,13 @@ class Store(Protocol):
         """Return a blob, or None where there is none or it has expired."""
         ...
 
+    async def read_blob(self, name: str, out: memoryview) -> int | None:
+        """Read a blob into the beginning of ``out``; return its length, or None as ``get_blob`` does.
+
+        Raises StoreError where it is longer.  The memory belongs to the store until this returns or raises.
+        """
+        ...
+
     async def delete_blob(self, name: str) -> None:
         """Delete a blob; idempotent."""
         ...

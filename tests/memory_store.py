@@ -71,6 +71,15 @@ class MemoryStore:
         self._check()
         return self.blobs.get(name)
 
+    async def read_blob(self, name: str, out: memoryview) -> int | None:
+        data = await self.get_blob(name)
+        if data is None:
+            return None
+        if len(data) > len(out):
+            raise StoreError(f"the blob {name} has {len(data)} bytes, more than the {len(out)} that were expected")
+        out[: len(data)] = data
+        return len(data)
+
     async def delete_blob(self, name: str) -> None:
         self._check()
         self.blobs.pop(name, None)

@@ -187,8 +187,16 @@ class AnnIndex:
 
     @classmethod
     def _with_graph(cls, stored: Stored, blocks: Sequence[tuple[int, int]], graph: Graph) -> AnnIndex:
-        rows = _small_blocks(blocks, len(stored))
-        return cls(stored, stored[rows].astype(np.float32), rows, graph)
+        chosen = _small_blocks(blocks, len(stored))
+        rows = np.concatenate(
+            [np.empty(0, np.intp), *(np.arange(first, last) for first, last in chosen)], dtype=np.intp
+        )
+        dense = np.empty((len(rows), stored.shape[1]), np.float32)
+        place = 0
+        for first, last in chosen:
+            dense[place : place + last - first] = stored[first:last]
+            place += last - first
+        return cls(stored, dense, rows, graph)
 
     def graph_image(self) -> GraphImage | None:
         """Return the graph as it is stored; None where the search is exact."""
@@ -247,8 +255,8 @@ class AnnIndex:
         return floors.reached(rows[over], cosines[over])
 
 
-def _small_blocks(blocks: Sequence[tuple[int, int]], total: int) -> Rows:
-    """Return the rows of the smallest sets, ascending."""
+def _small_blocks(blocks: Sequence[tuple[int, int]], total: int) -> list[tuple[int, int]]:
+    """Return the ranges of the smallest sets, ascending."""
     chosen: list[tuple[int, int]] = []
     left = EXACT_LIMIT
     for first, last in sorted(blocks, key=lambda block: block[1] - block[0]):
@@ -256,8 +264,7 @@ def _small_blocks(blocks: Sequence[tuple[int, int]], total: int) -> Rows:
         if left < 0 or (last - first) * SMALL_SET_SHARE >= total:
             break
         chosen.append((first, last))
-    ranges = [np.arange(first, last, dtype=np.intp) for first, last in sorted(chosen)]
-    return np.concatenate(ranges) if ranges else np.empty(0, np.intp)
+    return sorted(chosen)
 
 
 def _principal_axes(stored: Stored) -> Vectors:

@@ -154,11 +154,12 @@ class IndexLog:
         left = iter(reader.wanted)
 
         async def take() -> bool:
+            memory = memoryview(bytearray(reader.largest_part))
             for number in left:
-                part = await self.store.get_blob(f"{name}/{number}")
-                if part is None:
+                size = await self.store.read_blob(f"{name}/{number}", memory)
+                if size is None:
                     return False
-                await asyncio.to_thread(reader.take, number, part)
+                await asyncio.to_thread(reader.take, number, memory[:size])
             return True
 
         if not all(await _all(take() for _ in range(PARTS_AT_ONCE))):

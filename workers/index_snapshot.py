@@ -163,17 +163,24 @@ class SnapshotReader:
         self._left = set(self.wanted)
         self._body = np.empty(self.header.body_bytes, np.uint8)
         self._file = MemoryFile(self.header.graph_bytes if graph else 0)
-        self._graph = self._file.map()
 
-    def take(self, number: int, sealed: bytes) -> None:
+    @property
+    def largest_part(self) -> int:
+        """How many bytes a part has at most, sealed."""
+        return max((place.stop - place.start for place in self._parts), default=0) + OVERHEAD_BYTES
+
+    def take(self, number: int, sealed: bytes | memoryview) -> None:
         """Take in a part."""
         if number not in self._left:
             raise IntegrityError("the index snapshot has other parts than its header says")
         place = self._parts[number]
         if len(sealed) != place.stop - place.start + OVERHEAD_BYTES:
             raise IntegrityError("the index snapshot is cut off or changed")
-        out = memoryview(self._body)[place] if number < self._body_parts else self._graph[place]
+        in_body = number < self._body_parts
+        out = memoryview(self._body[place] if in_body else np.empty(place.stop - place.start, np.uint8))
         self._sealer.open_into(sealed, place=_place(self.header, number), out=out)
+        if not in_body:
+            self._file.write(out, place.start)
         self._left.discard(number)
 
     def snapshot(self) -> Snapshot:
@@ -187,7 +194,7 @@ class SnapshotReader:
             raise IntegrityError(f"the index snapshot cannot be read: {error}") from error
         if (len(sets), len(references)) != (self.header.sets, self.header.references):
             raise IntegrityError("the index snapshot does not hold what its header says")
-        graph = GraphImage(axes=columns[_AXES].tobytes(), file=self._file) if len(self._graph) else None
+        graph = GraphImage(axes=columns[_AXES].tobytes(), file=self._file) if len(self._file) else None
         return Snapshot(
             encoder=self.header.encoder, position=self.header.position, sets=sets, references=references, graph=graph
         )

@@ -15,14 +15,13 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from itertools import batched
 from typing import Any, Final, cast
 
-import redis
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
-from redis.retry import Retry as BlockingRetry
 
 from shared.adapters import redis_scripts as scripts
+from shared.adapters.redis_bulk import BulkReader
 from shared.errors import ConfigError, StoreError
 from shared.types import LogEntry, Versioned
 
@@ -35,8 +34,6 @@ WAITERS: Final = 64
 BLOCK_SECONDS: Final = 1.0  # one blocking read; a server that has gone is noticed this often
 CHUNK_BYTES: Final = 512 << 10
 CHUNKS_AT_ONCE: Final = 8
-READ_BYTES: Final = 256 << 10
-"""Of a large value that are taken from the socket at once."""
 UPLOAD_SECONDS: Final = 3600.0  # chunks of an upload that never ended
 REPLACED_SECONDS: Final = 60.0  # old chunks, for who is reading them
 STOP_TIMEOUT: Final = 2.0
@@ -53,7 +50,7 @@ class RedisStore:
     def __init__(self, url: str) -> None:
         self._client = _client(url, CONNECTIONS, SOCKET_TIMEOUT)
         self._waiting = _client(url, WAITERS, BLOCK_SECONDS + SOCKET_TIMEOUT)
-        self._bulk = _blocking_client(url)
+        self._bulk = BulkReader(url, SOCKET_TIMEOUT)
         self._running: set[asyncio.Task[Any]] = set()
         self._stopped = False
 
@@ -71,7 +68,7 @@ class RedisStore:
             await asyncio.wait(self._running, timeout=STOP_TIMEOUT)
         await self._client.aclose()
         await self._waiting.aclose()
-        await asyncio.to_thread(self._bulk.close)
+        self._bulk.close()
 
     async def get(self, key: str) -> Versioned | None:
         """See the port."""
@@ -110,14 +107,41 @@ class RedisStore:
     async def get_blob(self, name: str) -> bytes | None:
         """See the port; begins again where the blob is replaced faster than it is read."""
         for _ in range(_REPLACED_RETRIES):
-            manifest = self._client.hmget(_manifest(name), ["generation", "chunks", "size"])
-            generation, chunks, size = cast("list[bytes | None]", await self._call(manifest))
-            if generation is None or chunks is None or size is None:
+            found = await self._manifest(name)
+            if found is None:
                 return None
-            data = await self._read_chunks(name, generation.decode(), int(chunks))
-            if data is not None and len(data) == int(size):
+            generation, chunks, size = found
+            data = await self._read_chunks(name, generation, chunks)
+            if data is not None and len(data) == size:
                 return data
         return None
+
+    async def read_blob(self, name: str, out: memoryview) -> int | None:
+        """See the port; large ones come over sockets of their own."""
+        for _ in range(_REPLACED_RETRIES):
+            found = await self._manifest(name)
+            if found is None:
+                return None
+            generation, chunks, size = found
+            if size > len(out):
+                raise StoreError(f"the blob {name} has {size} bytes, more than the {len(out)} that were expected")
+            keys = [_chunk(name, generation, number) for number in range(chunks)]
+            if not self._bulk.usable:
+                data = await self._read_chunks(name, generation, chunks)
+                if data is not None and len(data) == size:
+                    out[:size] = data
+                    return size
+            elif await asyncio.to_thread(self._read_into, keys, out[:size]):
+                return size
+        return None
+
+    async def _manifest(self, name: str) -> tuple[str, int, int] | None:
+        """Return a blob's generation, number of chunks, and size."""
+        fields = self._client.hmget(_manifest(name), ["generation", "chunks", "size"])
+        generation, chunks, size = cast("list[bytes | None]", await self._call(fields))
+        if generation is None or chunks is None or size is None:
+            return None
+        return generation.decode(), int(chunks), int(size)
 
     async def delete_blob(self, name: str) -> None:
         """See the port."""
@@ -155,28 +179,23 @@ class RedisStore:
         await self._call(self._client.xtrim(_log(log), minid=f"{upto + 1}-0", approximate=False))
 
     async def _read_chunks(self, name: str, generation: str, chunks: int) -> bytes | None:
-        keys = [_chunk(name, generation, number) for number in range(chunks)]
-        if not keys:
-            return b""
-        if chunks == 1:
-            return cast("bytes | None", await self._call(self._client.get(keys[0])))
-        try:
-            return await asyncio.to_thread(self._read_large, keys)
-        except (RedisError, OSError) as error:
-            raise StoreError(f"Redis: {str(error) or type(error).__name__}") from error
-
-    def _read_large(self, keys: Sequence[str]) -> bytes | None:
-        """Return the values in one piece, None where one is gone.
-
-        A blocking socket costs half the processor time of the event loop's streams, which copy everything twice more.
-        """
         parts: list[bytes] = []
-        for some in batched(keys, CHUNKS_AT_ONCE):
-            values = cast("list[bytes | None]", self._bulk.mget(some))
+        for numbers in batched(range(chunks), CHUNKS_AT_ONCE):
+            values = await self._call(self._client.mget([_chunk(name, generation, number) for number in numbers]))
             if None in values:
                 return None
-            parts += [value for value in values if value is not None]
+            parts += [value for value in values if isinstance(value, bytes)]
         return b"".join(parts)
+
+    def _read_into(self, keys: Sequence[str], out: memoryview) -> bool:
+        """Fill ``out`` with these values, in a thread; False where one is gone."""
+        place = 0
+        for some in batched(keys, CHUNKS_AT_ONCE):
+            read = self._bulk.read(some, out[place:])
+            if read is None:
+                return False
+            place += read
+        return place == len(out)
 
     async def _block(self, log: str, after: int, seconds: float) -> bool:
         """Wait for an entry on a connection of its own; redis-py drops it where the wait is cancelled."""
@@ -253,20 +272,6 @@ def _client(url: str, connections: int, timeout: float) -> Redis:
     except ValueError as error:
         raise ConfigError(f"store: {url} is no address of a Redis: {error}") from error
     return Redis.from_pool(pool)
-
-
-def _blocking_client(url: str) -> redis.Redis:
-    """Return a client for threads; the address was found to be one."""
-    return redis.Redis.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        socket_timeout=SOCKET_TIMEOUT,
-        socket_connect_timeout=CONNECT_TIMEOUT,
-        socket_read_size=READ_BYTES,
-        retry=BlockingRetry(NoBackoff(), 0),
-        protocol=2,
-        driver_info=None,  # looking its version up takes longer than reading 8 MB
-    )
 
 
 async def _run[T](command: Awaitable[T]) -> T:

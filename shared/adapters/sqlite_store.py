@@ -153,6 +153,16 @@ class SqliteStore:
                 return data
         return None  # replaced faster than it can be read
 
+    async def read_blob(self, name: str, out: memoryview) -> int | None:
+        """See the port."""
+        data = await self.get_blob(name)
+        if data is None:
+            return None
+        if len(data) > len(out):
+            raise StoreError(f"the blob {name} has {len(data)} bytes, more than the {len(out)} that were expected")
+        out[: len(data)] = data
+        return len(data)
+
     async def delete_blob(self, name: str) -> None:
         """See the port."""
         file = await self._writer.call(tables.delete_blob, name)

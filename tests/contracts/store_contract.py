@@ -6,6 +6,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import pytest
+
+from shared.errors import StoreError
 from shared.ports import Store
 
 BRIEFLY = 1.0  # to live for whom the test expires: a machine with much to do takes a while to look
@@ -92,6 +95,18 @@ class StoreContract:
         data = bytes(range(256)) * (5 * 4096)
         await store.put_blob("snapshot", data)
         assert await other.get_blob("snapshot") == data
+
+    async def test_a_blob_is_read_into_memory_that_is_there(self, store: Store, other: Store) -> None:
+        data = bytes(range(256)) * (5 * 4096)
+        await store.put_blob("snapshot", data)
+        await store.put_blob("empty", b"")
+        memory = bytearray(len(data) + 1)
+        assert await other.read_blob("snapshot", memoryview(memory)) == len(data)
+        assert memory == data + b"\0"
+        assert await other.read_blob("empty", memoryview(memory)) == 0
+        assert await other.read_blob("absent", memoryview(memory)) is None
+        with pytest.raises(StoreError, match="more than"):
+            await other.read_blob("snapshot", memoryview(memory)[:100])
 
     async def test_an_empty_blob_is_a_blob(self, store: Store) -> None:
         await store.put_blob("empty", b"")

@@ -50,6 +50,7 @@ async def fails_in_time(store: RedisStore) -> None:
         store.append("log", [b"x"]),
         store.put_blob("blob", b"x"),
         store.get_blob("blob"),
+        store.read_blob("blob", memoryview(bytearray(1))),
         store.wait("log", 10**6, 30),
     )
     results = await asyncio.gather(*calls, return_exceptions=True)

@@ -14,6 +14,13 @@ def test_what_is_written_by_path_is_seen_in_memory_and_back() -> None:
     assert len(file) == 16
 
 
+def test_bytes_are_written_at_their_places() -> None:
+    file = MemoryFile(6)
+    file.write(memoryview(b"def"), 3)
+    file.write(memoryview(b"abc"), 0)
+    assert bytes(file.map()) == b"abcdef"
+
+
 @pytest.mark.parametrize("data", [b"", b"bytes"])
 def test_a_file_of_bytes_holds_them(data: bytes) -> None:
     assert bytes(MemoryFile.of(data).map()) == MemoryFile.of(data).path.read_bytes() == data
