@@ -155,7 +155,7 @@ def prepare(limits: Limits) -> None:
             file = io.BytesIO()
             metadata = {} if name in {"BMP", "GIF", "ICO"} else {"exif": exif}
             Image.linear_gradient("L").convert(mode).save(file, name, **metadata)
-            decode(file.getvalue(), limits, views=True)
+            decode(file.getvalue(), limits, views=name == WRITTEN[0])  # 50 ms, whatever the format
             for how in Obscuring:
                 obscured(file.getvalue(), RedactionOrder(how=how), limits)
     answer(b"not an image", limits)

@@ -1,7 +1,7 @@
 """Large pictures, reduced while they are decoded: what is held at once is a strip of the picture, not the picture.
 
 Averages over blocks need no pixel outside them, so what comes out is what reducing the whole gives, level by level.
-PNG and TIFF can be entered like this; JPEG is scaled by its own decoder.  Runs in the sandbox.
+PNG and TIFF can be entered like this; JPEG and WebP are scaled by their own decoders.  Runs in the sandbox.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from workers.picture_formats import open_picture
 from workers.pixels import reducible, reduction
 from workers.png_strips import png_layout, png_strips, without_pixels
 from workers.tiff_strips import tiff_layout, tiff_strips
+from workers.webp_scaled import webp_scaled
 
 WHOLE_PIXELS: Final = 6 << 20
 """Of a picture that is decoded whole: 25 MB, and as many once more while it is converted."""
@@ -50,6 +51,8 @@ def reduced_by_strips(image: Image.Image, data: bytes) -> Reduced | None:
         return None
     if image.format == "PNG":
         return _png(image, data)
+    if image.format == "WEBP":
+        return _webp(image, data)
     return _tiff(image, data) if image.format == "TIFF" and image.mode not in {"I", "F"} else None
 
 
@@ -63,6 +66,12 @@ def _png(image: Image.Image, data: bytes) -> Reduced | None:
     told = open_picture(without_pixels(data, layout), "image/png")
     told.load()
     return Reduced(image=reduced, size=image.size, scale=scale, told=told)
+
+
+def _webp(image: Image.Image, data: bytes) -> Reduced | None:
+    scale = reduction(image.size)
+    scaled = webp_scaled(data, image.size, scale)
+    return None if scaled is None else Reduced(image=scaled, size=image.size, scale=scale, told=image)
 
 
 def _tiff(image: Image.Image, data: bytes) -> Reduced | None:

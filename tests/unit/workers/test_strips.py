@@ -67,3 +67,13 @@ def test_numbers_without_a_range_are_seen_whole() -> None:
 def test_a_large_compressed_strip_is_left_whole() -> None:
     data = make_file(make_picture(*SIZE), "TIFF", compression="packbits", tiffinfo={278: SIZE[1]})
     assert by_strips(data) is None
+
+
+def test_a_webp_is_scaled_by_its_decoder() -> None:
+    picture = make_picture(*SIZE)
+    data = make_file(picture, "WEBP", lossless=True, quality=0, method=0, exif=make_exif(6))
+    found = by_strips(data)
+    assert found is not None
+    assert (found.size, found.scale, orientation_of(found.told)) == (SIZE, (4, 4), 6)
+    off = np.abs(np.asarray(found.image).astype(int) - np.asarray(picture.reduce(4)))
+    assert (found.image.size, off[:-1, :-1].max() <= 2) == ((751, 551), True)
