@@ -17,11 +17,21 @@ from typing import Final, Protocol
 
 from proxy_addon.decode_budget import DecodeBudget
 from proxy_addon.judging import judgement_of
+from shared.core.generation import encoder_in_force
 from shared.core.lasting import is_lasting
 from shared.errors import StoreError
 from shared.ports import Clock, Store
 from shared.telemetry import Metrics
-from shared.types import CLASSIFIER_LOG, INDEX_LOG, ImageJudgement, Inquiry, Part, UninspectedReason, Verdict
+from shared.types import (
+    CLASSIFIER_LOG,
+    GENERATION_KEY,
+    INDEX_LOG,
+    ImageJudgement,
+    Inquiry,
+    Part,
+    UninspectedReason,
+    Verdict,
+)
 
 CAPACITY: Final = 10_000
 """Verdicts that are kept, 3 KB each; the one not asked for the longest goes first."""
@@ -82,7 +92,12 @@ class VerdictCache:
         self._asked: dict[str, _Question] = {}
         self._position: int | None = None
         self._classifier_position = 0
+        self._encoder = ""
         self._heard = 0.0
+
+    def encoder_is(self, encoder: str) -> None:
+        """Take note of the encoder in force, empty where nobody knows: what another one said counts no longer."""
+        self._encoder = encoder
 
     def index_at(self, position: int, classifiers: int = 0) -> None:
         """Take note of the newest positions of the index log and of the classifiers' log."""
@@ -106,6 +121,8 @@ class VerdictCache:
     def _recall(self, digest: str, classifiers: tuple[str, ...]) -> Verdict | None:
         found = self._known.get(digest)
         if found is None or not found.classifiers.issuperset(classifiers):
+            return None
+        if self._encoder and found.verdict.encoder != self._encoder:
             return None
         if classifiers and found.verdict.classifier_revision < self._classifier_position:
             return None
@@ -200,6 +217,8 @@ class IndexWatch:
         while True:
             try:
                 classifiers = await self._store.last_position(CLASSIFIER_LOG)
+                held = await self._store.get(GENERATION_KEY)
+                self._cache.encoder_is(encoder_in_force(held.value) if held is not None else "")
                 self._cache.index_at(await self._store.last_position(INDEX_LOG), classifiers)
                 reachable = True
             except StoreError as error:

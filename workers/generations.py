@@ -16,13 +16,12 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from shared.errors import IntegrityError, UsageError
 from shared.ports import Store
+from shared.types import GENERATION_KEY
 from workers.encoder_names import EncoderName
-
-GENERATION_KEY: Final = "index/generation"
 
 
 class Phase(StrEnum):
@@ -36,12 +35,16 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """``number`` counts switches; ``encoder`` is in force; ``other`` comes next, or came before: see ``phase``."""
+    """``number`` counts switches; ``encoder`` is in force; ``other`` comes next, or came before: see ``phase``.
+
+    ``returning``: the other one was in force before, so its index was made long ago.
+    """
 
     encoder: EncoderName
     number: int = 0
     other: EncoderName | None = None
     phase: Phase = Phase.SETTLED
+    returning: bool = False
 
 
 def begun(now: Generation, target: EncoderName) -> Generation:
@@ -65,7 +68,14 @@ def returned(now: Generation) -> Generation:
     """Begin the way back to the encoder before; raises UsageError where none is kept."""
     if now.phase is not Phase.SWITCHED:
         raise UsageError("there is no encoder to go back to")
-    return replace(now, phase=Phase.SHADOW)
+    return replace(now, phase=Phase.SHADOW, returning=True)
+
+
+def given_up(now: Generation) -> Generation:
+    """Give up a change that is not carried out: as if it had not been begun."""
+    if now.phase not in (Phase.COPYING, Phase.SHADOW):
+        raise UsageError(f"no change is under way: the index is {now.phase}")
+    return replace(now, phase=Phase.SWITCHED, returning=False) if now.returning else settled(now)
 
 
 def switched(now: Generation) -> Generation:
@@ -116,6 +126,7 @@ def _generation(value: bytes) -> Generation:
         return Generation(
             encoder=EncoderName(**values["encoder"]),
             number=int(values["number"]),
+            returning=bool(values["returning"]),
             other=None if other is None else EncoderName(**other),
             phase=Phase(values["phase"]),
         )

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import secrets
 import struct
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import batched
 from typing import Any, Final
 
@@ -30,6 +29,8 @@ from shared.errors import IntegrityError, SafelightError, StoreError, WireError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.types import INDEX_LOG, IndexEvent, Reference, ReferenceAdded
+from workers.generations import GenerationBook
+from workers.index_pointers import Pointer, read_pointers, write_pointers
 from workers.index_snapshot import Snapshot, SnapshotReader, SnapshotWriter, part_count
 from workers.index_state import NOTHING, Change, IndexState
 from workers.pending_parts import Pending, PendingParts
@@ -55,23 +56,6 @@ Converts = Callable[[Sequence[Reference]], Sequence[Reference]]
 
 class IndexStaleError(SafelightError):
     """The log no longer holds what follows; start again from the snapshot."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pointer:
-    """Where an encoder's newest snapshot is; ``previous`` is the blob before this one.
-
-    ``at`` is when it was made (seconds since 1970), ``bytes`` its size, ``parts`` the number of its blobs.
-    """
-
-    encoder: str
-    blob: str
-    position: int
-    at: float
-    bytes: int
-    parts: int
-    previous: str = ""
-    previous_parts: int = 0
 
 
 class IndexLog:
@@ -117,18 +101,23 @@ class IndexLog:
         return (await self._pointers())[0]
 
     async def pointer(self, encoder: str | None = None) -> Pointer | None:
-        """Return where an encoder's newest snapshot is, or the newest of all; None where there is none."""
-        fitting = [each for each in await self.pointers() if encoder in (None, each.encoder)]
+        """Return where an encoder's newest snapshot is; without one, that of the encoder in force, else the newest.
+
+        None where there is none.
+        """
+        held = await self.pointers()
+        if encoder is None and len(held) > 1:
+            generation = await GenerationBook(self.store).read()
+            own = [each for each in held if generation is not None and each.encoder == generation.encoder.id]
+            held = tuple(own) or held
+        fitting = [each for each in held if encoder in (None, each.encoder)]
         return max(fitting, key=lambda each: each.position, default=None)
 
     async def _pointers(self) -> tuple[tuple[Pointer, ...], int | None]:
         held = await self.store.get(SNAPSHOT_KEY)
         if held is None:
             return (), None
-        try:
-            return tuple(map(_pointer, json.loads(held.value))), held.version
-        except (ValueError, KeyError, TypeError) as error:
-            raise IntegrityError(f"the pointer to the index snapshot cannot be read: {error!r}") from error
+        return read_pointers(held.value), held.version
 
     async def snapshot(self, encoder: str | None, *, others: bool = False, graph: bool = True) -> Snapshot | None:
         """Return the newest snapshot of an encoder (None: of any), or None where none was ever made.
@@ -233,8 +222,7 @@ class IndexLog:
             if next((each for each in held if each.encoder == encoder), None) != older:
                 return None
             kept = tuple(each for each in held if each.encoder != encoder) + (() if newer is None else (newer,))
-            value = json.dumps([asdict(each) for each in kept]).encode()
-            if await self.store.compare_and_set(SNAPSHOT_KEY, version, value) is not None:
+            if await self.store.compare_and_set(SNAPSHOT_KEY, version, write_pointers(kept)) is not None:
                 return kept
 
     async def _write(self, writer: SnapshotWriter, name: str, ttl: float | None = None) -> None:
@@ -275,19 +263,6 @@ async def _all[T](works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return [task.result() for task in tasks]
-
-
-def _pointer(values: dict[str, Any]) -> Pointer:
-    return Pointer(
-        encoder=str(values["encoder"]),
-        blob=str(values["blob"]),
-        position=int(values["position"]),
-        at=float(values["at"]),
-        bytes=int(values["bytes"]),
-        parts=int(values["parts"]),
-        previous=str(values["previous"]),
-        previous_parts=int(values["previous_parts"]),
-    )
 
 
 class IndexFollower:

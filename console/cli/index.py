@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from console.cli import migration
 from console.cli.session import session_of, with_store
 from shared.adapters.lease import Lease
 from shared.adapters.role import SystemClock
@@ -19,6 +20,7 @@ from workers.index_status import Health, IndexStatus, read_status
 from workers.migration.adapting import adapter_if_any
 
 app = typer.Typer(help="The index of all image sets.", no_args_is_help=True)
+migration.register(app)
 
 
 @app.command()
@@ -26,9 +28,13 @@ def status(context: typer.Context) -> None:
     """Show size, position, snapshot and self-recall of the index, and its sets."""
     session = session_of(context)
 
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
         found = await read_status(store, sealer, SystemClock())
-        session.row(_values(found), "\n".join(_lines(found)))
+        generation = await in_force(settings, store)
+        other = generation.other.id if generation.other is not None else None
+        values = {"encoder": generation.encoder.id, "other_encoder": other, "phase": generation.phase.value}
+        said = f"encoder in force: {generation.encoder.id}" + (f"; {other}: {generation.phase}" if other else "")
+        session.row(_values(found) | values, "\n".join([*_lines(found), said]))
 
     with_store(session, run)
 

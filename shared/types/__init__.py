@@ -33,6 +33,7 @@ from shared.types.http import (
 )
 from shared.types.index import (
     CLASSIFIER_LOG,
+    GENERATION_KEY,
     INDEX_LOG,
     IndexEvent,
     Reference,
@@ -98,6 +99,7 @@ __all__ = [
     "BLOB_SECONDS",
     "CLAIM_CHECK_BYTES",
     "CLASSIFIER_LOG",
+    "GENERATION_KEY",
     "INDEX_LOG",
     "MAX_REGIONS",
     "PDQ_HEX",

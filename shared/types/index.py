@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 INDEX_LOG: Final = "index"
 """The store's log of all that happens to sets and references."""
+GENERATION_KEY: Final = "index/generation"
+"""The store's key that says which encoder is in force."""
 CLASSIFIER_LOG: Final = "classifiers"
 """The store's log of the classifiers' revisions: which is in force, and which are deleted."""
 

@@ -40,6 +40,8 @@ RUN_BY: Final[dict[str, str]] = {
     "console/cli/classifier_evaluation.py": "tests/integration/test_classifier_evaluation.py",
     "console/cli/set_reports.py": "tests/integration/test_set_commands.py",
     "console/cli/index.py": "tests/integration/test_index_commands.py",
+    "console/cli/migration.py": "tests/integration/test_migration_commands.py",
+    "workers/migration/migrating.py": "tests/integration/test_migration_commands.py",
     "console/cli/set_history.py": "tests/integration/test_index_commands.py",
     "console/cli/roles.py": "tests/integration/test_supervisor.py",
     "console/deployment.py": "tests/integration/test_cli.py",

@@ -120,9 +120,10 @@ class Adapter:
     def _converted(self, references: list[Reference]) -> list[Reference]:
         try:
             return self._pair.references(references)
-        except IntegrityError:
-            if len(references) == 1:
-                return references  # a broken one: refused by the index, which counts it
+        except IntegrityError as error:
+            if len(references) == 1:  # refused by the index, which counts it
+                _logger.warning("reference %s is not converted: %s", references[0].reference, error)
+                return references
         middle = len(references) // 2
         return self._converted(references[:middle]) + self._converted(references[middle:])
 

@@ -84,6 +84,18 @@ async def test_a_second_time_nobody_is_asked() -> None:
     assert (again.locator, again.name) == ("multipart[0]", "1.png")
 
 
+async def test_what_another_encoder_said_counts_no_longer() -> None:
+    scene = Scene()
+    (said,) = await scene.ask(1)
+    assert said.verdict is not None
+    scene.cache.encoder_is(said.verdict.encoder)
+    await scene.ask(1)
+    assert len(scene.judge.asked) == 1
+    scene.cache.encoder_is("the next")
+    await scene.ask(1)
+    assert len(scene.judge.asked) == 2
+
+
 async def test_each_part_gets_its_own_judgement() -> None:
     scene = Scene()
     found = await scene.ask(2, 1, 2)

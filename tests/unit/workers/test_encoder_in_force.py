@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from shared.config import Settings, load
+from shared.types import GENERATION_KEY
 from tests.memory_store import MemoryStore
 from workers.encoder_in_force import in_force, settle
 from workers.encoder_names import EncoderName, configured_name
-from workers.generations import GENERATION_KEY, Generation, GenerationBook, begun
+from workers.generations import Generation, GenerationBook, begun
 
 
 @pytest.fixture

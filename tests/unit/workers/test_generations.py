@@ -1,15 +1,16 @@
 import pytest
 
 from shared.errors import IntegrityError, UsageError
+from shared.types import GENERATION_KEY
 from tests.memory_store import MemoryStore
 from workers.encoder_names import EncoderName
 from workers.generations import (
-    GENERATION_KEY,
     Generation,
     GenerationBook,
     Phase,
     begun,
     copied,
+    given_up,
     returned,
     settled,
     switched,
@@ -34,6 +35,8 @@ def test_a_change_goes_step_by_step_and_back() -> None:
     back = switched(returned(there))
     assert back == Generation(encoder=ONE, number=2, other=TWO, phase=Phase.SWITCHED)
     assert begun(back, TWO).phase is Phase.SHADOW, "its index is still there"
+    assert given_up(returned(there)) == there
+    assert given_up(copying) == given_up(shadow) == START
     assert settled(there) == Generation(encoder=TWO, number=1)
     assert settled(copying) == START
 
@@ -55,7 +58,7 @@ def test_two_changes_at_once_are_refused(now: Generation) -> None:
 
 
 def test_what_was_not_begun_cannot_be_ended() -> None:
-    for step in (switched, returned):
+    for step in (switched, returned, given_up):
         with pytest.raises(UsageError):
             step(START)
     with pytest.raises(UsageError, match="copying"):

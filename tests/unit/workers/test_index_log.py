@@ -10,6 +10,8 @@ from shared.sealing import Sealer
 from shared.types import INDEX_LOG, Reference
 from tests.index_factories import ENCODER, SEALER, added, make_reference, make_set
 from tests.memory_store import MemoryStore
+from workers.encoder_names import EncoderName
+from workers.generations import GenerationBook
 from workers.index_log import SNAPSHOT_KEY, IndexFollower, IndexLog, IndexStaleError
 from workers.index_snapshot import PART_BYTES, Snapshot
 from workers.pending_parts import PENDING_KEY
@@ -286,6 +288,8 @@ async def test_the_log_is_kept_for_the_encoder_that_is_further_behind() -> None:
     assert newest is not None
     assert own is not None
     assert (newest.encoder, newest.position, own.position) == (OTHER, 4, 2)
+    await GenerationBook(store).move(replace, EncoderName(id=ENCODER, version="one", precision="fp32"))
+    assert await log.pointer() == own, "the one in force"
     assert set(encoders_of(await load(store))) == {"r1", "r2", "r3"}
     await log.drop(ENCODER)
     await log.drop(ENCODER)
