@@ -108,10 +108,10 @@ def quality(segment: Segment) -> dict[str, Cell]:
     left[rng.choice(count, int(DELETED * count), replace=False)] = False
     kept = left[asked]
     view = make_view(segment, everything, calibration())
-    pdqs = [(rng.bytes(32).hex(),) * 8 for _ in range(TIMED)]
     timed = near[COSINES[0]][:TIMED]
+    pdqs = [(rng.bytes(32).hex(),) * 8 for _ in timed]
     return {
-        "search, ms": search_ms(view, timed, [()] * TIMED),
+        "search, ms": search_ms(view, timed, [()] * len(timed)),
         "with PDQ, ms": search_ms(view, timed, pdqs),
         "PDQ alone, ms": search_ms(view, np.zeros_like(timed), pdqs),
         **{

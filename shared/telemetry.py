@@ -103,6 +103,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         "safelight_index_unsearched_references", "gauge", "References whose local features are compared, not searched"
     ),
+    Metric("safelight_index_unsearched_views", "gauge", "Views of references that are compared, not searched"),
     Metric("safelight_index_bytes", "gauge", "Bytes kept of the references, as they are kept", ("kind",)),
     Metric("safelight_index_tombstones", "gauge", "References that are gone and not yet built out of the index"),
     Metric("safelight_index_self_recall", "gauge", "Share of a sample of kept vectors that find themselves, daily"),

@@ -259,6 +259,8 @@ class IndexReplica:
             self._metrics.set("safelight_index_bytes", size, kind=kind)
         unsearched = sum(live.segment.unsearched for live in view.segments)
         self._metrics.set("safelight_index_unsearched_references", unsearched)
+        views = sum(live.segment.signs.unsearched for live in view.segments)
+        self._metrics.set("safelight_index_unsearched_views", views)
         self._metrics.set("safelight_index_position", self.position)
 
     def _new_builder(self) -> ViewBuilder:

@@ -71,7 +71,7 @@ class Segment:
             ann=make_ann(stored, tuple(itertools.pairwise(starts[table.set_starts].tolist()))),
             owner=np.repeat(np.arange(len(table), dtype=np.int32), counts),
             starts=starts,
-            signs=SignIndex.build(table.views, stored.shape[1]),
+            signs=SignIndex.build(table.views, stored.shape[1], table.set_starts),
             features=_index_features(table),
             pdq=_index_hashes(table),
             set_of=set_of,

@@ -217,12 +217,11 @@ class LiveSegment:
         return list(votes.items())
 
     def _near_views(self, probe: Probe) -> Numbers:
-        least = float(self.reach.views.min(initial=np.inf)) + probe.discount
-        if probe.vector is None or least > 1.0:
+        if probe.vector is None or self.segment.signs.bits == 0:
             return np.empty(0, np.intp)
-        bits = self.segment.signs.bits
-        limit = bits if least <= -1.0 else math.ceil(bits * math.acos(least) / math.pi)
-        return self.segment.signs.near(signs(probe.vector), limit)
+        least, bits = self.reach.views.astype(np.float64) + probe.discount, self.segment.signs.bits
+        farthest = np.ceil(bits * np.arccos(np.clip(least, -1.0, 1.0)) / math.pi).astype(np.int64)
+        return self.segment.signs.near(signs(probe.vector), np.where(least > 1.0, -1, farthest))
 
     def _near_hashes(self, probe: Probe) -> Numbers:
         farthest = int(self.reach.distances.max(initial=-1))

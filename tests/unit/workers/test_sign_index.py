@@ -14,7 +14,11 @@ def codes(*seeds: int) -> bytes:
 
 
 def build(views: list[bytes], bits: int = DIMENSION) -> SignIndex:
-    return SignIndex.build(ByteColumn.of(views), bits)
+    return SignIndex.build(ByteColumn.of(views), bits, np.array([0, len(views)]))
+
+
+def near(index: SignIndex, wanted: bytes, *limits: int) -> list[int]:
+    return [int(row) for row in index.near(wanted, np.array(limits))]
 
 
 def test_the_nearest_code_counts() -> None:
@@ -29,17 +33,37 @@ def test_references_with_a_view_within_the_limit_are_near() -> None:
     wanted = signs(make_vector(2))
     distance = nearest_code(codes(4), wanted)
     assert distance is not None
-    assert index.near(wanted, 0).tolist() == [0]
-    assert index.near(wanted, distance - 1).tolist() == [0]
-    assert index.near(wanted, distance).tolist() == [0, 2]
-    assert index.near(wanted, -1).tolist() == []
+    assert near(index, wanted, 0) == [0]
+    assert near(index, wanted, distance - 1) == [0]
+    assert near(index, wanted, distance) == [0, 2]
+    assert near(index, wanted, -1) == []
+
+
+def test_every_set_has_a_limit_of_its_own() -> None:
+    views = ByteColumn.of([codes(1), codes(2), codes(3), b"", codes(4, 5)])
+    index = SignIndex.build(views, DIMENSION, np.array([0, 1, 3, 3, 5]))
+    wanted = signs(make_vector(9))
+    assert near(index, wanted, 64, -1, 64, -1) == [0]
+    assert near(index, wanted, -1, 64, 64, 64) == [1, 2, 4]
+    assert near(index, signs(make_vector(5)), 0, 0, 0, 0) == [4]
+
+
+def test_past_the_largest_number_the_smallest_sets_are_searched() -> None:
+    views = ByteColumn.of([codes(1, 2, 3), codes(4), codes(5), codes(6)])
+    index = SignIndex.build(views, DIMENSION, np.array([0, 1, 2, 4]), largest=4)
+    assert index.unsearched == 3
+    assert near(index, signs(make_vector(9)), 64, 64, 64) == [1, 2, 3]
+    assert near(index, signs(make_vector(6)), 0, 0, 0) == [3]
+    everything = SignIndex.build(views, DIMENSION, np.array([0, 1, 2, 4]))
+    assert (everything.unsearched, near(everything, signs(make_vector(2)), 0, 0, 0)) == (0, [0])
+    assert build([b""]).unsearched == 0
 
 
 def test_many_codes_are_all_looked_at() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((BUILD_CHUNK + 3, DIMENSION)).astype(np.float32)
     index = build([signs(vector) for vector in vectors])
-    assert [index.near(signs(vectors[row]), 0).tolist() for row in (0, BUILD_CHUNK + 2)] == [[0], [BUILD_CHUNK + 2]]
+    assert [near(index, signs(vectors[row]), 0) for row in (0, BUILD_CHUNK + 2)] == [[0], [BUILD_CHUNK + 2]]
 
 
 def test_a_sample_of_the_signs_lets_the_near_ones_through_and_few_others() -> None:
@@ -51,7 +75,7 @@ def test_a_sample_of_the_signs_lets_the_near_ones_through_and_few_others() -> No
     for row in range(0, 5000, 10):
         query = signs(views[row] + 0.95 * rng.standard_normal(512).astype(np.float32))
         distance = nearest_code(signs(views[row]), query)
-        found = index.near(query, distance or 0)
+        found = near(index, query, distance or 0)
         kept += row in found
         others += len(found) - 1
     assert kept == 500
@@ -59,8 +83,8 @@ def test_a_sample_of_the_signs_lets_the_near_ones_through_and_few_others() -> No
 
 
 def test_without_views_nothing_is_near() -> None:
-    assert build([b"", b""], 0).near(signs(make_vector(0)), 512).tolist() == []
-    assert build([]).near(signs(make_vector(0)), 512).tolist() == []
+    assert near(build([b"", b""], 0), signs(make_vector(0)), 512) == []
+    assert near(build([]), signs(make_vector(0)), 512) == []
 
 
 def test_the_angle_is_the_share_of_signs() -> None:

@@ -1,0 +1,32 @@
+"""An index at any size: what it is asked, and what was aimed at."""
+
+import numpy as np
+
+from benchmarks.index_scale import QUERIES, calibration, make_view, quality, targets
+from benchmarks.made_up_index import shipped_index_id, table
+from workers.evaluation.tables import Cell
+from workers.index_segment import Segment
+
+
+def test_a_small_index_finds_all_that_it_is_asked_for() -> None:
+    segment = Segment.build(table(60, 7, shipped_index_id(), views=2))
+    assert len(segment.references) < QUERIES
+    figures = quality(segment)
+    assert {kind: figures[kind] for kind in ("recall, cosine 0.9", "same vector", "same bytes")} == {
+        "recall, cosine 0.9": 1.0,
+        "same vector": 1.0,
+        "same bytes": 1.0,
+    }
+    view = make_view(segment, np.ones(60, dtype=np.bool_), calibration())
+    assert sum(facts.size for facts in view.sets.values()) == 60
+    assert len(view.sets) == 7
+
+
+def test_every_size_has_its_targets_and_the_largest_tells_the_memory() -> None:
+    kinds = ("Redis / files", "recall, cosine 0.9", "less 30 %, cosine 0.9", "same bytes")
+    rows: list[dict[str, Cell]] = [
+        {"references": 10, **dict.fromkeys(kinds, 1.0), "GB a million": 9.0},
+        {"references": 20, **dict.fromkeys(kinds, 0.5), "GB a million": 2.0},
+    ]
+    met = [aim["met"] for aim in targets(rows)]
+    assert met == [True, True, True, True, True, False, False, False, True]
