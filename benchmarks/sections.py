@@ -107,6 +107,14 @@ SECTIONS: Final = (
         seconds=60,
     ),
     Section(
+        name="index_scale",
+        measures="an index by its size: building, loading beside plain files, memory, searches and what they find",
+        needs=REDIS,
+        quick=("--references", "10000", "--repeats", "2"),
+        seconds=240,
+        alone=True,
+    ),
+    Section(
         name="browser",
         measures="what an upload costs its user in a real Chromium; Mbit/s of large bodies",
         needs="Chromium (make servers)",
