@@ -42,7 +42,7 @@ def train(
     context: typer.Context,
     manifest: ManifestOption,
     output: Annotated[Path, typer.Option("-o", "--output", file_okay=False, help="Folder of the label network.")],
-    dimensions: DimensionsOption = 64,
+    dimensions: DimensionsOption = 128,
     least: Annotated[int, typer.Option(min=1, help="Images that a label needs to count.")] = 5,
     seconds: SecondsOption = 60.0,
     full: Annotated[
@@ -76,7 +76,7 @@ def train(
         raise UsageError(str(error)) from error
     session.row(
         {"output": str(output), "labels": len(card.names), **card.figures},
-        f"wrote {output}: {len(card.names)} labels in {study.space.dimension} directions; mean average precision"
+        f"wrote {output}: {len(card.names)} labels in {study.space.points.shape[1]} directions; mean average precision"
         f" {card.figures['map']:.3f} on {card.figures['held_out_pictures']} held-out pictures",
     )
 
@@ -133,7 +133,7 @@ def compare(
     context: typer.Context,
     data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of image archives.")],
     labels: Annotated[int, typer.Option(min=10, max=20_000, help="Labels that are made up.")] = 1000,
-    dimensions: DimensionsOption = 64,
+    dimensions: DimensionsOption = 128,
     seconds: SecondsOption = 30.0,
     seed: Annotated[int, typer.Option(help="Of the labels.")] = 0,
 ) -> None:

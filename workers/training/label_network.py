@@ -1,8 +1,8 @@
 """Networks from pictures to labels: towards points of a label space by cosine proximity, or L sigmoid outputs.
 
-Both have the same trunk and the same optimiser, RMSprop (F. Chollet 2016, arXiv:1607.05691), and get the same
-seconds, so that they can be compared.  The trunk is a hidden layer on the frozen encoder's vectors; with an encoder of
-their own all of it is trained.
+Both have the same trunk and the same optimiser, RMSprop (F. Chollet 2016, arXiv:1607.05691), begin with the answer
+that is best without looking, and get the same seconds, so that they can be compared.  The trunk is a hidden layer on
+the frozen encoder's vectors; with an encoder of their own all of it is trained.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class LabelHead(nn.Module):
     def __init__(self, inputs: int, outputs: int, encoder: Fingerprinter | None = None) -> None:
         super().__init__()
         self.encoder = encoder
+        self.scale = inputs**0.5  # a unit vector's values to a variance of 1: the layers learn in half the steps
         self.steps = 0
         self.layers = nn.Sequential(
             nn.Linear(inputs, HIDDEN), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(HIDDEN, outputs)
@@ -72,8 +73,15 @@ class LabelHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """What the outputs mean is the method's."""
-        found: Tensor = self.layers(x if self.encoder is None else self.encoder(x))
+        found: Tensor = self.layers(self.scale * (x if self.encoder is None else self.encoder(x)))
         return found
+
+    @torch.no_grad()
+    def begin_with(self, answer: NDArray[np.float32]) -> None:
+        """Give this answer, ``outputs`` values, to everything for a start."""
+        last = self.layers[-1]
+        last.weight.zero_()
+        last.bias.copy_(torch.from_numpy(answer))
 
 
 def train_network(
@@ -89,16 +97,18 @@ def train_network(
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     rng = np.random.default_rng(config.seed)
-    usable = np.flatnonzero(examples.presence.any(axis=1))
-    if not len(usable):
+    if not examples.presence.any():
         raise ValueError("no image has any of the labels")
+    count = len(examples.presence)
     inputs = DIMENSION if encoder is not None else examples.inputs.shape[1]
     head = LabelHead(inputs, space.dimension if method == "embedding" else len(space.names), encoder).train()
     optimiser = torch.optim.RMSprop(head.parameters(), lr=config.rate)
-    goals = torch.from_numpy(space.targets(examples.presence)) if method == "embedding" else None
+    targets = space.targets(examples.presence) if method == "embedding" else None
+    head.begin_with(_log_odds(examples.presence) if targets is None else targets.mean(axis=0))
+    goals = None if targets is None else torch.from_numpy(targets)
     started, share = time.process_time(), 0.0
     while share < 1.0 and (config.max_steps is None or head.steps < config.max_steps):
-        rows = rng.choice(usable, size=min(config.batch, len(usable)), replace=False)
+        rows = rng.choice(count, size=min(config.batch, count), replace=False)
         found = head(examples.batch(rows))
         loss = _loss(found, goals, examples.presence, rows)
         optimiser.zero_grad(set_to_none=True)
@@ -113,6 +123,11 @@ def train_network(
     return head.eval()
 
 
+def _log_odds(presence: Presence) -> NDArray[np.float32]:
+    shares = np.clip(presence.mean(axis=0), 0.5 / len(presence), 1 - 0.5 / len(presence))
+    return np.log(shares / (1 - shares)).astype(np.float32)
+
+
 def _loss(found: Tensor, goals: Tensor | None, presence: Presence, rows: NDArray[np.int64]) -> Tensor:
     if goals is not None:
         return -functional.cosine_similarity(found, goals[torch.from_numpy(rows)], dim=1).mean()
@@ -123,26 +138,26 @@ def _loss(found: Tensor, goals: Tensor | None, presence: Presence, rows: NDArray
 
 @torch.no_grad()
 def label_scores(head: LabelHead, examples: Examples, space: LabelSpace, method: Method) -> NDArray[np.float32]:
-    """Return N x L: cosines with the labels' points, or logits."""
-    points = torch.from_numpy(space.points)
+    """Return N x L: cosines with the labels' places, or logits."""
+    places = torch.from_numpy(space.places())
     parts = []
     for start in range(0, len(examples.presence), EVALUATED_AT_ONCE):
         rows = np.arange(start, min(start + EVALUATED_AT_ONCE, len(examples.presence)))
         found = head(examples.batch(rows))
-        parts.append((functional.normalize(found, dim=1) @ points.T if method == "embedding" else found).numpy())
+        parts.append((functional.normalize(found, dim=1) @ places.T if method == "embedding" else found).numpy())
     return np.concatenate(parts)
 
 
 class _Cosines(nn.Module):
-    """A head and its labels' points in one graph."""
+    """A head and its labels' places in one graph."""
 
     def __init__(self, head: LabelHead, space: LabelSpace) -> None:
         super().__init__()
         self.head = head
-        self.register_buffer("points", torch.from_numpy(np.ascontiguousarray(space.points.T)))
+        self.register_buffer("places", torch.from_numpy(np.ascontiguousarray(space.places().T)))
 
     def forward(self, x: Tensor) -> Tensor:
-        cosines: Tensor = functional.normalize(self.head(x), dim=1) @ self.points
+        cosines: Tensor = functional.normalize(self.head(x), dim=1) @ self.places
         return cosines
 
 

@@ -172,7 +172,7 @@ def _figures(head: LabelHead, study: Study, config: LabelTraining) -> dict[str, 
     return {
         "training_pictures": len(study.training.presence),
         "held_out_pictures": len(study.testing.presence),
-        "dimension": study.space.dimension,
+        "directions": study.space.points.shape[1],
         "unreached": len(study.space.unreached()),
         "seconds": config.seconds,
         "torch": torch.__version__.partition("+")[0],

@@ -25,25 +25,32 @@ def test_mutual_information_is_that_of_the_counts() -> None:
 
 def test_what_is_seen_together_lies_together() -> None:
     space = make_space(NAMES, IMAGES, 3)
-    cosines = space.points @ space.points.T
+    cosines = space.places() @ space.places().T
     assert cosines[0, 1] > 0.99
     assert abs(cosines[0, 2]) < 0.3
-    assert np.linalg.norm(space.points, axis=1) == pytest.approx(1.0)
 
 
 def test_an_image_lies_where_its_labels_point_together() -> None:
     space = make_space(NAMES, IMAGES, 3)
     targets = space.targets(IMAGES)
     assert np.linalg.norm(targets, axis=1) == pytest.approx(1.0)
-    found = nearest((targets @ space.points.T).astype(np.float32), 2)
+    found = nearest((targets @ space.places().T).astype(np.float32), 2)
     assert found[0].tolist() == IMAGES[0].tolist()
     assert found[2].tolist() == IMAGES[2].tolist()
-    assert not space.targets(np.zeros((1, 5), np.bool_)).any()
+
+
+def test_an_image_without_labels_lies_at_the_pole_and_one_with_many_far_from_it() -> None:
+    space = make_space(NAMES, IMAGES, 3)
+    none, one, many = space.targets(np.array([[0] * 5, [1, 0, 0, 0, 0], [1, 1, 0, 0, 1]], np.bool_))
+    assert none.tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert 1 > one[-1] > many[-1] > 0
+    assert not space.places()[:, -1].any()
+    assert np.linalg.norm(space.places(), axis=1) == pytest.approx(1.0)
 
 
 def test_a_label_that_no_direction_tells_of_is_named() -> None:
     space = make_space(NAMES, IMAGES, 1)
-    assert space.dimension == 1
+    assert space.dimension == 2
     assert set(space.unreached()) < set(NAMES)
     assert make_space(NAMES, IMAGES, 50).unreached() == ()
 
@@ -55,7 +62,9 @@ def test_a_label_of_no_image_is_refused() -> None:
 
 def test_a_space_has_one_point_a_name() -> None:
     with pytest.raises(ValueError, match="one point for each"):
-        LabelSpace(names=("a", "a"), points=np.eye(2, dtype=np.float32))
+        LabelSpace(names=("a", "a"), points=np.eye(2, dtype=np.float32), height=1.0)
+    with pytest.raises(ValueError, match="no place at a height of 0"):
+        LabelSpace(names=("a", "b"), points=np.eye(2, dtype=np.float32), height=0.0)
 
 
 def test_nearest_and_within() -> None:
