@@ -129,7 +129,7 @@ def check(deployment: Deployment, sent: list[Sent], outages: list[tuple[float, f
     blocked = Counter(one.incident for one in sent if one.status == 403)
     assert set(blocked.values()) == {1}
     assert "" not in blocked
-    eventually(lambda: blocked.keys() <= {uid(event) for event in deployment.alerts()}, seconds=10, what="all alerts")
+    eventually(lambda: blocked.keys() <= {uid(event) for event in deployment.alerts()}, seconds=30, what="all alerts")
     kinds = {uid(event): event["unmapped"]["safelight"]["kind"] for event in deployment.alerts()}
     wrong = [
         one for one in sent if one.kind == "unrelated" and one.status == 403 and kinds[one.incident] != "uninspected"
