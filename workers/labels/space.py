@@ -5,11 +5,12 @@ the matrix of the labels' pointwise mutual information is decomposed into its ei
 eigenvalues; an image with several labels is where the sum of their points points to, so that a network learns one
 direction instead of thousands of independent answers.
 
-Two things are done otherwise than in the paper, for they measured better: mean average precision of 1,000 made-up
-labels after 8 to 12 s of training is .055 its way.  A sum's length says how much there is to see in an image, which its
-direction alone forgets: every sum gets one more coordinate of the same height, so that images without labels lie at the
-pole and all labels on the equator (.097).  And eigenvalues weigh with their fourth root, not the square root: what all
-images have in common outweighs less what tells them apart (.116).
+Two things are done otherwise than in the paper, for they measured better.  After 8 to 12 s of training the mean average
+precision of 1,000 made-up labels, or a sample of them, is .055 its way.  A sum's length says how much there is to see
+in an image, which its direction alone forgets: every sum gets one more coordinate of the same height, so that images
+without labels lie at the pole and all labels on the equator (.097).  And eigenvalues weigh with their fourth root, not
+the square root: what all images have in common outweighs less what tells them apart (.116).  Independent sigmoid
+outputs have .121 by then.
 """
 
 from __future__ import annotations
