@@ -11,7 +11,19 @@ from tests.onnx_factories import linear_model
 from workers.conversion import ConversionReport, Converter, converter_path, load_converter, views_path
 
 REPORT = ConversionReport(
-    trained_on=100, held_out=20, queries=60, native=0.9, converted=0.88, old=0.85, cosine=0.93, bits=0.9
+    trained_on=100,
+    held_out=20,
+    queries=160,
+    native=0.9,
+    converted=0.88,
+    old=0.85,
+    found_native=0.8,
+    found_converted=0.7,
+    found_old=0.75,
+    false_native=1e-5,
+    false_converted=1e-5,
+    cosine=0.93,
+    bits=0.9,
 )
 
 

@@ -55,11 +55,13 @@ INDEX_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionReport:
-    """What was measured on held-out pictures; recalls at rank 1, 0..1, of ``queries`` edited pictures.
+    """What was measured on held-out pictures, after training on ``trained_on``: ``queries`` edited copies of them.
 
-    ``native``: references and queries of the target; ``converted``: references converted, queries of the target;
-    ``old``: references and queries of the source.  ``cosine``: mean between a converted and a native vector.  ``bits``:
-    share of the views' signs that agree with the native ones (None: views are not converted).
+    ``native``, ``converted``, ``old``: recall at rank 1, 0..1, with references and queries of the target, with
+    references converted and queries of the target, and with references and queries of the source.  ``found_…``: share
+    of the copies that reach score 85 by the encoder and the views alone, in a small set; ``false_…``: share of
+    unrelated pairs that do.  ``cosine``: mean between a converted and a native vector.  ``bits``: share of the views'
+    signs that agree with the native ones (None: views are left out).
     """
 
     trained_on: int
@@ -68,6 +70,11 @@ class ConversionReport:
     native: float
     converted: float
     old: float
+    found_native: float
+    found_converted: float
+    found_old: float
+    false_native: float
+    false_converted: float
     cosine: float
     bits: float | None
 

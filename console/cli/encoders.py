@@ -54,6 +54,7 @@ def train(  # noqa: PLR0913, PLR0917 - the options of a command
         str, typer.Option("--from", help="Encoder to begin with: a version's name or an exported ONNX file.")
     ] = "",
     threads: Annotated[int, typer.Option(min=1, help="torch threads.")] = 1,
+    drawings: Annotated[int, typer.Option(min=1, help="Drawings of every family, beside the pictures.")] = 650,
 ) -> None:
     """Train an encoder by self-supervised contrastive learning; resumable.
 
@@ -75,6 +76,7 @@ def train(  # noqa: PLR0913, PLR0917 - the options of a command
         resume=resume,
         start=_start(session, start) if start else None,
         threads=threads,
+        drawings_per_family=drawings,
     )
 
     def report(progress: contrastive.Progress) -> None:

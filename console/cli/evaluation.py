@@ -89,13 +89,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
 
 def hand_over(session: Session, report: Report, output: Path | None, words: Callable[[Table, int | None], str]) -> None:
     """Write a report as page and JSON to ``output``, and print it: JSON, or ``words`` of each table at a width."""
-    from workers.evaluation.page import render
     from workers.evaluation.tables import as_json
 
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "report.html").write_text(render(report), encoding="utf-8")
-        (output / "report.json").write_text(json.dumps(as_json(report), indent=1) + "\n", encoding="utf-8")
+        write_report(report, output)
     if session.json:
         print(json.dumps(as_json(report)))
     else:
@@ -106,3 +103,13 @@ def hand_over(session: Session, report: Report, output: Path | None, words: Call
                 print(f"\n{words(table, width)}")
     if output is not None:
         session.note(f"wrote {output / 'report.html'} and report.json")
+
+
+def write_report(report: Report, output: Path) -> None:
+    """Write a report's page and its JSON to a folder."""
+    from workers.evaluation.page import render
+    from workers.evaluation.tables import as_json
+
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "report.html").write_text(render(report), encoding="utf-8")
+    (output / "report.json").write_text(json.dumps(as_json(report), indent=1) + "\n", encoding="utf-8")

@@ -305,7 +305,8 @@ def test_encoders_are_listed(safelight: CommandLine) -> None:
 
 def test_training_without_torch_says_what_to_install(safelight: CommandLine) -> None:
     (safelight.folder / "torch.py").write_text("raise ModuleNotFoundError\n")  # found before an installed one
-    for arguments in (("export", "safelight.yaml", "-o", "x.onnx"), ("train", "--out", "x")):
+    converter = ("converter", "--from", "f1-128-v2", "--to", "f1-128-v2.fp16")
+    for arguments in (("export", "safelight.yaml", "-o", "x.onnx"), ("train", "--out", "x"), converter):
         assert "train extra" in safelight("encoder", *arguments, status=2).err
     (safelight.folder / "set.jsonl").touch()
     assert "train extra" in safelight("labels", "train", "--manifest", "set.jsonl", "-o", "x", status=2).err

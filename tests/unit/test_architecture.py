@@ -34,6 +34,7 @@ RUN_BY: Final[dict[str, str]] = {
         f"console/cli/{name}.py": "tests/integration/test_cli.py"
         for name in ("checks", "encoders", "policies", "sets", "settings_commands", "session", "inspection")
     },
+    "console/cli/encoder_conversion.py": "tests/train/test_conversion_journey.py",
     "console/cli/classifiers.py": "tests/integration/test_classifier_commands.py",
     "console/cli/published_labels.py": "tests/integration/test_label_commands.py",
     "console/cli/revisions.py": "tests/integration/test_label_commands.py",

@@ -51,7 +51,9 @@ def write_version(
     pictures = gather(checkpoint.parent, data, side)
     precisions = export_version(checkpoint, folder, calibrating=pictures.calibrating, comparing=pictures.comparing)
     run = checkpoint.parent
-    known = (run / "loss.jsonl").exists() and (run / "cache" / "meta.json").exists()
+    # A run of a few steps has written no line yet.
+    curve = run / "loss.jsonl"
+    known = curve.exists() and curve.stat().st_size > 0 and (run / "cache" / "meta.json").exists()
     facts = version_card(folder.resolve().name, side, precisions, run if known else None)
     if local:
         facts["local"] = True

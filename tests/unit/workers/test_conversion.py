@@ -11,6 +11,9 @@ from shared.errors import EncoderUnavailableError, IntegrityError
 from shared.types import Reference
 from tests.classifier_factories import LENGTH, SPACE, make_bank, make_classifier, make_rows
 from tests.converter_factories import REPORT, make_converter, rotation, write_converter
+from tests.index_factories import DIMENSION, ENCODER, make_vector
+from tests.index_factories import make_reference as make_drawn
+from tests.index_views import make_view
 from workers.classifying.bank import to_bytes as bank_bytes
 from workers.classifying.vectors import unit
 from workers.conversion import (
@@ -120,6 +123,19 @@ def test_a_vector_that_was_scaled_by_an_earlier_conversion_is_converted_as_it_wa
     returned = converted_reference(converted_reference(reference, there), back)
     assert returned.converted_from == "e2"
     assert np.allclose(from_bytes(returned.vectors), from_bytes(reference.vectors), atol=2e-3)
+
+
+def test_converted_and_native_references_are_searched_in_one_index(tmp_path: Path) -> None:
+    weights = rotation(DIMENSION, DIMENSION)
+    converter = make_converter(tmp_path, "encoder-0", ENCODER, weights=weights, scale=0.95)
+    old = [make_drawn(seed, encoder="encoder-0", pdq="") for seed in range(20)]
+    new = [make_drawn(seed, pdq="") for seed in range(20, 40)]
+    view = make_view([*converted_references(old, converter), *new])
+    queries = [make_vector(0) @ weights, make_vector(20)]
+    converted, native = view.search([view.probe("", query) for query in queries])
+    assert [match.reference for match in (converted[0], native[0])] == ["r0", "r20"]
+    assert 85 < converted[0].score < native[0].score
+    assert {reference.converted_from for reference in view.references("designs")} == {"encoder-0", ""}
 
 
 def test_a_reference_of_another_encoder_is_refused(tmp_path: Path) -> None:
