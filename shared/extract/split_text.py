@@ -22,10 +22,19 @@ class _Fed:
     size: int
     characters: int
 
-    def is_followed_by(self, number: int, piece: Piece) -> bool:
+    def is_followed_by(self, number: int, piece: Piece, *, counts_pieces: bool) -> bool:
         """Tell whether ``piece`` is the next one: numbers count pieces, or bytes before a piece or up to its end."""
         step = number - self.number
-        return step in {1, self.size, self.characters, piece.size, piece.size * 3 // 4}
+        if counts_pieces:
+            return step == 1
+        return step in {self.size, self.characters, piece.size, piece.size * 3 // 4}
+
+    def numbers_pieces(self, number: int) -> bool:
+        """Tell whether numbers count pieces, by that of another piece than the first, which this is.
+
+        No offset in the picture lies before the first piece's end.
+        """
+        return number - self.number < self.size and self.number not in {self.size, self.characters}
 
 
 class SplitText:
@@ -41,6 +50,7 @@ class SplitText:
         self._carry = b""  # characters that are no whole byte yet
         self._pieces = 0
         self._key: bytes | None = None  # the member that numbers the pieces
+        self._counts_pieces = True  # or else bytes
         self._last = _Fed(number=0, size=0, characters=0)
         self._ahead: dict[int, Piece] = {}
 
@@ -70,13 +80,13 @@ class SplitText:
         if self._pieces == 1:
             self._find_key(piece)
         number = None if self._key is None else counts.get(self._key)
-        if number is None or self._last.is_followed_by(number, piece):
+        if number is None or self._follows(number, piece):
             yield from self._feed(piece, number)
         elif number > self._last.number:
             self._ahead[number] = piece
         while self._ahead and not self.is_whole:
             number = min(self._ahead)
-            is_next = self._last.is_followed_by(number, self._ahead[number])
+            is_next = self._follows(number, self._ahead[number])
             if not is_next and len(self._ahead) <= MAX_AHEAD:
                 return
             yield from self._feed(self._ahead.pop(number), number)
@@ -85,16 +95,20 @@ class SplitText:
         """Find what numbers the pieces: a member that is not the same for the first two of them."""
         counts = second.members()[1]
         changed = [name for name, value in counts.items() if value != self._counts.get(name, value)]
-        firsts = {name: self._counts[name] for name in changed}
-        last = self._last
+        last = {
+            name: _Fed(number=self._counts[name], size=self._last.size, characters=self._last.characters)
+            for name in changed
+        }
+        by_piece = {name: fed.numbers_pieces(counts[name]) for name, fed in last.items()}
         fits = [
-            name
-            for name, number in firsts.items()
-            if _Fed(number=number, size=last.size, characters=last.characters).is_followed_by(counts[name], second)
+            name for name, fed in last.items() if fed.is_followed_by(counts[name], second, counts_pieces=by_piece[name])
         ]
         self._key = next(iter(fits or changed), None)
         if self._key is not None:
-            self._last = _Fed(number=firsts[self._key], size=last.size, characters=last.characters)
+            self._last, self._counts_pieces = last[self._key], by_piece[self._key]
+
+    def _follows(self, number: int, piece: Piece) -> bool:
+        return self._last.is_followed_by(number, piece, counts_pieces=self._counts_pieces)
 
     def _feed(self, piece: Piece, number: int | None) -> Steps[None]:
         before, at = self._walk.size, piece.start

@@ -55,3 +55,10 @@ def test_what_follows_the_end_is_left_out() -> None:
     assert text.is_whole
     finished(text.add(piece(1, b"more")))
     assert text.collected() == PNG
+
+
+def test_a_piece_as_short_as_its_number_is_not_taken_for_the_next() -> None:
+    text = begun()
+    for number, content in ((3, b"ccc"), (4, b"ddd"), (1, b"aaa"), (2, b"bbb")):
+        finished(text.add(piece(number, content)))
+    assert text.collected() == PNG[:200] + b"aaabbbcccddd"
