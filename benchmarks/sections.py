@@ -78,6 +78,13 @@ SECTIONS: Final = (
         seconds=75,
     ),
     Section(
+        name="teaching",
+        measures="from classifier train with 50 images to the label in 4 workers",
+        needs=REDIS,
+        quick=("--repeats", "3"),
+        seconds=45,
+    ),
+    Section(
         name="cold_start",
         measures="a worker's index from Redis beside a plain load from files; memory of a million references",
         needs=REDIS,

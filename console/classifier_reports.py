@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from workers.classifying.calibration import TARGETS, score_of
 from workers.classifying.model import OTHER, Classifier
 from workers.classifying.rates import THRESHOLDS, Rate
 from workers.classifying.revision_log import Revision
@@ -38,6 +39,7 @@ def details(revision: Revision, classifier: Classifier) -> dict[str, Any]:
         "encoder": classifier.space.encoder,
         "false_positives": rate_row(rates.false_positives),
         "strangers": rate_row(rates.strangers),
+        "thresholds_for": {str(target): round(score_of(target), 1) for target in TARGETS},
         "rates": [
             {
                 "label": label.label,
@@ -68,6 +70,8 @@ def sentences(revision: Revision, classifier: Classifier) -> str:
         for label in rates.labels
     ]
     lines.append(f"  ordinary pictures given any label: {in_words(rates.false_positives)}")
+    told = ", ".join(f"{100 * target:g} % at {score_of(target):.1f}" for target in TARGETS)
+    lines.append(f"  of ordinary pictures are given one, whatever the labels: {told}")
     lines.append(f"  negatives and drawn documents given any label: {in_words(rates.strangers)}")
     lines += [f"  {one.count} of {one.label} called {one.said}, such as {one.example}" for one in rates.confusions]
     return "\n".join(lines)

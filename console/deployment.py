@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from console.services.policies import PolicyBook
 from proxy_addon.catalogue import load_catalogue
 from shared.adapters.role import SystemClock
+from shared.config import Settings
 from shared.core.policy_file import KnownNames
+from shared.errors import ConfigError, EncoderUnavailableError
 from shared.ports import Store
 from shared.sealing import Sealer
+from workers.classifying.builtin import builtins_of
+from workers.classifying.model import Classifier
 from workers.classifying.revision_log import names_in_force
+from workers.classifying.revisions import ClassifierBook
+from workers.encoder_in_force import in_force
 from workers.enrolment import ImageSets
 
 
-def policy_book(store: Store, sealer: Sealer, apps_dir: Path | None) -> PolicyBook:
+async def classifier_book(settings: Settings, store: Store, sealer: Sealer) -> ClassifierBook:
+    """Return the classifiers of this deployment, with those that ship for its encoder; raises StoreError."""
+    return ClassifierBook(store, sealer, SystemClock(), await _shipped(settings, store))
+
+
+async def _shipped(settings: Settings, store: Store) -> Mapping[str, Classifier]:
+    try:
+        return builtins_of(settings, (await in_force(settings, store)).encoder)
+    except (ConfigError, EncoderUnavailableError):
+        return MappingProxyType({})  # this host judges nothing: the workers' have the encoder
+
+
+def policy_book(settings: Settings, store: Store, sealer: Sealer) -> PolicyBook:
     """Return the policies of this deployment, checked against its sets, what gives labels and its catalogue."""
 
     async def known() -> KnownNames:
-        catalogue = load_catalogue(apps_dir)
+        catalogue = load_catalogue(settings.proxy.apps_dir)
         sets = await ImageSets(store, sealer).list()
         return KnownNames(
             sets=frozenset(summary.name for summary in sets),
             apps=catalogue.apps,
             tags=catalogue.tags,
-            classifiers=frozenset(await names_in_force(store, sealer)),
+            classifiers=frozenset({*await names_in_force(store, sealer), *await _shipped(settings, store)}),
             hash_lists=frozenset(),
         )
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from console.api import (
     create_api,
 )
 from console.classifier_reports import details, summary_row
-from console.deployment import policy_book
+from console.deployment import classifier_book, policy_book
 from console.endpoint_route import endpoint_route
 from console.services.endpoints import pac_file
 from shared.adapters.addresses import join_address, listen_error, split_address
@@ -103,17 +103,17 @@ class StoredSets:
 class StoredClassifiers:
     """The API's view of classifiers, read from their log."""
 
-    def __init__(self, book: Callable[[], ClassifierBook]) -> None:
+    def __init__(self, book: Callable[[], Awaitable[ClassifierBook]]) -> None:
         self._book = book
 
     async def list(self) -> list[ClassifierView]:
         """Return every classifier."""
-        book = self._book()
+        book = await self._book()
         return [ClassifierView(**summary_row(*await book.show(name))) for name in await book.names()]
 
     async def show(self, name: str) -> ClassifierDetails:
         """Return one classifier; raises UsageError for an unknown name."""
-        return ClassifierDetails(**details(*await self._book().show(name)))
+        return ClassifierDetails(**details(*await (await self._book()).show(name)))
 
 
 class StoredLabelSpaces:
@@ -192,9 +192,9 @@ def _services(store: Store, settings: Settings) -> Services:
         sets=StoredSets(
             ImageSets(store, sealer), Revisions(store, sealer, SystemClock(), keep_days=settings.index.keep_days)
         ),
-        classifiers=StoredClassifiers(lambda: ClassifierBook(store, sealer, SystemClock())),
+        classifiers=StoredClassifiers(lambda: classifier_book(settings, store, sealer)),
         labels=StoredLabelSpaces(lambda: LabelSpaceBook(store, sealer, SystemClock())),
-        policies=policy_book(store, sealer, settings.proxy.apps_dir),
+        policies=policy_book(settings, store, sealer),
         alerts=AlertLog(store, sealer),
         viewer_token=viewer_token(settings.data_dir / TOKEN_FILE),
         pac=lambda: pac_file(endpoint_route(settings)),

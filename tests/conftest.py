@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+
+# Before numpy is imported: OpenBLAS's second thread only spins beside other tests (see console and workers).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from hypothesis import HealthCheck, settings
 
 from tests import failure_list

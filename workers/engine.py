@@ -26,7 +26,7 @@ from workers.encoder import Encoder
 from workers.encoder_names import EncoderName
 from workers.index_replica import IndexReplica
 from workers.inspector import Inspector
-from workers.label_sources import loaders
+from workers.label_sources import loaders, shipped_answers
 from workers.migration.adapting import Adapter
 from workers.shared_verdicts import SharedVerdicts
 from workers.verdicts import Question, Verdicts
@@ -70,6 +70,7 @@ class Engine:
             around.sealer,
             loaders(encoder, None if adapter is None else adapter.classifier),
             around.metrics,
+            shipped_answers(around.settings, name),
         )
         self._labels = Labeller(self.classifiers, shipped_features(), encoder.side, around.metrics)
         self._verdicts: Verdicts | None = None

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
+from shared.config import Settings
 from shared.errors import EncoderUnavailableError, IntegrityError, UsageError
+from workers.classifying.builtin import builtins_of
 from workers.classifying.labelling import Answers, ClassifierAnswers
 from workers.classifying.model import Classifier
 from workers.classifying.model import unpack as unpack_classifier
 from workers.classifying.replica import Load
 from workers.classifying.revisions import CLASSIFIERS
 from workers.classifying.vectors import space_of
+from workers.encoder_names import EncoderName
 from workers.labels.answering import SpaceAnswers
 from workers.labels.network import LabelNetwork
 from workers.labels.published import LABEL_SPACES
@@ -71,3 +74,9 @@ def loaders(encoder: EncoderFacts, convert: Callable[[Classifier], Classifier] |
         return SpaceAnswers(name, network)
 
     return MappingProxyType({CLASSIFIERS.name: classifier, LABEL_SPACES.name: label_space})
+
+
+def shipped_answers(settings: Settings, encoder: EncoderName) -> Mapping[str, Answers]:
+    """Return the classifiers that ship for an encoder, as they answer; raises as `builtins_of`."""
+    builtins = builtins_of(settings, encoder)
+    return MappingProxyType({name: ClassifierAnswers(classifier) for name, classifier in builtins.items()})

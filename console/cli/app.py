@@ -18,6 +18,7 @@ from console.cli import (
     classifier_evaluation,
     classifiers,
     coverage,
+    encoder_bank,
     encoder_conversion,
     encoders,
     endpoints,
@@ -54,6 +55,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(bypass.app, name="bypass")
 app.add_typer(apps.app, name="apps")
 evaluation.register(encoders.app)
+encoder_bank.register(encoders.app)
 encoder_conversion.register(encoders.app)
 app.add_typer(encoders.app, name="encoder")
 published_labels.register(labels.app)

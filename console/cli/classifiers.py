@@ -14,6 +14,7 @@ from console import classifier_reports
 from console.cli import revisions
 from console.cli.inspection import Inspection, open_inspection, read_image
 from console.cli.session import Session, session_of, with_store
+from console.deployment import classifier_book
 from shared.adapters.role import SystemClock
 from shared.config import Settings
 from shared.core.policy_conditions import OTHER
@@ -61,7 +62,7 @@ def train(
     files += [(path, OTHER) for path in (_files(negatives) if negatives else ())]
 
     async def run(settings: Settings, store: Store, sealer: Sealer) -> int:
-        book = ClassifierBook(store, sealer, SystemClock())
+        book = await classifier_book(settings, store, sealer)
         async with open_inspection(settings, store, sealer) as inspection:
             examples, rejected = await _examples(session, inspection, files, settings.proxy.max_object)
             choice = _Choice(name, label, threshold, labels, on_duplicate)
@@ -161,8 +162,8 @@ def list_(context: typer.Context) -> None:
     """List the classifiers."""
     session = session_of(context)
 
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        book = ClassifierBook(store, sealer, SystemClock())
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
+        book = await classifier_book(settings, store, sealer)
         rows = [classifier_reports.summary_row(*await book.show(name)) for name in await book.names()]
         session.table(("classifier", "revision", "labels", "mode", "examples", "negatives"), rows)
 
@@ -180,8 +181,8 @@ def show(
     """Show a classifier's labels, and how good they are with images that it had not seen."""
     session = session_of(context)
 
-    async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-        revision, classifier = await ClassifierBook(store, sealer, SystemClock()).show(name)
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
+        revision, classifier = await (await classifier_book(settings, store, sealer)).show(name)
         values = classifier_reports.details(revision, classifier)
         if report is not None:
             _write(report, classifier_reports.page(revision, classifier))
@@ -198,4 +199,4 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-revisions.register(app, "classifier", ClassifierBook)
+revisions.register(app, "classifier", classifier_book)

@@ -26,7 +26,7 @@ from workers.encoder_in_force import in_force
 from workers.encoder_names import EncoderName
 from workers.index_replica import IndexReplica, IndexView
 from workers.inspector import Inspector
-from workers.label_sources import loaders
+from workers.label_sources import loaders, shipped_answers
 from workers.migration.adapting import Adapter, adapter_if_any
 
 
@@ -82,7 +82,11 @@ async def open_inspection(
     )
     index = replica if narrow is None else StillIndex(narrow(encoder))
     classifiers = ClassifierReplica(
-        store, sealer, loaders(encoder, None if adapter is None else adapter.classifier), metrics
+        store,
+        sealer,
+        loaders(encoder, None if adapter is None else adapter.classifier),
+        metrics,
+        shipped_answers(settings, generation.encoder),
     )
     await classifiers.load()
     labels = Labeller(classifiers, shipped_features(), encoder.side, metrics)

@@ -30,7 +30,7 @@ def apply(
         raise UsageError(f"cannot read {file}: {error}") from error
 
     async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
-        applied = await policy_book(store, sealer, settings.proxy.apps_dir).apply(text)
+        applied = await policy_book(settings, store, sealer).apply(text)
         for note in applied.notes:
             session.note(f"note: {note}")
         names = [policy.name for policy in applied.policies]
@@ -56,7 +56,7 @@ def list_(context: typer.Context) -> None:
                 "severity": policy.severity.value,
                 "deadline_ms": policy.deadline_ms,
             }
-            for policy in await policy_book(store, sealer, settings.proxy.apps_dir).list()
+            for policy in await policy_book(settings, store, sealer).list()
         ]
         session.table(("name", "action", "mode", "severity", "deadline_ms"), rows)
 
@@ -69,7 +69,7 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(help="A pol
     session = session_of(context)
 
     async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
-        book = policy_book(store, sealer, settings.proxy.apps_dir)
+        book = policy_book(settings, store, sealer)
         text = await (book.show(name) if name else book.text())
         session.row({"policies": text}, text.rstrip("\n"))
 
@@ -82,7 +82,7 @@ def delete(context: typer.Context, name: str) -> None:
     session = session_of(context)
 
     async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
-        version = await policy_book(store, sealer, settings.proxy.apps_dir).delete(name)
+        version = await policy_book(settings, store, sealer).delete(name)
         session.row({"deleted": name, "version": version}, f"deleted {name} (version {version})")
 
     with_store(session, run)

@@ -25,12 +25,16 @@ from workers.labels.published import LABEL_SPACES, LabelSpaceBook, PublishedSpac
 NameArgument = Annotated[str, typer.Argument(help="The label space's name, as policies call it.")]
 
 
+async def _book(_: Settings, store: Store, sealer: Sealer) -> LabelSpaceBook:
+    return LabelSpaceBook(store, sealer, SystemClock())
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(publish)
     app.command("list")(list_)
     app.command()(show)
-    revisions.register(app, LABEL_SPACES.name, LabelSpaceBook)
+    revisions.register(app, LABEL_SPACES.name, _book)
 
 
 def publish(

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from console.cli.session import session_of, with_store
-from shared.adapters.role import SystemClock
 from shared.config import Settings
-from shared.ports import Clock, Store
+from shared.ports import Store
 from shared.sealing import Sealer
 from workers.classifying.revision_log import RevisionBook
 
 NameArgument = Annotated[str, typer.Argument(help="As list shows it.")]
 
-type OpenBook = Callable[[Store, Sealer, Clock], RevisionBook[Any]]
+type OpenBook = Callable[[Settings, Store, Sealer], Awaitable[RevisionBook[Any]]]
 
 
 def register(app: typer.Typer, noun: str, open_book: OpenBook) -> None:
@@ -27,8 +26,8 @@ def register(app: typer.Typer, noun: str, open_book: OpenBook) -> None:
     def history(context: typer.Context, name: NameArgument) -> None:
         session = session_of(context)
 
-        async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-            revisions = await open_book(store, sealer, SystemClock()).history(name)
+        async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
+            revisions = await (await open_book(settings, store, sealer)).history(name)
             rows: list[dict[str, object]] = [
                 {"revision": one.number, "at": datetime.fromtimestamp(one.at, UTC).isoformat(), "note": one.note}
                 for one in revisions
@@ -45,8 +44,8 @@ def register(app: typer.Typer, noun: str, open_book: OpenBook) -> None:
     ) -> None:
         session = session_of(context)
 
-        async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-            now = await open_book(store, sealer, SystemClock()).roll_back(name, revision)
+        async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
+            now = await (await open_book(settings, store, sealer)).roll_back(name, revision)
             session.row(
                 {noun.replace(" ", "_"): name, "revision": now.number, "restored": revision},
                 f"{name} is as in revision {revision} again, which is now revision {now.number}",
@@ -58,8 +57,8 @@ def register(app: typer.Typer, noun: str, open_book: OpenBook) -> None:
     def delete(context: typer.Context, name: NameArgument) -> None:
         session = session_of(context)
 
-        async def run(_: Settings, store: Store, sealer: Sealer) -> None:
-            await open_book(store, sealer, SystemClock()).delete(name)
+        async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
+            await (await open_book(settings, store, sealer)).delete(name)
             session.row({"deleted": name}, f"deleted {name}")
 
         with_store(session, run)

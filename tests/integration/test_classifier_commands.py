@@ -31,9 +31,10 @@ def test_a_new_form_is_named_and_a_poster_is_not(trained: CommandLine) -> None:
     (trained.folder / "form.jpg").write_bytes(encode(draw("document_page", 77, size=(420, 560))))
     (trained.folder / "poster.jpg").write_bytes(encode(draw("poster", 77, size=(420, 560))))
     form, poster = trained("check", "form.jpg", "poster.jpg", "--json").rows
-    assert [(one["classifier"], one["label"]) for one in form["labels"]] == [("papers", "form")]
-    assert form["labels"][0]["score"] >= 85
-    assert [one["label"] for one in poster["labels"]] == ["other"]
+    said = {one["classifier"]: one for one in form["labels"]}
+    assert said["papers"]["label"] == "form"
+    assert said["papers"]["score"] >= 85
+    assert [one["label"] for one in poster["labels"] if one["classifier"] == "papers"] == ["other"]
 
 
 def test_how_good_it_is_is_shown_with_intervals_and_a_plot(trained: CommandLine) -> None:
@@ -54,16 +55,44 @@ def test_a_label_is_added_without_the_old_images_and_taken_back(trained: Command
     history = trained("classifier", "history", "papers", "--json").rows
     (restored,) = trained("classifier", "rollback", "papers", str(history[0]["revision"]), "--json").rows
     assert restored["revision"] > history[-1]["revision"]
-    (row,) = trained("classifier", "list", "--json").rows
-    assert row["labels"] == ["form"]
+    rows = trained("classifier", "list", "--json").rows
+    assert [row["labels"] for row in rows if row["classifier"] == "papers"] == [["form"]]
 
 
-def test_a_policy_may_name_it_and_no_other(trained: CommandLine) -> None:
-    for name, status in (("papers", 0), ("rooms", 2)):
+def test_a_policy_may_name_it_and_what_ships_and_no_other(trained: CommandLine) -> None:
+    for name, status in (("papers", 0), ("builtin-documents", 0), ("rooms", 2)):
         condition = {"label": {"classifier": name, "is": "form"}}
         policy = {"name": "p", "when": {"any": [condition]}, "then": {"action": "block"}}
         (trained.folder / "policies.yaml").write_text(json.dumps({"policies": [policy]}))
         trained("policy", "apply", "policies.yaml", status=status)
+
+
+def test_what_ships_answers_at_once_and_can_be_taught_another_label(tmp_path: Path) -> None:
+    safelight = CommandLine(tmp_path)
+    listed = {row["classifier"]: row for row in safelight("classifier", "list", "--json").rows}
+    assert set(listed) == {"builtin-documents", "builtin-screens"}
+    (shown,) = safelight("classifier", "show", "builtin-screens", "--json").rows
+    assert shown["false_positives"]["tried"] > 500
+    folder_of(tmp_path / "plans", "floor_plan", range(20))
+    (taught,) = safelight(
+        "classifier", "train", "builtin-screens", "--label", "plan", "--images", "plans", "--json"
+    ).rows
+    assert taught["labels"] == sorted([*listed["builtin-screens"]["labels"], "plan"])
+    (tmp_path / "plan.jpg").write_bytes(encode(draw("floor_plan", 77, size=(420, 560))))
+    (checked,) = safelight("check", "plan.jpg", "--json").rows
+    assert {one["classifier"]: one["label"] for one in checked["labels"]}["builtin-screens"] == "plan"
+    safelight("classifier", "delete", "builtin-screens")
+    again = {row["classifier"]: row for row in safelight("classifier", "list", "--json").rows}
+    assert again == listed
+    assert "ships with the product" in safelight("classifier", "delete", "builtin-screens", status=2).err
+
+
+def test_an_encoder_that_ships_has_its_bank(tmp_path: Path) -> None:
+    safelight = CommandLine(tmp_path)
+    folder_of(tmp_path / "few", "poster", range(2))
+    (row, *_) = safelight("encoder", "list", "--json").rows
+    refused = safelight("encoder", "bank", row["encoder"], "--images", "few", status=2)
+    assert "ships with a bank of its own" in refused.err
 
 
 def test_too_few_images_are_refused_and_broken_ones_named(tmp_path: Path) -> None:
@@ -71,7 +100,7 @@ def test_too_few_images_are_refused_and_broken_ones_named(tmp_path: Path) -> Non
     images = folder_of(tmp_path / "few", "poster", range(4))
     refused = safelight("classifier", "train", "papers", "--label", "poster", "--images", "few", status=2)
     assert "label poster has 4 images; at least 5 are needed" in refused.err
-    assert safelight("classifier", "list", "--json").rows == []
+    assert {row["revision"] for row in safelight("classifier", "list", "--json").rows} == {0}
     (images / "4.jpg").write_bytes(encode(draw("poster", 4)))
     (images / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
     few = safelight("classifier", "train", "papers", "--label", "poster", "--images", "few", "--json", status=1)

@@ -15,7 +15,7 @@ from tests.classifier_factories import make_examples
 from tests.index_factories import make_reference, make_set
 from tests.index_views import rebase
 from workers.classifying.bank import bank_path, load_bank
-from workers.classifying.dense_features import colours, edges, grid_descriptors
+from workers.classifying.dense_features import grid_descriptors
 from workers.classifying.fitting import Recipe, fit
 from workers.classifying.vectors import row_of, shipped_features, space_of
 from workers.conversion import CONVERTERS, converted_classifier, converted_references, load_converter
@@ -128,8 +128,8 @@ def test_classifiers_go_on_with_a_bank_that_was_converted(journey: Journey) -> N
         for seed, vector in zip(seeds, squares(encoder, seeds, family), strict=True):
             pixels = np.asarray(draw(family, seed, size=(320, 240)))
             small = np.asarray(squash(draw(family, seed, size=(320, 240)), encoder.side))
-            words = model.words(grid_descriptors(np.ascontiguousarray(pixels[..., 1])))
-            described.append(row_of(vector, model.join(words, edges(small), colours(small)), model))
+            plane = np.ascontiguousarray(pixels[..., 1])
+            described.append(row_of(vector, model.join(model.kinds(grid_descriptors(plane), plane, small)), model))
         return np.stack(described)
 
     examples = [one for f, label in LABELS.items() for one in make_examples(label, rows(old, f, range(12)))]

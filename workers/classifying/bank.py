@@ -7,6 +7,7 @@ encoder's vectors of the same pictures, in the same order, lie beside each file 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,10 @@ from workers.classifying.vectors import FeatureModel, unit, weigh
 from workers.encoder_files import MODELS, EncoderCard, Precision
 
 HANDMADE: Final = MODELS / "classifier-v1" / "bank.npz"
+OWN_HANDMADE: Final = "other.npz"
+"""Beside an encoder whose bank is of other pictures than the one that ships."""
+FEWEST: Final = 500
+"""Pictures of a bank: fewer say nothing of one in 200."""
 STEPS: Final = 127.0
 """A unit vector's values are kept as signed bytes, scaled so that the largest of each row is 127."""
 
@@ -49,8 +54,19 @@ def to_bytes(vectors: Floats) -> NDArray[np.int8]:
     return np.rint(vectors / largest * STEPS).astype(np.int8)
 
 
-def load_bank(card_path: Path, model: FeatureModel, handmade: Path = HANDMADE) -> Bank:
+def write_own_bank(card: EncoderCard, described: Sequence[Floats], encoded: Mapping[Precision, Floats]) -> None:
+    """Write a bank of ordinary pictures beside an encoder: hand-made kinds, and its vectors by precision."""
+    np.savez(
+        card.folder / OWN_HANDMADE, kinds=to_bytes(np.stack(described)), ordinary=np.ones(len(described), np.bool_)
+    )
+    for precision, vectors in encoded.items():
+        np.save(bank_path(card, precision), to_bytes(vectors))
+
+
+def load_bank(card_path: Path, model: FeatureModel) -> Bank:
     """Return the bank whose encoder's vectors are in ``card_path``; raises EncoderUnavailableError."""
+    own = card_path.with_name(OWN_HANDMADE)
+    handmade = own if own.exists() else HANDMADE
     try:
         encoded = np.load(card_path, allow_pickle=False)
         with np.load(io.BytesIO(handmade.read_bytes()), allow_pickle=False) as arrays:
@@ -59,7 +75,8 @@ def load_bank(card_path: Path, model: FeatureModel, handmade: Path = HANDMADE) -
             raise ValueError("its two files do not fit each other")
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise EncoderUnavailableError(
-            f"this encoder has no bank of other pictures, which classifiers need: {error}"
+            f"this encoder has no bank of other pictures, which classifiers need: {error}; make one of {FEWEST}"
+            " pictures or more: safelight encoder bank NAME --images DIR"
         ) from error
     ends = np.cumsum([projection.axes.shape[1] for projection in model.projections.values()])[:-1]
     blocks = [unit(block.astype(np.float32)) for block in (encoded, *np.split(kinds, ends, axis=1))]

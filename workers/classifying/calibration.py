@@ -24,6 +24,8 @@ from workers.classifying.dense_features import Floats
 NAMED_RATE: Final = 0.005
 """Share of other pictures that are given any label at `NAMED_SCORE`."""
 NAMED_SCORE: Final = 85.0
+TARGETS: Final = (NAMED_RATE, 0.01, 0.02)
+"""Shares of other pictures for which `show` tells the threshold, and the evaluation whether it keeps to it."""
 LEFT_A_DECADE: Final = 2 / 3
 """Of what a score lacks to 100, beyond `NAMED_SCORE`."""
 TAIL_SHARE: Final = 0.0075

@@ -27,12 +27,20 @@ _log = logging.getLogger(__name__)
 
 
 class ClassifierReplica:
-    """Follows all that gives labels; ``loaders`` are by kind.
+    """Follows all that gives labels; ``loaders`` are by kind, ``shipped`` answers where its name has no revision.
 
     What cannot answer, such as a classifier of another encoder, is counted and told, and says nothing.
     """
 
-    def __init__(self, store: Store, sealer: Sealer, loaders: Mapping[str, Load], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        loaders: Mapping[str, Load],
+        metrics: Metrics,
+        shipped: Mapping[str, Answers] = MappingProxyType({}),
+    ) -> None:
+        self._shipped = shipped
         self._log = RevisionLog(store, sealer)
         self._loaders = loaders
         self._metrics = metrics
@@ -58,7 +66,8 @@ class ClassifierReplica:
             _log.error("entries of the classifiers' log do not open: every host needs the same secrets.key_file")
         for name in self._log.history:
             await self._take(name, self._log.current(name))
-        able = {name: one for name, (_, one) in self._loaded.items() if one is not None}
+        own = {name: one for name, (revision, one) in self._loaded.items() if revision.blob}
+        able = {name: one for name, one in {**self._shipped, **own}.items() if one is not None}
         numbers = {name: revision.number for name, (revision, _) in self._loaded.items()}
         self._current = Labellers(
             position=self._log.position, by_name=MappingProxyType(able), revisions=MappingProxyType(numbers)

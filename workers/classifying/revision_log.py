@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final
 
 from shared.errors import IntegrityError, StoreError, UsageError
@@ -137,24 +138,34 @@ async def names_in_force(store: Store, sealer: Sealer) -> tuple[str, ...]:
 
 
 class RevisionBook[Model]:
-    """Reads and writes what is of one kind, for commands and the API."""
+    """Reads and writes what is of one kind, for commands and the API; ``shipped`` is there without a revision."""
 
-    def __init__(self, store: Store, sealer: Sealer, clock: Clock, kind: Kind[Model]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        clock: Clock,
+        kind: Kind[Model],
+        shipped: Mapping[str, Model] = MappingProxyType({}),
+    ) -> None:
+        self._shipped = shipped
         self._log = RevisionLog(store, sealer)
         self._clock = clock
         self._kind = kind
 
     async def names(self) -> tuple[str, ...]:
         """Return those that there are; raises StoreError."""
-        return (await self._newest()).names(self._kind.name)
+        return tuple(sorted({*(await self._newest()).names(self._kind.name), *self._shipped}))
 
     async def find(self, name: str) -> tuple[Revision, Model] | None:
-        """Return the revision in force and what it is; None where there is none.
+        """Return the revision in force and what it is, `NOTHING` for what ships; None where there is none.
 
         Raises UsageError where the name stands for something of another kind.
         """
         revision = await self.in_force(name)
-        return (revision, await self._log.read(revision, self._kind.unpack)) if revision.blob else None
+        if revision.blob:
+            return revision, await self._log.read(revision, self._kind.unpack)
+        return (NOTHING, self._shipped[name]) if name in self._shipped else None
 
     async def in_force(self, name: str) -> Revision:
         """Return the revision in force, `NOTHING` where there is none; raises what ``find`` raises."""
@@ -173,7 +184,7 @@ class RevisionBook[Model]:
     async def history(self, name: str) -> tuple[Revision, ...]:
         """Return the revisions that are kept, oldest first; raises UsageError for an unknown name."""
         kept = tuple(one for one in self._kept(await self._newest(), name) if one.kind == self._kind.name)
-        if not kept:
+        if not kept and name not in self._shipped:
             raise UsageError(f"no {self._kind.name} is named {name}")
         return kept
 
@@ -196,12 +207,14 @@ class RevisionBook[Model]:
     async def delete(self, name: str) -> None:
         """Delete it, also where its bytes cannot be read; raises UsageError for an unknown name."""
         revision = await self.in_force(name)
+        if not revision.blob and name in self._shipped:
+            raise UsageError(f"{name} ships with the product; it is asked only where a policy names it")
         if not revision.blob:
             raise self._unknown(name)
         await self._replace(name, revision.number, "", "deleted")
 
     def _unknown(self, name: str) -> UsageError:
-        known = ", ".join(self._log.names(self._kind.name)) or "none"
+        known = ", ".join(sorted({*self._log.names(self._kind.name), *self._shipped})) or "none"
         return UsageError(f"no {self._kind.name} is named {name}; known: {known}")
 
     async def _newest(self) -> RevisionLog:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from shared.ports import Clock, Store
@@ -15,5 +17,7 @@ CLASSIFIERS: Final = Kind(name="classifier", pack=pack, unpack=unpack)
 class ClassifierBook(RevisionBook[Classifier]):
     """Reads and writes classifiers, for commands and the API."""
 
-    def __init__(self, store: Store, sealer: Sealer, clock: Clock) -> None:
-        super().__init__(store, sealer, clock, CLASSIFIERS)
+    def __init__(
+        self, store: Store, sealer: Sealer, clock: Clock, shipped: Mapping[str, Classifier] = MappingProxyType({})
+    ) -> None:
+        super().__init__(store, sealer, clock, CLASSIFIERS, shipped)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,13 +22,13 @@ from numpy.typing import NDArray
 
 from shared.errors import IntegrityError
 from shared.types import DecodedFrame
-from workers.classifying.dense_features import Floats, aggregate, colours, edges, grid_descriptors
+from workers.classifying.dense_features import Floats, Pixels, aggregate, colours, edges, grid_descriptors, texture
 from workers.encoder_files import MODELS
 
 FEATURES: Final = MODELS / "classifier-v1" / "features.npz"
-WORDS, EDGES, COLOURS = "words", "edges", "colours"
-KINDS: Final = (WORDS, EDGES, COLOURS)
-WEIGHTS: Final = MappingProxyType({"encoder": 1.0, WORDS: 1.3, EDGES: 1.0, COLOURS: 0.7})
+WORDS, EDGES, TEXTURE, COLOURS = "words", "edges", "texture", "colours"
+KINDS: Final = (WORDS, EDGES, TEXTURE, COLOURS)
+WEIGHTS: Final = MappingProxyType({"encoder": 1.0, WORDS: 1.3, EDGES: 1.0, TEXTURE: 1.0, COLOURS: 0.7})
 """Of each kind: half as much or twice as much of any moves the share of documents that are named by half a point."""
 
 
@@ -70,16 +71,16 @@ class FeatureModel:
         width, height = frame.plane_size
         # A picture that shows too little has no plane; its pixels in grey stand for it.
         plane = np.frombuffer(frame.plane, np.uint8).reshape(height, width) if frame.plane else pixels[..., 1]
-        return self.join(self.words(grid_descriptors(plane)), edges(pixels), colours(pixels))
+        return self.join(self.kinds(grid_descriptors(plane), plane, pixels))
 
-    def words(self, descriptors: Floats) -> Floats:
-        """Return the VLAD of n x 128 descriptors."""
-        return aggregate(self.descriptor.apply(descriptors), self.centres)
+    def kinds(self, descriptors: Floats, plane: Pixels, pixels: Pixels) -> dict[str, Floats]:
+        """Return every kind of a picture at its own length, from n x 128 descriptors of its grid."""
+        words = aggregate(self.descriptor.apply(descriptors), self.centres)
+        return {WORDS: words, EDGES: edges(pixels), TEXTURE: texture(plane), COLOURS: colours(pixels)}
 
-    def join(self, words: Floats, edged: Floats, coloured: Floats) -> Floats:
+    def join(self, kinds: Mapping[str, Floats]) -> Floats:
         """Return the kinds projected and side by side."""
-        found = {WORDS: words, EDGES: edged, COLOURS: coloured}
-        return np.concatenate([self.projections[kind].of(found[kind]) for kind in KINDS])
+        return np.concatenate([self.projections[kind].of(kinds[kind]) for kind in KINDS])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

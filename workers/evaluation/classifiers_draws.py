@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.classifying.calibration import NAMED_RATE, NAMED_SCORE
+from workers.classifying.calibration import NAMED_RATE, NAMED_SCORE, TARGETS, score_of
 from workers.classifying.clusters import cluster
 from workers.classifying.dense_features import Floats
 from workers.classifying.model import Example
@@ -50,7 +50,8 @@ class Outcome:
     """How many of the ``asked`` pictures, and of the ``fresh`` ones that no training had, were given their label.
 
     ``named``: where one in 200 of the ``others`` pictures is given any; ``accepted``, and how many others were given a
-    label (``alarms``): at the score that stands for it; ``nearest``: had `other` been no answer.
+    label (``alarms``): at the score that stands for it; ``nearest``: had `other` been no answer.  ``reached``: how many
+    others were given a label at the scores that stand for the shares TARGETS.
     """
 
     asked: int
@@ -61,6 +62,7 @@ class Outcome:
     accepted: int
     alarms: int
     nearest: int
+    reached: tuple[int, ...]
 
 
 def clusters_of(seen: Seen) -> NDArray[np.intp]:
@@ -124,6 +126,7 @@ def judge(seen: Seen, drawn: Draw, scores: Scores, others: Scores) -> Outcome:
         accepted=int((decide(scores, limits) == truth).sum()),
         alarms=int((decide(others, limits) >= 0).sum()),
         nearest=int((best == truth).sum()),
+        reached=tuple(int((others.max(axis=1) >= score_of(target)).sum()) for target in TARGETS),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from workers.classifying.calibration import TARGETS, score_of
 from workers.classifying.rates import rate
 from workers.evaluation.classifiers_draws import Outcome
 from workers.evaluation.tables import Cell, Plot, Section, Table, columns, flow
@@ -34,6 +35,18 @@ NOTE: Final = flow(
     85' and 'FPR at 85': at the product's default threshold, with the 95 % interval of the false positives; 'without
     other': the best label is right. Means of all draws. 'fit ms': processor time, with calibration and held-out rates;
     'ms an image': the vectors and the comparison, of one core, without decoding."""
+)
+KEPT: Final = columns(
+    ("shots", "images a label", "count"),
+    ("target", "to be given a label", "share"),
+    ("threshold", "threshold", "number"),
+    ("measured", "were given one", "rate"),
+    ("low", "from", "rate"),
+    ("high", "to", "rate"),
+)
+KEPT_NOTE: Final = flow(
+    """The product's head: the share of other pictures, none of which any fit or calibration had, that is given a label
+    at the threshold that `classifier show` tells for a share. Means of all draws, with the 95 % interval."""
 )
 TEXT: Final = flow(
     """Near-duplicates are on one side, and no other picture is near one of the bank's. All methods have the same
@@ -87,6 +100,26 @@ def row_of(measured: Measured) -> dict[str, Cell]:
     }
 
 
+def kept_rows(measured: Measured) -> tuple[dict[str, Cell], ...]:
+    """Return how many other pictures are given a label, beside how many were to be."""
+    others = measured.outcomes[0].others
+    rows: list[dict[str, Cell]] = []
+    for place, target in enumerate(TARGETS):
+        mean = float(np.mean([one.reached[place] for one in measured.outcomes]))
+        found = rate(round(mean), others)
+        rows.append(
+            {
+                "shots": measured.shots,
+                "target": target,
+                "threshold": score_of(target),
+                "measured": mean / others,
+                "low": found.interval.low,
+                "high": found.interval.high,
+            }
+        )
+    return tuple(rows)
+
+
 def section(name: str, title: str, text: str, measured: Sequence[Measured], others: int) -> Section:
     """Return one block's table, and its shares over the images a label."""
     rows = tuple(row_of(one) for one in measured)
@@ -106,6 +139,15 @@ def section(name: str, title: str, text: str, measured: Sequence[Measured], othe
         name=name,
         title=title,
         text=f"{text} {TEXT} Other pictures: {others:,}.",
-        tables=(Table(name="methods", title="Methods", columns=COLUMNS, rows=rows, note=NOTE),),
+        tables=(
+            Table(name="methods", title="Methods", columns=COLUMNS, rows=rows, note=NOTE),
+            Table(
+                name="kept",
+                title="False positives to be had, and had",
+                columns=KEPT,
+                rows=tuple(row for one in measured if one.method == measured[-1].method for row in kept_rows(one)),
+                note=KEPT_NOTE,
+            ),
+        ),
         plots=(plot,),
     )

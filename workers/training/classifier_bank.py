@@ -15,7 +15,7 @@ import heapq
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -24,8 +24,18 @@ import cv2
 import numpy as np
 
 from workers.classifying.bank import HANDMADE, bank_path, to_bytes
-from workers.classifying.dense_features import Floats, Pixels, aggregate, colours, edges, grid_descriptors
-from workers.classifying.vectors import COLOURS, EDGES, FEATURES, WORDS, FeatureModel, Projection, load_features
+from workers.classifying.dense_features import Floats, Pixels, grid_descriptors
+from workers.classifying.vectors import (
+    COLOURS,
+    EDGES,
+    FEATURES,
+    KINDS,
+    TEXTURE,
+    WORDS,
+    FeatureModel,
+    Projection,
+    load_features,
+)
 from workers.encoder_files import EncoderCard, read_card
 from workers.pixels import canonical, grey_plane
 from workers.training.background import BANK_SEEDS
@@ -45,7 +55,9 @@ LEFT_OUT: Final = ("photos/tiny_imagenet64",)
 SAMPLED: Final = 60
 """Grid descriptors of a picture that the codebook is fitted on."""
 CENTRES: Final = 64
-LENGTHS: Final = MappingProxyType({"descriptor": 32, WORDS: 256, EDGES: 128, COLOURS: 64})
+LENGTHS: Final = MappingProxyType({"descriptor": 32, WORDS: 256, EDGES: 128, TEXTURE: 128, COLOURS: 64})
+WHITENED: Final = 0.5
+"""Halfway between axes as they are and axes of equal spread, of texture: one pattern, the flat one, outweighs all."""
 ROUNDS: Final = 30
 SEED: Final = 11
 
@@ -58,7 +70,12 @@ class Seen:
     other: bool
     ordinary: bool
     pixels: Pixels
+    plane: Pixels
     descriptors: Floats
+
+    def described(self, model: FeatureModel) -> Floats:
+        """Return the hand-made kinds side by side."""
+        return model.join(model.kinds(self.descriptors, self.plane, self.pixels))
 
 
 def pictures(data: Path) -> Iterator[Item]:
@@ -100,15 +117,18 @@ def see(item: Item, side: int) -> Seen:
         other=not _shows_document(item),
         ordinary=item.source != "drawn",
         pixels=np.asarray(squash(item.image, side)),
+        plane=plane,
         descriptors=grid_descriptors(plane).astype(np.float16).astype(np.float32),
     )
 
 
-def project(vectors: Floats, length: int) -> Projection:
-    """Principal axes of n x m vectors."""
+def project(vectors: Floats, length: int, whitened: float = 0.0) -> Projection:
+    """Principal axes of n x m vectors; ``whitened`` 1: of equal spread, 0: as they are."""
     mean = vectors.mean(axis=0)
-    _, axes = np.linalg.eigh(np.cov((vectors - mean).T))
-    return Projection(mean=mean.astype(np.float32), axes=np.ascontiguousarray(axes[:, ::-1][:, :length], np.float32))
+    spreads, axes = np.linalg.eigh(np.cov((vectors - mean).T))
+    kept, spread = axes[:, ::-1][:, :length], np.sqrt(np.maximum(spreads[::-1][:length], 1e-12))
+    scaled = kept * (spread[0] / spread) ** whitened
+    return Projection(mean=mean.astype(np.float32), axes=np.ascontiguousarray(scaled, np.float32))
 
 
 def fit_features(seen: list[Seen]) -> FeatureModel:
@@ -120,19 +140,13 @@ def fit_features(seen: list[Seen]) -> FeatureModel:
     until = (cv2.TERM_CRITERIA_MAX_ITER, ROUNDS, 0.0)
     short = np.ascontiguousarray(shorter.apply(sample))
     _, _, centres = cv2.kmeans(short, CENTRES, None, until, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
-    found = {
-        WORDS: [aggregate(shorter.apply(one.descriptors), centres) for one in seen],
-        EDGES: [edges(one.pixels) for one in seen],
-        COLOURS: [colours(one.pixels) for one in seen],
+    plain = FeatureModel(name="", descriptor=shorter, centres=centres, projections=MappingProxyType({}))
+    found = [plain.kinds(one.descriptors, one.plane, one.pixels) for one in seen]
+    projections = {
+        kind: project(np.stack([kinds[kind] for kinds in found]), LENGTHS[kind], WHITENED if kind == TEXTURE else 0.0)
+        for kind in KINDS
     }
-    return FeatureModel(
-        name="",
-        descriptor=shorter,
-        centres=centres,
-        projections=MappingProxyType(
-            {kind: project(np.stack(vectors), LENGTHS[kind]) for kind, vectors in found.items()}
-        ),
-    )
+    return replace(plain, projections=MappingProxyType(projections))
 
 
 def write_features(model: FeatureModel, path: Path = FEATURES) -> None:
@@ -149,7 +163,7 @@ def write_features(model: FeatureModel, path: Path = FEATURES) -> None:
 def write_bank(card: EncoderCard, seen: list[Seen], model: FeatureModel) -> None:
     """Write the bank's hand-made kinds, and the encoder's vectors beside each of its files."""
     bank = [one for one in seen if one.other]
-    handmade = [model.join(model.words(one.descriptors), edges(one.pixels), colours(one.pixels)) for one in bank]
+    handmade = [one.described(model) for one in bank]
     np.savez(HANDMADE, kinds=to_bytes(np.stack(handmade)), ordinary=np.array([one.ordinary for one in bank]))
     pixels = np.stack([one.pixels for one in bank])
     for precision in card.calibrated:

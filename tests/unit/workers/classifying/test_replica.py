@@ -47,6 +47,33 @@ async def test_what_is_published_answers_and_what_is_deleted_does_not() -> None:
     assert metrics.value("safelight_classifiers") == 0
 
 
+async def test_what_ships_answers_until_there_is_a_revision_of_its_name_and_again_without() -> None:
+    store, screens = MemoryStore(), make_classifier("code", name="screens")
+    shipped = {"documents": make_classifier("plan"), "screens": screens}
+    answers = {name: ClassifierAnswers(classifier) for name, classifier in shipped.items()}
+    book = ClassifierBook(store, SEALER, ManualClock(), shipped)
+    replica = ClassifierReplica(store, SEALER, LOADERS, Metrics(), answers)
+    await replica.load()
+    assert dict(replica.current().by_name) == answers
+    await book.publish("documents", CLASSIFIER, 0, "one of my own")
+    await replica.load()
+    assert dict(replica.current().by_name) != answers
+    assert replica.current().by_name["screens"] == answers["screens"]
+    await book.delete("documents")
+    await replica.load()
+    assert dict(replica.current().by_name) == answers
+
+
+@pytest.mark.error_logs("gives no answers")
+async def test_what_ships_does_not_answer_for_a_revision_that_cannot() -> None:
+    store = MemoryStore()
+    await ClassifierBook(store, SEALER, ManualClock()).publish("strange", CLASSIFIER, 0, "first")
+    shipped = {"strange": ClassifierAnswers(CLASSIFIER)}
+    replica = ClassifierReplica(store, SEALER, LOADERS, Metrics(), shipped)
+    await replica.load()
+    assert dict(replica.current().by_name) == {}
+
+
 @pytest.mark.error_logs("gives no answers")
 async def test_what_cannot_answer_here_gives_no_answer() -> None:
     store, metrics = MemoryStore(), Metrics()

@@ -1,5 +1,6 @@
 """Rows of pictures: every kind of one length, near for what looks alike, and a bank that fits them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,18 @@ from hypothesis import strategies as st
 from shared.errors import EncoderUnavailableError, IntegrityError
 from shared.types import DecodedFrame
 from tests.factories import make_frame
-from workers.classifying.bank import bank_path, load_bank, to_bytes
-from workers.classifying.dense_features import COLOURS, EDGES, aggregate, colours, edges, grid_descriptors
+from workers.classifying.bank import bank_path, load_bank, to_bytes, write_own_bank
+from workers.classifying.dense_features import (
+    COLOURS,
+    EDGES,
+    TEXTURE_NOISE,
+    TEXTURES,
+    aggregate,
+    colours,
+    edges,
+    grid_descriptors,
+    texture,
+)
 from workers.classifying.vectors import FEATURES, load_features, row_of, shipped_features, unit
 from workers.encoder_files import list_encoders
 from workers.training.drawing import draw
@@ -43,16 +54,29 @@ def test_a_picture_without_a_plane_has_a_row() -> None:
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 255))
 def test_any_plane_is_described(width: int, height: int, grey: int) -> None:
-    descriptors = grid_descriptors(np.full((height, width), grey, np.uint8))
+    plane = np.full((height, width), grey, np.uint8)
+    descriptors = grid_descriptors(plane)
     assert descriptors.shape[1] == 128
-    assert np.isfinite(MODEL.words(descriptors)).all()
+    kinds = MODEL.kinds(descriptors, plane, np.full((SIDE, SIDE, 3), grey, np.uint8))
+    assert np.isfinite(MODEL.join(kinds)).all()
 
 
 def test_edges_and_colours_are_unit_vectors() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-    for vector, length in ((edges(pixels), EDGES), (colours(pixels), COLOURS)):
+    of_plane = texture(pixels[:, :, 0])
+    for vector, length in ((edges(pixels), EDGES), (colours(pixels), COLOURS), (of_plane, TEXTURES)):
         assert vector.shape == (length,)
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_stripes_have_another_texture_than_noise_and_plain_paper_has_but_one_pattern() -> None:
+    stripes = np.tile(np.repeat(np.array([0, 255], np.uint8), 8), (256, 16))
+    moved = np.roll(stripes, 5, axis=1)
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256), np.uint8)
+    assert texture(stripes) @ texture(moved) > 0.95
+    assert texture(stripes) @ texture(noise) < 0.8
+    paper = np.full((256, 256), 250, np.uint8) + np.arange(256, dtype=np.uint8) % TEXTURE_NOISE
+    assert np.count_nonzero(texture(paper)) == 2  # one a scale
 
 
 def test_vlad_is_the_residuals_of_the_nearest_centres() -> None:
@@ -74,8 +98,21 @@ def test_bytes_keep_a_vector_s_direction() -> None:
     assert (unit(to_bytes(vectors).astype(np.float32)) * vectors).sum(axis=1) == pytest.approx(1, abs=1e-3)
 
 
-def test_an_encoder_without_a_bank_is_told(tmp_path: Path) -> None:
-    with pytest.raises(EncoderUnavailableError, match="no bank of other pictures"):
+def test_a_bank_of_one_s_own_stands_beside_its_encoder(tmp_path: Path) -> None:
+    card = replace(list_encoders()[-1], folder=tmp_path)
+    noise = np.random.default_rng(2)
+    described = [unit(vector.astype(np.float32)) for vector in noise.normal(size=(7, MODEL.length))]
+    encoded = unit(noise.normal(size=(7, 64)).astype(np.float32))
+    write_own_bank(card, described, {"fp32": encoded, "int8": encoded})
+    for precision in ("fp32", "int8", "fp16"):
+        found = load_bank(bank_path(card, precision), MODEL)
+        assert found.rows.shape == (7, 64 + MODEL.length)
+        assert found.ordinary.all()
+        assert (unit(found.rows[:, :64]) * encoded).sum(axis=1) == pytest.approx(1, abs=1e-3)
+
+
+def test_an_encoder_without_a_bank_is_told_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(EncoderUnavailableError, match=r"no bank of other pictures.*safelight encoder bank NAME"):
         load_bank(tmp_path / "other.npy", MODEL)
     np.save(tmp_path / "other.npy", np.zeros((3, 512), np.int8))
     with pytest.raises(EncoderUnavailableError, match="do not fit each other"):

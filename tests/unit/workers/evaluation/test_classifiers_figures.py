@@ -3,7 +3,7 @@
 import pytest
 
 from workers.evaluation.classifiers_draws import Outcome
-from workers.evaluation.classifiers_figures import COLUMNS, Measured, row_of, section
+from workers.evaluation.classifiers_figures import COLUMNS, KEPT, Measured, row_of, section
 
 
 def outcome(named: int, alarms: int, fresh: int = 40) -> Outcome:
@@ -16,6 +16,7 @@ def outcome(named: int, alarms: int, fresh: int = 40) -> Outcome:
         accepted=named + 2,
         alarms=alarms,
         nearest=95,
+        reached=(alarms, 2 * alarms, 4 * alarms),
     )
 
 
@@ -55,7 +56,9 @@ def test_nothing_is_said_of_unseen_pictures_where_there_are_none() -> None:
 def test_a_section_has_a_row_and_a_point_a_method_and_number_of_images() -> None:
     rows = [measured(outcome(70, 1)), measured(outcome(90, 1), shots=50), measured(outcome(60, 1), method="k-NN")]
     found = section("documents", "Documents", "Many.", rows, 1000)
-    (table,), (plot,) = found.tables, found.plots
+    (table, kept), (plot,) = found.tables, found.plots
     assert all(set(row) == {column.key for column in COLUMNS} for row in table.rows)
+    assert all(set(row) == {column.key for column in KEPT} for row in kept.rows)
+    assert [(row["target"], row["measured"]) for row in kept.rows] == [(0.005, 0.001), (0.01, 0.002), (0.02, 0.004)]
     assert plot.series == {"head": ((20.0, 0.7), (50.0, 0.9)), "k-NN": ((20.0, 0.6),)}
     assert "Other pictures: 1,000." in found.text

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.classifying.dense_features import COLOURS, EDGES
-from workers.classifying.vectors import load_features
+from workers.classifying.vectors import KINDS, load_features
 from workers.training.classifier_bank import CENTRES, LENGTHS, fit_features, project, see, write_features
 from workers.training.dataset import Item
 from workers.training.drawing import draw
@@ -27,10 +26,15 @@ def test_what_is_fitted_is_read_again(tmp_path: Path) -> None:
     read = load_features(tmp_path / "features.npz")
     assert read.centres.shape == (CENTRES, LENGTHS["descriptor"])
     assert len(read.name) == 8
-    words = fitted.words(SEEN[0].descriptors)
-    assert read.words(SEEN[0].descriptors) @ words > 0.99
-    joined = read.join(words, np.ones(EDGES, np.float32), np.ones(COLOURS, np.float32))
-    assert joined.shape == (read.length,)
+    before, after = SEEN[0].described(fitted), SEEN[0].described(read)
+    assert after.shape == (read.length,)
+    assert before @ after > 0.99 * len(KINDS)
+
+
+def test_whitened_axes_have_equal_spread() -> None:
+    vectors = np.random.default_rng(0).normal(size=(2000, 3)).astype(np.float32) * np.array([1, 9, 4], np.float32)
+    spreads = project(vectors, 3, 1.0).apply(vectors).std(axis=0)
+    assert np.abs(spreads / spreads[0] - 1).max() < 0.01
 
 
 def test_a_projection_keeps_the_axes_along_which_there_is_most() -> None:
