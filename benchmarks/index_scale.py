@@ -4,7 +4,7 @@
 
 References are made up (``benchmarks/made_up_index.py``): an embedding, a PDQ hash, no local features.  The index is
 built as a worker builds it and published as a compaction does; then processes of their own load it, from a real Redis
-and from plain files in turn.  A near copy is a kept vector with noise.  A million takes 15 minutes and 8 GB of memory.
+and from plain files in turn.  A near copy is a kept vector with noise.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ class Segment:
         The rows' order is the table's, so a graph fits again later.
         """
         table = ReferenceTable.of(references)
+        table.prepare()  # here it is a thread's time
         counts = table.vector_counts.astype(np.int32)
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
         sizes = np.diff(table.set_starts).astype(np.int32)
