@@ -238,8 +238,10 @@ class Embedded(Deployment):
 class ScaledOut(Deployment):
     """Each role a process of its own, over Kafka and Redis."""
 
-    def __init__(self, folder: Path, *, bootstrap: str, redis_url: str) -> None:
-        super().__init__(folder, {"bus": f"kafka://{bootstrap}", "store": redis_url})
+    def __init__(
+        self, folder: Path, *, bootstrap: str, redis_url: str, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(folder, {"bus": f"kafka://{bootstrap}", "store": redis_url, **(settings or {})})
         self._processes: dict[str, subprocess.Popen[str]] = {}
 
     def start(self) -> None:
@@ -265,6 +267,12 @@ class ScaledOut(Deployment):
         self.origin.stop()
         assert set(statuses.values()) <= {0}, (statuses, self.log.read_text()[-4000:])
         assert time.monotonic() - begin < 10
+
+    def second_worker(self) -> None:
+        """Start another worker beside the first, and wait until it is ready; its run file replaces the first one's."""
+        process = self._processes["worker 2"] = self.spawn("worker")
+        eventually(lambda: self.run("worker").get("pid") == process.pid, seconds=READY_SECONDS, what="a second worker")
+        eventually(lambda: self.role_ready("worker"), seconds=READY_SECONDS, what="the second worker is ready")
 
     def restart_role(self, role: str, old: int) -> None:
         """Start a killed role again, as an orchestrator would, and wait until it is ready."""
