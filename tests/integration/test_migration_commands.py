@@ -45,7 +45,7 @@ def test_to_another_encoder_and_back_and_to_it_for_good(tmp_path: Path) -> None:
     assert [ended.status for ended in before] == [0, 0, 0, 0, 1, 0, 0, 0, 0], before
     assert there.rows[0].items() >= {"encoder": NEW, "other": OLD, "phase": "switched", "workers": []}.items()
     assert matched(found) == (NEW, {"0.jpg"})
-    assert found.rows[0]["labels"][0]["classifier"] == "papers"
+    assert "papers" in {label["classifier"] for label in found.rows[0]["labels"]}
     assert "in force already" in again.text
     assert (status.rows[0]["encoder"], status.rows[0]["encoders"]) == (NEW, {NEW: 2})
     assert "--rollback goes back to it" in ways.text
@@ -70,7 +70,7 @@ def test_to_another_encoder_and_back_and_to_it_for_good(tmp_path: Path) -> None:
     expected = {"encoder": NEW, "other": None, "phase": "settled", "classifiers": ["papers"]}
     assert alone.rows[0].items() >= expected.items()
     assert matched(last) == (NEW, {"1.jpg"})
-    assert last.rows[0]["labels"][0]["classifier"] == "papers"
+    assert "papers" in {label["classifier"] for label in last.rows[0]["labels"]}
     assert (none.status, "no change is under way" in none.err) == (2, True)
 
 
