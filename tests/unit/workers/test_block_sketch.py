@@ -55,6 +55,16 @@ def test_a_sketch_fits_and_its_own_picture_agrees(family: str) -> None:
     assert abs(found.gain - 1) < 0.05
 
 
+@pytest.mark.parametrize("size", [(360, 270), (420, 315), (480, 360), (500, 375)])
+@pytest.mark.parametrize("family", ["circuit", "floor_plan"])
+def test_thin_lines_agree_with_themselves_at_any_number_of_pixels_a_block(family: str, size: tuple[int, int]) -> None:
+    picture = draw(family, 1, size=size)
+    plane, saved = plane_of(picture), plane_of(through_jpeg(picture, 85))
+    found = compare(saved, make_sketch(plane), UPRIGHT)
+    assert (found.patches, found.differing) == (0, 0.0)
+    assert found.content_share >= 0.98
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_another_picture_of_the_family_differs(family: str) -> None:
     sketch = make_sketch(plane_of(page(3, family)))
