@@ -139,13 +139,12 @@ class Supervisor:
         """Return the line for the user, empty while something is missing."""
         if self._waiting_for():
             return ""
-        found: dict[str, object] = {}
-        for process in self._processes:
-            run = read_run_file(self._settings.run_dir, process.name)
-            found |= {key: run[key] for key in ("proxy", "console") if key in run}
-        wanted = [key for key in ("proxy", "console") if any(process.role == key for process in self._processes)]
-        if not all(key in found for key in wanted):
-            return ""
+        listening = [process for process in self._processes if process.role in ("proxy", "console")]
+        runs = [read_run_file(self._settings.run_dir, process.name) for process in listening]
+        if any(process.role not in run for process, run in zip(listening, runs, strict=True)):
+            return ""  # listening, but not written down yet, each of several proxies
+        found = {process.role: run[process.role] for process, run in zip(listening, runs, strict=True)}
+        wanted = [key for key in ("proxy", "console") if key in found]
         return " ".join(("ready", *(f"{key}={found[key]}" for key in wanted), f"metrics={status_address}"))
 
     def _statuses(self) -> list[RoleStatus]:
