@@ -117,8 +117,9 @@ class SnapshotWriter:
 
     @property
     def size(self) -> int:
-        """How many bytes all parts have, sealed."""
-        return sum(place.stop - place.start + OVERHEAD_BYTES for place in self._parts)
+        """How many bytes the header and all parts have, sealed."""
+        sealed: int = sum(place.stop - place.start + OVERHEAD_BYTES for place in self._parts)
+        return len(self.header()) + sealed
 
     def part(self, number: int) -> bytes:
         """Return one part."""
