@@ -33,10 +33,11 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 
 def test_what_is_checked_offline_has_its_labels(published: CommandLine) -> None:
-    form, poster = published("check", "form.jpg", "poster.jpg", "--json").rows
-    assert [(one["classifier"], one["label"]) for one in form["labels"]] == [("scenes", "form")]
-    assert form["labels"][0]["score"] > 95
-    assert [one["label"] for one in poster["labels"]] == ["other"]
+    rows = published("check", "form.jpg", "poster.jpg", "--json").rows
+    form, poster = ([one for one in row["labels"] if one["classifier"] == "scenes"] for row in rows)
+    assert [one["label"] for one in form] == ["form"]
+    assert form[0]["score"] > 95
+    assert [one["label"] for one in poster] == ["other"]
 
 
 def test_it_is_listed_and_shown(published: CommandLine) -> None:
@@ -45,7 +46,7 @@ def test_it_is_listed_and_shown(published: CommandLine) -> None:
     assert listed.items() <= shown.items()
     assert (shown["names"], shown["figures"]) == (list(PICTURES), {"map": 0.5})
     assert "form, plan, board" in published("labels", "show", "scenes").text
-    assert published("classifier", "list", "--json").rows == []
+    assert "scenes" not in {row["classifier"] for row in published("classifier", "list", "--json").rows}
 
 
 def test_a_policy_may_name_it_and_no_other(published: CommandLine) -> None:
