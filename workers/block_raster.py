@@ -145,9 +145,9 @@ def place(plane: Plane, matrix: Matrix, blocks: tuple[int, int], *, margin: int 
         borderMode=cv2.BORDER_REPLICATE,
     ).astype(np.float32)
     if samples > 1:
-        raster = cv2.resize(raster, shown, interpolation=cv2.INTER_AREA)
+        raster = np.asarray(cv2.resize(raster, shown, interpolation=cv2.INTER_AREA), np.float32)
     inside = _inside(matrix, blocks, (width, height))
-    return Placed(raster=np.asarray(raster, np.float32), inside=inside, matrix=matrix, detail=detail)
+    return Placed(raster=raster, inside=inside, matrix=matrix, detail=detail)
 
 
 def _samples(detail: float) -> int:
