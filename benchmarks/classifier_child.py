@@ -56,7 +56,7 @@ async def watch(config: Path) -> None:
             said = current.position
             print("ready", flush=True)
         elif said >= 0 and current.position > said:
-            labelled = labeller.answer(tuple(current.by_name), [frame], [vector])
+            labelled = labeller.answer("", tuple(current.by_name), [frame], [vector])
             said = labelled.position
             print(f"{said} {time.monotonic()}", flush=True)
         await asyncio.sleep(LOOK_SECONDS)

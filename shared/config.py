@@ -186,6 +186,11 @@ class WorkerSettings(_Section):
         default="cpu", description="execution provider; falling back fails readiness"
     )
     gpu_memory_mb: int = Field(default=2048, ge=64, description="MiB that onnxruntime may take of a GPU")
+    hard_negatives: bool = Field(
+        default=False,
+        description="keep rows (never pictures) of images that came near a classifier's label, for 7 days, for"
+        " `safelight classifier negatives`",
+    )
     compare_share: float = Field(
         default=0.05, ge=0.0, le=1.0, description="of live images, judged by the coming encoder too in a migration"
     )

@@ -16,6 +16,7 @@ from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import RedactionOrder, Verdict
 from workers.admission import Admission
+from workers.classifying.hard_negatives import Candidates
 from workers.classifying.labelling import Labeller
 from workers.classifying.replica import ClassifierReplica
 from workers.classifying.vectors import shipped_features
@@ -72,7 +73,10 @@ class Engine:
             around.metrics,
             shipped_answers(around.settings, name),
         )
-        self._labels = Labeller(self.classifiers, shipped_features(), encoder.side, around.metrics)
+        self._candidates = Candidates(around.clock) if around.settings.worker.hard_negatives else None
+        self._labels = Labeller(
+            self.classifiers, shipped_features(), encoder.side, around.metrics, notes=self._candidates
+        )
         self._verdicts: Verdicts | None = None
 
     async def start(self) -> None:
@@ -116,6 +120,8 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.index.tail())
             group.create_task(self.classifiers.tail())
+            if self._candidates is not None:
+                group.create_task(self._candidates.keep(self._around.store, self._around.sealer))
 
     def loaded(self) -> bool:
         """Tell whether index and classifiers are there: a verdict before would let protected images pass."""

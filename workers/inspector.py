@@ -106,9 +106,13 @@ class Labels(Protocol):
     """What gives labels, such as a Labeller."""
 
     def answer(
-        self, names: Sequence[str], frames: Sequence[DecodedFrame], vectors: Sequence[NDArray[np.float32] | None]
+        self,
+        sha256: str,
+        names: Sequence[str],
+        frames: Sequence[DecodedFrame],
+        vectors: Sequence[NDArray[np.float32] | None],
     ) -> Labelled:
-        """Return what the named classifiers say; computes, so it is called in a thread."""
+        """Return what the named classifiers say of a file; computes, so it is called in a thread."""
         ...
 
 
@@ -235,7 +239,7 @@ class Inspector:
             view = self._index.current()
             matches, sights = await self._search(view, image.frames, vectors, sha256, inquiry.deadline)
         self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
-        labelled = await self._label(inquiry.classifiers, image.frames, vectors, timings)
+        labelled = await self._label(sha256, inquiry.classifiers, image.frames, vectors, timings)
         if any(match.matched for match in matches):
             self._metrics.count("safelight_worker_matches_total")
         verdict = Verdict(
@@ -285,6 +289,7 @@ class Inspector:
 
     async def _label(
         self,
+        sha256: str,
         names: Sequence[str],
         frames: Sequence[DecodedFrame],
         vectors: Vectors | None,
@@ -294,7 +299,7 @@ class Inspector:
         if not names or self._labels is None or vectors is None:
             return Labelled()
         with self._timed("label", timings):
-            labelled = await asyncio.to_thread(self._labels.answer, names, frames, vectors)
+            labelled = await asyncio.to_thread(self._labels.answer, sha256, names, frames, vectors)
         self._metrics.observe("safelight_worker_label_seconds", timings["label"] / 1000)
         return labelled
 

@@ -11,25 +11,23 @@ import typer
 from rich.progress import Progress
 
 from console import classifier_reports
-from console.cli import revisions
+from console.cli import hard_negatives, revisions
+from console.cli.classifier_fitting import bank_of, fit_and_publish
 from console.cli.inspection import Inspection, open_inspection, read_image
 from console.cli.session import Session, session_of, with_store
 from console.deployment import classifier_book
-from shared.adapters.role import SystemClock
 from shared.config import Settings
 from shared.core.policy_conditions import OTHER
 from shared.errors import DecodeError, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
-from workers.classifying.bank import bank_path, load_bank
 from workers.classifying.calibration import NAMED_SCORE
-from workers.classifying.fitting import Recipe, fit
+from workers.classifying.fitting import Recipe
 from workers.classifying.model import Classifier, Example, Mode
 from workers.classifying.revisions import ClassifierBook
 from workers.classifying.teaching import OnDuplicate, check_label, merge, to_example, warnings_about
 from workers.classifying.vectors import shipped_features, space_of
 from workers.encoder_in_force import settle
-from workers.encoder_names import card_of
 
 AT_ONCE: Final = 8
 """Images under way: one is decoded while others are encoded and described."""
@@ -108,16 +106,8 @@ async def _train(
     count = sum(example.label == choice.label for example in merged.examples)
     for warning in warnings_about(choice.label, count):
         session.note(f"warning: {warning}")
-    bank = load_bank(bank_path(card_of(settings, inspection.name), inspection.encoder.precision), shipped_features())
-    clock = SystemClock()
-    classifier = await asyncio.to_thread(fit, choice.recipe(before), merged.examples, bank, space, clock.wall())
-    note = f"{choice.label}: {merged.added} added, {merged.relabelled} re-labelled"
-    revision = await book.publish(choice.name, classifier, base, note)
-    counts = {"added": merged.added, "relabelled": merged.relabelled, "known": merged.known}
-    session.row(
-        classifier_reports.details(revision, classifier) | counts,
-        f"{note}, {merged.known} known already\n{classifier_reports.sentences(revision, classifier)}",
-    )
+    bank = await asyncio.to_thread(bank_of, settings, inspection.name)
+    await fit_and_publish(session, book, bank, space, choice.recipe(before), merged, base, note_on=choice.label)
 
 
 async def _examples(
@@ -199,4 +189,5 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
+hard_negatives.register(app)
 revisions.register(app, "classifier", classifier_book)

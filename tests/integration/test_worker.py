@@ -42,7 +42,9 @@ class Asker:
         self.bus = LocalAskingBus(hub_socket_path(settings.data_dir))
         self.store = open_store(settings)
 
-    async def ask(self, data: bytes, *, blob: bool = False, age: float = 0.0) -> Verdict:
+    async def ask(
+        self, data: bytes, *, blob: bool = False, age: float = 0.0, classifiers: tuple[str, ...] = ()
+    ) -> Verdict:
         question = uuid4().hex
         name = f"inspect/{question}" if blob else None
         if name is not None:
@@ -56,6 +58,7 @@ class Asker:
             size=len(data),
             payload=None if blob else data,
             blob=name,
+            classifiers=classifiers,
         )
         value = self.sealer.seal(codec.encode_request(request), question)
         await self.send(value, question)

@@ -36,6 +36,8 @@ RUN_BY: Final[dict[str, str]] = {
     },
     "console/cli/encoder_conversion.py": "tests/train/test_conversion_journey.py",
     "console/cli/classifiers.py": "tests/integration/test_classifier_commands.py",
+    "console/cli/classifier_fitting.py": "tests/integration/test_classifier_commands.py",
+    "console/cli/hard_negatives.py": "tests/integration/test_hard_negatives.py",
     "console/cli/encoder_bank.py": "tests/integration/test_classifier_commands.py",
     "console/cli/published_labels.py": "tests/integration/test_label_commands.py",
     "console/cli/revisions.py": "tests/integration/test_label_commands.py",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +34,13 @@ class Shown:
         self, frames: Sequence[DecodedFrame], vectors: Sequence[Floats | None], side: int, model: FeatureModel
     ) -> None:
         seen = [(frame, vector) for frame, vector in zip(frames, vectors, strict=True) if vector is not None]
-        self._frames = [frame for frame, _ in seen]
+        self.frames: Final = [frame for frame, _ in seen]
         self._vectors = [vector for _, vector in seen]
         self._side = side
         self._model = model
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self.frames)
 
     @cached_property
     def vectors(self) -> Floats:
@@ -50,7 +50,7 @@ class Shown:
     @cached_property
     def rows(self) -> Floats:
         """The weighed vectors of all kinds, n x length, as classifiers compare them."""
-        described = [self._model.describe(frame, self._side) for frame in self._frames]
+        described = [self._model.describe(frame, self._side) for frame in self.frames]
         return np.stack(
             [row_of(vector, each, self._model) for vector, each in zip(self._vectors, described, strict=True)]
         )
@@ -59,7 +59,7 @@ class Shown:
     def pixels(self) -> Floats:
         """The pictures, n x 3 x side x side RGB 0..255."""
         side = self._side
-        squares = [np.frombuffer(frame.pixels, np.uint8).reshape(side, side, 3) for frame in self._frames]
+        squares = [np.frombuffer(frame.pixels, np.uint8).reshape(side, side, 3) for frame in self.frames]
         return np.stack(squares).transpose(0, 3, 1, 2).astype(np.float32)
 
 
@@ -97,23 +97,38 @@ class Current(Protocol):
         ...
 
 
+class Notes(Protocol):
+    """What hears of the images that classifiers were shown, such as Candidates."""
+
+    def note(self, sha256: str, frames: Sequence[DecodedFrame], classifier: Classifier, rows: Floats) -> None:
+        """Hear of a file whose pictures are ``frames`` with n x length ``rows``."""
+        ...
+
+
 class Labeller:
     """Answers for all that is taught behind one encoder whose input is ``side`` pixels; from any thread."""
 
-    def __init__(self, classifiers: Current, model: FeatureModel, side: int, metrics: Metrics) -> None:
+    def __init__(
+        self, classifiers: Current, model: FeatureModel, side: int, metrics: Metrics, *, notes: Notes | None = None
+    ) -> None:
+        self._notes = notes
         self._classifiers = classifiers
         self._model = model
         self._side = side
         self._metrics = metrics
 
     def answer(
-        self, names: Sequence[str], frames: Sequence[DecodedFrame], vectors: Sequence[Floats | None]
+        self, sha256: str, names: Sequence[str], frames: Sequence[DecodedFrame], vectors: Sequence[Floats | None]
     ) -> Labelled:
-        """Return what is said under these names; what is not here, or fails, says nothing."""
+        """Return what is said of a file under these names; what is not here, or fails, says nothing."""
         known = self._classifiers.current()
         asked = [(name, known.by_name[name]) for name in names if name in known.by_name]
         shown = Shown(frames, vectors, self._side, self._model)
         said = {name: self._said(name, one, shown) for name, one in asked}
+        if self._notes is not None and len(shown):
+            for _, one in asked:
+                if isinstance(one, ClassifierAnswers):
+                    self._notes.note(sha256, shown.frames, one.classifier, shown.rows)
         # What failed is asked again next time: that it said nothing is no answer of this revision.
         revisions = tuple((name, known.revisions.get(name, 0)) for name in names if said.get(name) != ())
         return Labelled(labels=tuple(chain(*said.values())), position=known.position, revisions=revisions)

@@ -242,7 +242,11 @@ class Saying:
         self.asked: list[tuple[Sequence[str], int]] = []
 
     def answer(
-        self, names: Sequence[str], frames: Sequence[DecodedFrame], vectors: Sequence[NDArray[np.float32] | None]
+        self,
+        _: str,
+        names: Sequence[str],
+        frames: Sequence[DecodedFrame],
+        vectors: Sequence[NDArray[np.float32] | None],
     ) -> Labelled:
         self.asked.append((names, len(frames)))
         return Labelled(

@@ -14,6 +14,7 @@ from workers.classifying.vectors import shipped_features
 
 BEST = make_classifier("receipt", "invoice")
 SIDE = 128
+SHA256 = "ab" * 32
 FRAME = make_frame(pixels=bytes(range(256)) * (SIDE * SIDE * 3 // 256))
 VECTOR = np.eye(512, dtype=np.float32)[0]
 
@@ -78,21 +79,21 @@ class Known:
 
 def test_what_is_not_here_says_nothing() -> None:
     labeller = Labeller(Known(), shipped_features(), SIDE, Metrics())
-    assert labeller.answer(["rooms"], [FRAME], [VECTOR]) == Labelled(position=7, revisions=(("rooms", 0),))
-    said = labeller.answer(["sure", "rooms"], [FRAME], [VECTOR])
+    assert labeller.answer(SHA256, ["rooms"], [FRAME], [VECTOR]) == Labelled(position=7, revisions=(("rooms", 0),))
+    said = labeller.answer(SHA256, ["sure", "rooms"], [FRAME], [VECTOR])
     assert [one.classifier for one in said.labels] == ["sure"]
     assert said.revisions == (("sure", 6), ("rooms", 0))
 
 
 def test_a_page_that_shows_nothing_is_other_for_everybody() -> None:
-    said = Labeller(Known(), shipped_features(), SIDE, Metrics()).answer(["sure", "broken"], [FRAME], [None])
+    said = Labeller(Known(), shipped_features(), SIDE, Metrics()).answer(SHA256, ["sure", "broken"], [FRAME], [None])
     assert said.labels == tuple(LabelScore(classifier=name, label=OTHER, score=100.0) for name in ("sure", "broken"))
 
 
 @pytest.mark.error_logs("gives no answer")
 def test_what_fails_says_nothing_and_is_counted() -> None:
     metrics = Metrics()
-    said = Labeller(Known(), shipped_features(), SIDE, metrics).answer(["broken", "sure"], [FRAME], [VECTOR])
+    said = Labeller(Known(), shipped_features(), SIDE, metrics).answer(SHA256, ["broken", "sure"], [FRAME], [VECTOR])
     assert {one.classifier for one in said.labels} == {"sure"}
     assert said.revisions == (("sure", 6),)
     assert metrics.value("safelight_worker_label_failures_total") == 1
