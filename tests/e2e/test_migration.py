@@ -97,12 +97,11 @@ def serving(standing: dict[str, Any]) -> list[str]:
 @pytest.mark.redis
 @pytest.mark.timeout(400)
 def test_no_request_is_without_a_verdict_while_the_encoder_changes_there_and_back(
-    tmp_path: Path, kafka_broker: KafkaBroker, redis_server: RedisServer
+    tmp_path: Path, killable_kafka: KafkaBroker, killable_redis: RedisServer
 ) -> None:
-    redis_server.flush()
     share = {"worker": {"compare_share": 0.5}}
     deployment = ScaledOut(
-        tmp_path / "safelight", bootstrap=kafka_broker.bootstrap, redis_url=redis_server.url, settings=share
+        tmp_path / "safelight", bootstrap=killable_kafka.bootstrap, redis_url=killable_redis.url, settings=share
     )
     install_copy(deployment.data_dir)
     deployment.start()
