@@ -44,8 +44,7 @@ def converter(  # noqa: PLR0913, PLR0917 - the options of a command
     """Train a converter between two encoders, and the one back: no picture that was enrolled is needed.
 
     The pictures are ordinary ones, seen by both encoders; without any, the project's drawings. More of them convert
-    better; 1,200 take about five minutes of one core. A new encoder without a bank of other pictures, which classifiers
-    need, is given the old one's, converted.
+    better. A new encoder without a bank of other pictures, which classifiers need, is given the old one's, converted.
     """
     try:
         from workers.training.conversion import complete_bank, make_converter, see_pictures
