@@ -6,6 +6,7 @@ Both are driven by the command line, by HTTP through the proxy, and by signals.
 
 import json
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -159,11 +160,16 @@ class Deployment(ABC):
             (folder / file).write_bytes(data)
         return self.rows("set", "add", name, str(folder), "--recursive")
 
-    def apply(self, *policies: Mapping[str, Any]) -> str:
-        """Apply policies."""
+    def apply(self, *policies: Mapping[str, Any]) -> None:
+        """Apply policies, and wait until they are in force: what was before would answer for them."""
         path = self.folder / "policies.yaml"
         YAML().dump({"policies": [dict(policy) for policy in policies]}, path)
-        return self.safelight("policy", "apply", str(path))
+        (applied,) = self.rows("policy", "apply", str(path))
+        eventually(lambda: self._policy_version() >= applied["version"], seconds=10, what="the policies are in force")
+
+    def _policy_version(self) -> float:
+        found = re.search(r"^safelight_proxy_policy_version (\S+)$", self.metrics("proxy"), re.MULTILINE)
+        return float(found[1]) if found else 0.0
 
     # --- traffic ---
 
