@@ -2,7 +2,6 @@
 
 import io
 import re
-import time
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from tests.e2e.deployment import URL, Deployment
 from workers.training.drawing import draw
 
 SECRET = draw("poster", 11)
-POLICY_SECONDS = 2.0
 
 
 def encoded(picture: Image.Image, image_format: str = "PNG") -> bytes:
@@ -38,7 +36,6 @@ def protected(deployment: Deployment) -> Deployment:
 def apply(deployment: Deployment, **then: object) -> None:
     policy = {"name": "p", "when": {"any": [{"set": "posters"}]}, "then": then, "deadline_ms": 10_000}
     deployment.apply(policy)
-    time.sleep(POLICY_SECONDS)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
