@@ -9,6 +9,16 @@ set -u
 
 python=$1
 shift
+
+# Hundreds of processes start here, and each would compile the program anew (0.3 s) where the environment forbids to
+# write what was compiled, as many containers do: it is written to a folder of this run, and the tree stays clean.
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+    unset PYTHONDONTWRITEBYTECODE
+    PYTHONPYCACHEPREFIX=$(mktemp -d)
+    export PYTHONPYCACHEPREFIX
+    trap 'rm -rf "$PYTHONPYCACHEPREFIX"' EXIT
+fi
+
 nothing_to_run=5  # pytest's status where the arguments leave a half no test
 processes=$(sh "$(dirname "$0")/processes.sh")
 

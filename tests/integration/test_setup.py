@@ -111,6 +111,26 @@ def test_both_halves_run_and_one_without_tests_is_no_failure(
     assert second == "-m pytest --machine=alone -k lease or ledger"
 
 
+def test_what_was_compiled_is_kept_for_the_run_where_the_environment_forbids_to_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that goes with the run; where it is not forbidden, the interpreter's own place is as good."""
+    python = tmp_path / "python"
+    folder = '${PYTHONPYCACHEPREFIX-unset} $([ -d "$PYTHONPYCACHEPREFIX" ] && echo is)'
+    python.write_text(f'#!/bin/sh\necho "${{PYTHONDONTWRITEBYTECODE-unset}} {folder}" >>{tmp_path}/said\n')
+    python.chmod(0o755)
+    for forbidden in ("1", ""):
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", forbidden)
+        monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+        subprocess.run(["/bin/sh", str(RUN_TESTS), str(python)], capture_output=True, check=True)
+    first, second, *others = (tmp_path / "said").read_text().splitlines()
+    assert first == second
+    kept = re.fullmatch(r"unset (/.+) is", first)
+    assert kept
+    assert not Path(kept[1]).exists()
+    assert others == [" unset "] * 2
+
+
 @pytest.mark.parametrize(
     ("cores", "processes"), [(1, ""), (4, " -n 4 --dist worksteal"), (64, " -n 8 --dist worksteal")]
 )
