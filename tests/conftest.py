@@ -21,6 +21,7 @@ from tests.servers import ROOT, KafkaBroker, RedisServer
 CORPUS: Final = Path(os.environ.get("SAFELIGHT_CORPUS") or ROOT.parent / "shared" / "data")
 TRAINING_TESTS: Final = Path("train")
 SHARED, ALONE = "shared", "alone"
+ALONE_MARKERS: Final = ("e2e", "alone")
 SOAK: Final = "soak"
 _left_out = pytest.StashKey[dict[str, int]]()
 
@@ -42,8 +43,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Training tests import torch, which only the extra `train` brings: `make test-train` runs them."""
+    """Training tests import torch, which only the extra `train` brings: `make test-train` runs them.
+
+    A file that names no marker of the half that is run alone is not read for it: importing them all takes 15 s.
+    """
     tests = Path(__file__).parent
+    if config.getoption("machine") == ALONE and collection_path.suffix == ".py" and not _may_be_alone(collection_path):
+        return True
     inside = collection_path.is_relative_to(tests) and collection_path.relative_to(tests) == TRAINING_TESTS
     if not inside or importlib.util.find_spec("torch"):
         return None
@@ -75,10 +81,20 @@ def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
         return
     chosen: dict[str, list[pytest.Item]] = {SHARED: [], ALONE: []}
     for item in items:
-        alone = any(item.get_closest_marker(name) for name in ("e2e", "alone"))
+        alone = any(item.get_closest_marker(name) for name in ALONE_MARKERS)
         chosen[ALONE if alone else SHARED].append(item)
     items[:] = chosen.pop(half)
     config.hook.pytest_deselected(items=[item for rest in chosen.values() for item in rest])
+
+
+def _may_be_alone(path: Path) -> bool:
+    """Tell whether a test in this file could carry one of the markers: it, or its folder's fixtures, name one."""
+    return any(
+        f"mark.{name}" in file.read_text(encoding="utf-8")
+        for file in (path, path.with_name("conftest.py"))
+        if file.is_file() and file != Path(__file__)
+        for name in ALONE_MARKERS
+    )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
