@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 
 from console.demo.origin import HOST, Origin
 from console.demo.traffic import BrowserTrust
+from tests.commands import run_command
 
 READY_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 15.0
@@ -131,15 +132,9 @@ class Deployment(ABC):
 
     def safelight(self, *arguments: str, status: int = 0) -> str:
         """Run a command to its end and return what it printed; its exit status must be ``status``."""
-        finished = subprocess.run(
-            [sys.executable, "-m", "console.cli", "--config", str(self.config), *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert finished.returncode == status, (arguments, finished.returncode, finished.stdout, finished.stderr)
-        return finished.stdout
+        ended = run_command(["--config", str(self.config), *arguments], self.folder, os.environ)
+        assert ended.status == status, (arguments, ended)
+        return ended.text
 
     def rows(self, *arguments: str, status: int = 0) -> list[dict[str, Any]]:
         """Run a command with ``--json`` and return its objects."""

@@ -1,58 +1,22 @@
 """The program as a user runs it: a process, its output, its exit status."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-LIMIT_S: Final = 120
+from tests.commands import Ended, run_command
+
 LOOPBACK: Final[Mapping[str, Any]] = {
     "data_dir": "data",
     "proxy": {"listen": "127.0.0.1:0"},
     "console": {"listen": "127.0.0.1:0"},
     "metrics": {"listen": "127.0.0.1:0"},
 }
-
-_RUN_ALL: Final = """
-import contextlib, io, json, sys
-from console.cli.app import main
-ends = []
-for arguments in json.load(sys.stdin):
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    sys.argv[1:] = arguments
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code or 0
-    ends.append((status, out.getvalue(), err.getvalue()))
-json.dump(ends, sys.stdout)
-"""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a command left."""
-
-    status: int
-    out: bytes
-    err: str
-
-    @property
-    def text(self) -> str:
-        """Standard output."""
-        return self.out.decode()
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """Standard output as one JSON object a line."""
-        return [json.loads(line) for line in self.text.splitlines()]
 
 
 class CommandLine:
@@ -70,29 +34,11 @@ class CommandLine:
 
     def run(self, *arguments: str, **environment: str) -> Ended:
         """Run a command exactly as given."""
-        ended = subprocess.run(
-            [sys.executable, "-m", "console.cli", *arguments],
-            check=False,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            cwd=self.folder,
-            env=self._environment(environment),
-            timeout=LIMIT_S,
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
+        return run_command(arguments, self.folder, self._environment(environment))
 
     def run_all(self, commands: Sequence[Sequence[str]]) -> list[Ended]:
-        """Run many short commands with this configuration one after the other in one process."""
-        ended = subprocess.run(
-            [sys.executable, "-c", _RUN_ALL],
-            check=True,
-            capture_output=True,
-            input=json.dumps([["--config", str(self.config), *command] for command in commands]).encode(),
-            cwd=self.folder,
-            env=self._environment({}),
-            timeout=LIMIT_S,
-        )
-        return [Ended(status, out.encode(), err) for status, out, err in json.loads(ended.stdout)]
+        """Run commands with this configuration one after the other."""
+        return [self.run("--config", str(self.config), *command) for command in commands]
 
     def __call__(self, *arguments: str, status: int = 0, **environment: str) -> Ended:
         """Run a command with this configuration; its exit status must be ``status``."""

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from tests.commands import Ended
 from tests.encoder_copies import COPY, NEW, OLD, install_copy
-from tests.integration.command_line import CommandLine, Ended
+from tests.integration.command_line import CommandLine
 from workers.training.drawing import draw
 from workers.training.edits import encode
 
