@@ -26,11 +26,12 @@ import uvloop
 from benchmarks.proxies import cpu_seconds, say
 from benchmarks.reporting import finish, options_parser
 from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
-from shared.adapters.kafka_topics import INSPECT_TOPIC, VERDICTS_TOPIC
+from shared.adapters.kafka_topics import Topics
 from shared.config import Settings
 from shared.types import BusMessage
 from tests.servers import KafkaBroker
 
+TOPICS: Final = Topics.of("")
 CLIENTS: Final = ("asyncio", "uvloop", "librdkafka")
 RATES: Final = (10, 100, 500)
 REQUEST, REPLY = bytes(60_000), bytes(300)
@@ -123,12 +124,12 @@ def librdkafka_worker(bootstrap: str) -> None:
     settings = {"bootstrap.servers": bootstrap, "fetch.wait.max.ms": 500}
     consumer = Consumer({**settings, "group.id": "bench", "auto.offset.reset": "latest", "enable.auto.commit": False})
     producer = Producer({**settings, "acks": 1, "linger.ms": 0})
-    consumer.subscribe([INSPECT_TOPIC], on_assign=lambda *_: print("ready", flush=True))
+    consumer.subscribe([TOPICS.inspect], on_assign=lambda *_: print("ready", flush=True))
     while True:
         record = consumer.poll(0.5)
         producer.poll(0)
         if record is not None and record.error() is None:
-            producer.produce(VERDICTS_TOPIC, REPLY, key=record.key(), partition=0)
+            producer.produce(TOPICS.verdicts, REPLY, key=record.key(), partition=0)
 
 
 async def librdkafka_asker(bootstrap: str, rate: int, count: int) -> dict[str, float]:
@@ -137,7 +138,7 @@ async def librdkafka_asker(bootstrap: str, rate: int, count: int) -> dict[str, f
 
     settings = {"bootstrap.servers": bootstrap, "fetch.wait.max.ms": 500}
     consumer = Consumer({**settings, "group.id": "ask", "enable.auto.commit": False})
-    consumer.assign([TopicPartition(VERDICTS_TOPIC, 0, OFFSET_END)])
+    consumer.assign([TopicPartition(TOPICS.verdicts, 0, OFFSET_END)])
     producer = Producer({**settings, "acks": 1, "linger.ms": 0})
     latencies, over = Latencies(), threading.Event()
 
@@ -149,7 +150,7 @@ async def librdkafka_asker(bootstrap: str, rate: int, count: int) -> dict[str, f
                 latencies.answered(record.key().decode())
 
     async def send(number: str) -> None:
-        producer.produce(INSPECT_TOPIC, REQUEST, key=number)
+        producer.produce(TOPICS.inspect, REQUEST, key=number)
 
     polling = threading.Thread(target=poll)
     polling.start()

@@ -34,13 +34,13 @@ from console.endpoint_route import endpoint_route
 from console.services.endpoints import pac_file
 from shared.adapters.addresses import join_address, listen_error, split_address
 from shared.adapters.alert_log import AlertLog
-from shared.adapters.opening import open_store
+from shared.adapters.opening import open_sealer, open_store
 from shared.adapters.role import RoleContext, SystemClock
 from shared.adapters.starting import started
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.ports import Store
-from shared.sealing import Sealer, load_or_create_key, secret_in_file
+from shared.sealing import secret_in_file
 from workers.classifying.revisions import ClassifierBook
 from workers.enrolment import ImageSets, SetSummary
 from workers.kept_bytes import bytes_kept
@@ -187,7 +187,7 @@ async def _serve(api: FastAPI, listener: socket.socket, stop: asyncio.Event) -> 
 
 
 def _services(store: Store, settings: Settings) -> Services:
-    sealer = Sealer(load_or_create_key(settings.key_file))
+    sealer = open_sealer(settings)
     return Services(
         sets=StoredSets(
             ImageSets(store, sealer), Revisions(store, sealer, SystemClock(), keep_days=settings.index.keep_days)

@@ -57,12 +57,12 @@ from shared.adapters.alert_log import AlertLog
 from shared.adapters.bypass_board import BypassFile, BypassInStore
 from shared.adapters.coverage_store import CoverageStore
 from shared.adapters.lease import Lease
-from shared.adapters.opening import open_asking_bus, open_store
+from shared.adapters.opening import open_asking_bus, open_sealer, open_store
 from shared.adapters.role import RoleContext
 from shared.core import coverage
 from shared.core.activity import Catalogue
 from shared.errors import SafelightError, StoreError
-from shared.sealing import Sealer, load_or_create_key
+from shared.sealing import Sealer
 
 DRAIN_SECONDS: Final = 3.5
 FORWARD_SECONDS: Final = 1.0
@@ -100,7 +100,7 @@ class _Proxy:
     def __init__(self, context: RoleContext) -> None:
         settings, metrics, clock = context.settings, context.metrics, context.clock
         instance = settings.proxy.instance
-        sealer = self._sealer = Sealer(load_or_create_key(settings.key_file))
+        sealer = self._sealer = open_sealer(settings)
         self._context = context
         self._listening = asyncio.Event()
         self._store = open_store(settings)

@@ -230,6 +230,12 @@ class Settings(_Section):
         pattern=r"^(sqlite:///.+|rediss?://\S+)$",
         description="sqlite:///PATH, redis://… or rediss://… (Redis >= 7.0 with AOF)",
     )
+    tenant: str = Field(
+        default="",
+        pattern=r"^[a-z0-9-]{0,32}$",
+        description="keeps several deployments apart on one bus and store: a-z, 0-9 and -, at most 32 (empty: the only"
+        " one)",
+    )
     proxy: ProxySettings = ProxySettings()
     identity: IdentitySettings = IdentitySettings()
     pass_through: PassThroughSettings = PassThroughSettings()

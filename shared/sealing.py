@@ -1,8 +1,9 @@
 """The deployment's key: encrypts payloads on bus and store, signs index blobs.
 
-One 32-byte secret, the same on every host; subkeys are derived with HKDF-SHA256 (RFC 5869).  Payloads are sealed with
-AES-256-GCM (NIST SP 800-38D) under a random 96-bit nonce; the associated data binds a sealed value to its place (a
-correlation id, a blob's name), so that a value cannot be moved to another question.
+One 32-byte secret, the same on every host; subkeys are derived with HKDF-SHA256 (RFC 5869), the tenant's name a part of
+its info: what one tenant sealed or signed opens under no other, also where both were given the same secret.  Payloads
+are sealed with AES-256-GCM (NIST SP 800-38D) under a random 96-bit nonce; the associated data binds a sealed value to
+its place (a correlation id, a blob's name), so that a value cannot be moved to another question.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ _WRONG_KEY: Final = "a value does not open with this deployment's key; every hos
 
 
 class Sealer:
-    """Seals, opens, signs and verifies with subkeys of one secret."""
+    """Seals, opens, signs and verifies with subkeys of one secret, ``tenant``'s own where it has a name."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, tenant: str = "") -> None:
         if len(secret) != KEY_BYTES:
             raise ConfigError(f"the key must be {KEY_BYTES} bytes, this one has {len(secret)}")
-        key = _derive(secret, b"safelight payload encryption v1")
+        key = _derive(secret, "safelight payload encryption v1", tenant)
         self._cipher, self._algorithm = AESGCM(key), AES(key)
-        self._signing_key = _derive(secret, b"safelight index signing v1")
+        self._signing_key = _derive(secret, "safelight index signing v1", tenant)
 
     def seal(self, plain: bytes | memoryview, place: str) -> bytes:
         """Encrypt ``plain``, bound to ``place``; 28 bytes longer."""
@@ -115,8 +116,9 @@ def _windows(data: bytes | memoryview) -> Iterator[memoryview]:
         time.sleep(0)  # lets go of the GIL, for the event loop of the thread that waits
 
 
-def _derive(secret: bytes, purpose: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose).derive(secret)
+def _derive(secret: bytes, purpose: str, tenant: str) -> bytes:
+    info = f"{purpose} of {tenant}" if tenant else purpose
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info.encode()).derive(secret)
 
 
 def load_or_create_key(path: Path) -> bytes:

@@ -14,12 +14,11 @@ from typing import Any, Final
 from shared.adapters.alert_log import AlertLog
 from shared.adapters.alert_sinks import open_sinks
 from shared.adapters.lease import Lease
-from shared.adapters.opening import open_store
+from shared.adapters.opening import open_sealer, open_store
 from shared.adapters.role import RoleContext
 from shared.adapters.starting import started
 from shared.errors import LeaseHeldError, SafelightError, StoreError
 from shared.ports import AlertSink, Store
-from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics
 
 LEASE_KEY: Final = "lease/alerts"
@@ -139,7 +138,7 @@ async def run_alerts(context: RoleContext) -> None:
     state = {"store": False}
     context.readiness.add("store", lambda: state["store"])
     context.readiness.add("alerts", lambda: True)
-    sealer = Sealer(load_or_create_key(settings.key_file))
+    sealer = open_sealer(settings)
     sinks = open_sinks(settings)
     store = open_store(settings)
     alerts = AlertLog(store, sealer)

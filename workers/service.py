@@ -9,11 +9,11 @@ from functools import partial
 from typing import Final
 
 from shared.adapters.lease import Lease
-from shared.adapters.opening import open_answering_bus, open_store
+from shared.adapters.opening import open_answering_bus, open_sealer, open_store
 from shared.adapters.role import RoleContext
 from shared.adapters.starting import started
 from shared.ports import Store
-from shared.sealing import Sealer, load_or_create_key
+from shared.sealing import Sealer
 from workers.admission import Admission
 from workers.answering import Answerer
 from workers.compaction import LEASE_KEY, maintain
@@ -44,7 +44,7 @@ async def run_worker(context: RoleContext) -> None:
     for part in PARTS:
         readiness.add(part, lambda: False)
     readiness.add("worker", lambda: True)
-    sealer = Sealer(load_or_create_key(settings.key_file))
+    sealer = open_sealer(settings)
     async with AsyncExitStack() as stack:
         store = open_store(settings)
         stack.push_async_callback(store.stop)

@@ -14,11 +14,10 @@ import typer
 from console.cli.session import Session, session_of
 from console.services.bypass import BypassSwitch, Change
 from shared.adapters.bypass_board import BypassFile, BypassInStore
-from shared.adapters.opening import open_store
+from shared.adapters.opening import open_sealer, open_store
 from shared.adapters.role import SystemClock
 from shared.core.bypass import LONGEST_SECONDS, Bypass, parse_duration
 from shared.errors import StoreError
-from shared.sealing import Sealer, load_or_create_key
 
 PARTLY: Final = 1
 app = typer.Typer(help="Switch inspection off for a while: everything passes uninspected.", no_args_is_help=True)
@@ -74,7 +73,7 @@ def _with_switch[T](session: Session, use: Callable[[BypassSwitch], Awaitable[T]
     settings = session.settings()
 
     async def run() -> T:
-        sealer = Sealer(load_or_create_key(settings.key_file))
+        sealer = open_sealer(settings)
         store = open_store(settings)
         try:
             try:

@@ -15,10 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from shared import config
-from shared.adapters.opening import open_store
+from shared.adapters.opening import open_sealer, open_store
 from shared.config import Settings
 from shared.ports import Store
-from shared.sealing import Sealer, load_or_create_key
+from shared.sealing import Sealer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def with_store[T](session: Session, use: Callable[[Settings, Store, Sealer], Awa
     settings = session.settings()
 
     async def run() -> T:
-        sealer = Sealer(load_or_create_key(settings.key_file))
+        sealer = open_sealer(settings)
         store = open_store(settings)
         try:
             await store.start()

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from shared.adapters.kafka_calls import bounded, closed
 from shared.adapters.kafka_settings import producer_settings
-from shared.adapters.kafka_topics import ALERTS_TOPIC, ensure_topics
+from shared.adapters.kafka_topics import Topics, ensure_topics
 from shared.config import Settings
 from shared.core.alert_format import to_ocsf
 from shared.errors import BusError, ConfigError
@@ -73,7 +73,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 class KafkaSink:
-    """Send to ``safelight.alerts``, keyed by incident, acknowledged by all in-sync replicas."""
+    """Send to the topic of alerts, keyed by incident, acknowledged by all in-sync replicas."""
 
     name = "kafka"
 
@@ -82,6 +82,7 @@ class KafkaSink:
         if not settings.bus.startswith("kafka://"):
             raise ConfigError("alerts.sinks: the sink kafka needs a bus kafka://…")
         self._settings = settings
+        self._topic = Topics.of(settings.tenant).alerts
         # An alert waits for every replica.  Without idempotence, which would retry for ever: a producer whose brokers
         # are away could not even be closed.  An alert that arrives twice is told by its incident.
         self._options = {**producer_settings(settings), "acks": "all", "enable_idempotence": False}
@@ -98,7 +99,7 @@ class KafkaSink:
     async def _send(self, alerts: Sequence[Alert]) -> None:
         producer = await self._connected()
         sent = [
-            await producer.send(ALERTS_TOPIC, json.dumps(to_ocsf(alert)).encode(), key=alert.incident.encode())
+            await producer.send(self._topic, json.dumps(to_ocsf(alert)).encode(), key=alert.incident.encode())
             for alert in alerts
         ]
         await asyncio.gather(*sent)

@@ -21,7 +21,7 @@ from shared.adapters.kafka_commits import Committer
 from shared.adapters.kafka_link import KafkaLink, message_of
 from shared.adapters.kafka_offsets import OffsetTracker
 from shared.adapters.kafka_settings import consumer_settings, group_settings, producer_settings
-from shared.adapters.kafka_topics import INSPECT_TOPIC, VERDICTS_TOPIC, ensure_topics
+from shared.adapters.kafka_topics import Topics, ensure_topics
 from shared.config import Settings
 from shared.errors import BusError
 from shared.types import BusMessage, Delivery
@@ -41,8 +41,9 @@ class KafkaAskingBus:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._topics = Topics.of(settings.tenant)
         self._instance = 0
-        self._link = KafkaLink(self._connect)
+        self._link = KafkaLink(self._connect, self._topics.inspect)
         self._replies: Inbox[BusMessage] = Inbox(REPLIES)
         self._reading: asyncio.Task[None] | None = None
 
@@ -54,7 +55,7 @@ class KafkaAskingBus:
 
     async def ask(self, message: BusMessage) -> None:
         """See the port; a request that timed out may still be delivered, and is then answered too late."""
-        await self._link.send(INSPECT_TOPIC, message)
+        await self._link.send(self._topics.inspect, message)
 
     def replies(self) -> AsyncIterator[BusMessage]:
         """See the port."""
@@ -76,14 +77,15 @@ class KafkaAskingBus:
     async def _connect(self) -> Clients:
         await ensure_topics(self._settings, instance=self._instance)
         producer = AIOKafkaProducer(**producer_settings(self._settings))
-        return await open_clients(producer, AIOKafkaConsumer(**consumer_settings(self._settings)), self._stand_at_end)
+        consumer = AIOKafkaConsumer(**consumer_settings(self._settings))
+        return await open_clients(producer, consumer, self._stand_at_end, (self._topics.inspect, self._topics.verdicts))
 
     async def _stand_at_end(self, consumer: AIOKafkaConsumer) -> None:
-        partition = TopicPartition(VERDICTS_TOPIC, self._instance)
+        partition = TopicPartition(self._topics.verdicts, self._instance)
         await consumer.start()
         consumer.assign([partition])
         if not await consumer.seek_to_end(partition):
-            raise BusError(f"the end of {VERDICTS_TOPIC}[{self._instance}] is not known")
+            raise BusError(f"the end of {self._topics.verdicts}[{self._instance}] is not known")
         await consumer.position(partition)
 
     async def _read_for_ever(self) -> None:
@@ -103,7 +105,8 @@ class KafkaAnsweringBus:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._link = KafkaLink(self._connect)
+        self._topics = Topics.of(settings.tenant)
+        self._link = KafkaLink(self._connect, self._topics.inspect)
         self._offsets: OffsetTracker[int] = OffsetTracker()
         self._held: deque[Delivery] = deque()
         self._committer = Committer(self._offsets, self._send_positions)
@@ -136,8 +139,8 @@ class KafkaAnsweringBus:
 
     async def reply(self, message: BusMessage) -> None:
         """See the port; a reply to a partition that does not exist is dropped, for nobody can be waiting there."""
-        if await self._link.knows_partition(VERDICTS_TOPIC, message.partition):
-            await self._link.send(VERDICTS_TOPIC, message, message.partition)
+        if await self._link.knows_partition(self._topics.verdicts, message.partition):
+            await self._link.send(self._topics.verdicts, message, message.partition)
         else:
             _logger.warning("a reply for the unknown partition %d was dropped", message.partition)
 
@@ -152,7 +155,7 @@ class KafkaAnsweringBus:
     async def _send_positions(self, positions: Mapping[int, int]) -> None:
         if not self._link.answers():
             raise BusError("Kafka's brokers do not answer")
-        offsets = {TopicPartition(INSPECT_TOPIC, partition): offset for partition, offset in positions.items()}
+        offsets = {TopicPartition(self._topics.inspect, partition): offset for partition, offset in positions.items()}
         clients = self._link.clients
         await clients.bounded(clients.consumer.commit(offsets), COMMIT_TIMEOUT, "Kafka did not take a commit")
 
@@ -168,10 +171,11 @@ class KafkaAnsweringBus:
     async def _connect(self) -> Clients:
         await ensure_topics(self._settings)
         producer = AIOKafkaProducer(**producer_settings(self._settings))
-        return await open_clients(producer, AIOKafkaConsumer(**group_settings(self._settings)), self._join)
+        consumer = AIOKafkaConsumer(**group_settings(self._settings))
+        return await open_clients(producer, consumer, self._join, (self._topics.inspect, self._topics.verdicts))
 
     async def _join(self, consumer: AIOKafkaConsumer) -> None:
-        consumer.subscribe([INSPECT_TOPIC], listener=_Revocation(self._offsets, self._held, self._committer))
+        consumer.subscribe([self._topics.inspect], listener=_Revocation(self._offsets, self._held, self._committer))
         await consumer.start()
 
     def _delivery(self, record: Any) -> Delivery | None:

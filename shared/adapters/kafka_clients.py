@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from shared.adapters.kafka_calls import bounded
-from shared.adapters.kafka_topics import INSPECT_TOPIC, VERDICTS_TOPIC
 from shared.errors import BusError
 
 START_TIMEOUT: Final = 10.0
@@ -80,11 +79,12 @@ async def open_clients(
     producer: AIOKafkaProducer,
     consumer: AIOKafkaConsumer,
     start_consumer: Callable[[AIOKafkaConsumer], Coroutine[Any, Any, None]],
+    topics: Collection[str],
 ) -> Clients:
-    """Start both clients; closes them again where one does not start."""
+    """Start both clients, which know of ``topics`` only; closes them again where one does not start."""
     clients = Clients(producer, consumer)
     try:
-        await clients.bounded(_start_producer(producer), START_TIMEOUT, "Kafka cannot be reached")
+        await clients.bounded(_start_producer(producer, topics), START_TIMEOUT, "Kafka cannot be reached")
         await clients.bounded(start_consumer(consumer), JOIN_TIMEOUT, "Kafka gave no partition to read")
     except BaseException:
         await clients.close(politely=False)
@@ -92,7 +92,7 @@ async def open_clients(
     return clients
 
 
-async def _start_producer(producer: AIOKafkaProducer) -> None:
+async def _start_producer(producer: AIOKafkaProducer, topics: Collection[str]) -> None:
     await producer.start()
     # Without this the client asks for every topic of the cluster, twice a second.
-    await producer.client.set_topics([INSPECT_TOPIC, VERDICTS_TOPIC])
+    await producer.client.set_topics(topics)

@@ -7,11 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from shared.adapters.kafka_clients import Clients
-from shared.adapters.kafka_topics import INSPECT_TOPIC
 from shared.errors import BusError, BusTimeoutError, ConfigError
 from shared.types import BusMessage
 
@@ -30,10 +28,11 @@ _logger = logging.getLogger(__name__)
 
 
 class KafkaLink:
-    """Keeps clients made by ``connect`` alive from ``start`` to ``stop``."""
+    """Keeps clients made by ``connect`` alive from ``start`` to ``stop``; brokers that answer know ``topic``."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Clients]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Clients]], topic: str) -> None:
         self._connect = connect
+        self._topic = topic
         self._clients: Clients | None = None
         self._answers = False
         self._watching: asyncio.Task[None] | None = None
@@ -84,7 +83,7 @@ class KafkaLink:
         client = self.clients.producer.client
         if partition in (client.cluster.partitions_for_topic(topic) or ()):
             return True
-        await self.clients.bounded(_refresh(self.clients.producer), SEND_TIMEOUT, "Kafka did not list its partitions")
+        await self.clients.bounded(self._refresh(), SEND_TIMEOUT, "Kafka did not list its partitions")
         return partition in (client.cluster.partitions_for_topic(topic) or ())
 
     async def _watch(self) -> None:
@@ -104,7 +103,7 @@ class KafkaLink:
 
     async def _ping(self) -> bool:
         try:
-            await self.clients.bounded(_refresh(self.clients.producer), PING_TIMEOUT, "Kafka does not answer")
+            await self.clients.bounded(self._refresh(), PING_TIMEOUT, "Kafka does not answer")
         except BusError as error:
             if self._answers:
                 _logger.warning("%s", error)
@@ -126,13 +125,13 @@ class KafkaLink:
                 _logger.warning("Kafka is still away: %s", error)
                 await asyncio.sleep(REPLACE_RETRY)
 
-
-async def _refresh(producer: AIOKafkaProducer) -> None:
-    """Ask the brokers for their metadata."""
-    if not await producer.client.force_metadata_update():
-        raise BusError("Kafka's brokers do not answer")
-    if not producer.client.cluster.partitions_for_topic(INSPECT_TOPIC):
-        raise UnknownTopicOrPartitionError(INSPECT_TOPIC)
+    async def _refresh(self) -> None:
+        """Ask the brokers for their metadata."""
+        client = self.clients.producer.client
+        if not await client.force_metadata_update():
+            raise BusError("Kafka's brokers do not answer")
+        if not client.cluster.partitions_for_topic(self._topic):
+            raise UnknownTopicOrPartitionError(self._topic)
 
 
 def message_of(record: Any) -> BusMessage | None:

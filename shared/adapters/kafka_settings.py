@@ -22,9 +22,13 @@ FETCH_MAX_WAIT_MS: Final = 500
 MAX_REQUEST_BYTES: Final = 1 << 20
 MAX_BATCH_BYTES: Final = 256 << 10
 """What waits for the request before it goes together; with aiokafka's 16 KB every photograph would go alone."""
-GROUP: Final = "safelight-workers"
 
 Parser = Callable[[str], Any]
+
+
+def group_of(tenant: str) -> str:
+    """Return the workers' group; a tenant's begins as its topics do, so that one prefix in Kafka's ACLs is for all."""
+    return f"safelight.{tenant}.workers" if tenant else "safelight-workers"
 
 
 def _flag(text: str) -> bool:
@@ -139,7 +143,7 @@ def group_settings(settings: Settings) -> dict[str, Any]:
     """Return a worker's consumer's arguments: whatever is still kept, committed by hand."""
     defaults = {
         "auto_offset_reset": "earliest",
-        "group_id": GROUP,
+        "group_id": group_of(settings.tenant),
         "heartbeat_interval_ms": HEARTBEAT_MS,
         "max_poll_interval_ms": MAX_POLL_INTERVAL_MS,
         "session_timeout_ms": SESSION_TIMEOUT_MS,

@@ -18,9 +18,6 @@ from shared.adapters.kafka_settings import client_settings
 from shared.config import Settings
 from shared.errors import BusError
 
-INSPECT_TOPIC: Final = "safelight.inspect"
-VERDICTS_TOPIC: Final = "safelight.verdicts"
-ALERTS_TOPIC: Final = "safelight.alerts"
 INSPECT_PARTITIONS: Final = 12  # workers that can share the load
 VERDICTS_PARTITIONS: Final = 16  # one for each proxy; grows with the highest proxy.instance
 ALERTS_PARTITIONS: Final = 1  # alerts keep their order
@@ -29,6 +26,21 @@ REPLICAS: Final = 3  # or as many as there are brokers
 TOPICS_TIMEOUT: Final = 10.0
 CLOSE_TIMEOUT: Final = 1.0
 _POLL_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """The topics' names."""
+
+    inspect: str
+    verdicts: str
+    alerts: str
+
+    @classmethod
+    def of(cls, tenant: str) -> Topics:
+        """Return ``safelight.inspect`` and so on, ``safelight.TENANT.inspect`` where the tenant has a name."""
+        prefix = f"safelight.{tenant}" if tenant else "safelight"
+        return cls(inspect=f"{prefix}.inspect", verdicts=f"{prefix}.verdicts", alerts=f"{prefix}.alerts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +57,22 @@ class _Topic:
 
 async def ensure_topics(settings: Settings, *, instance: int = 0) -> None:
     """Make what is missing, and a reply partition for ``instance``; raises BusError within ``TOPICS_TIMEOUT``."""
+    names = Topics.of(settings.tenant)
     wanted = (
-        _Topic(INSPECT_TOPIC, INSPECT_PARTITIONS),
-        _Topic(VERDICTS_TOPIC, max(VERDICTS_PARTITIONS, instance + 1)),
-        _Topic(ALERTS_TOPIC, ALERTS_PARTITIONS, ()),
+        _Topic(names.inspect, INSPECT_PARTITIONS),
+        _Topic(names.verdicts, max(VERDICTS_PARTITIONS, instance + 1)),
+        _Topic(names.alerts, ALERTS_PARTITIONS, ()),
     )
     admin = AIOKafkaAdminClient(**client_settings(settings))
     try:
-        await bounded(_make(admin, wanted, instance), TOPICS_TIMEOUT, "Kafka's topics could not be made")
+        await bounded(
+            _make(admin, wanted, names.verdicts, instance), TOPICS_TIMEOUT, "Kafka's topics could not be made"
+        )
     finally:
         await closed(admin.close(), CLOSE_TIMEOUT, "Kafka's admin client")
 
 
-async def _make(admin: AIOKafkaAdminClient, wanted: tuple[_Topic, ...], instance: int) -> None:
+async def _make(admin: AIOKafkaAdminClient, wanted: tuple[_Topic, ...], verdicts: str, instance: int) -> None:
     await admin.start()
     existing = await _partitions(admin)
     missing = [topic for topic in wanted if topic.name not in existing]
@@ -70,17 +85,17 @@ async def _make(admin: AIOKafkaAdminClient, wanted: tuple[_Topic, ...], instance
         for name, code, *_ in response.topic_errors:
             if code and for_code(code) is not TopicAlreadyExistsError:
                 raise BusError(f"topic {name} could not be made: {for_code(code).__name__}")
-    elif instance >= len(existing[VERDICTS_TOPIC]):
-        await admin.create_partitions({VERDICTS_TOPIC: NewPartitions(instance + 1)})
-    await _wait_for_leaders(admin, {topic.name for topic in wanted}, instance)
+    elif instance >= len(existing[verdicts]):
+        await admin.create_partitions({verdicts: NewPartitions(instance + 1)})
+    await _wait_for_leaders(admin, {topic.name for topic in wanted}, verdicts, instance)
 
 
-async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: set[str], instance: int) -> None:
+async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: set[str], verdicts: str, instance: int) -> None:
     """Wait until every partition can be written to."""
     while True:
         topics = await _partitions(admin)
         leaders = [partition["leader"] for name in names & topics.keys() for partition in topics[name]]
-        if names <= topics.keys() and instance < len(topics[VERDICTS_TOPIC]) and min(leaders) >= 0:
+        if names <= topics.keys() and instance < len(topics[verdicts]) and min(leaders) >= 0:
             return
         await asyncio.sleep(_POLL_SECONDS)
 

@@ -9,12 +9,24 @@ from __future__ import annotations
 from shared.adapters.local_bus import LocalAnsweringBus, LocalAskingBus
 from shared.adapters.local_hub import hub_socket_path
 from shared.adapters.sqlite_store import SqliteStore
+from shared.adapters.tenant_store import TenantStore
 from shared.config import Settings
 from shared.ports import AnsweringBus, AskingBus, Store
+from shared.sealing import Sealer, load_or_create_key
+
+
+def open_sealer(settings: Settings) -> Sealer:
+    """Return the tenant's keys, of a secret that is made where there is none; raises ConfigError."""
+    return Sealer(load_or_create_key(settings.key_file), settings.tenant)
 
 
 def open_store(settings: Settings) -> Store:
-    """Return the configured store, not started."""
+    """Return the tenant's part of the configured store, not started."""
+    store = _open_shared_store(settings)
+    return TenantStore(store, settings.tenant) if settings.tenant else store
+
+
+def _open_shared_store(settings: Settings) -> Store:
     if settings.sqlite_path is not None:
         return SqliteStore(settings.sqlite_path, settings.data_dir / "spool")
     from shared.adapters.redis_store import RedisStore  # noqa: PLC0415

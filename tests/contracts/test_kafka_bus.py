@@ -17,21 +17,22 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
 from shared.adapters.kafka_settings import producer_settings
-from shared.adapters.kafka_topics import INSPECT_TOPIC, VERDICTS_PARTITIONS, VERDICTS_TOPIC
+from shared.adapters.kafka_topics import VERDICTS_PARTITIONS, Topics
 from shared.config import Settings
 from shared.errors import BusError, BusTimeoutError
 from shared.ports import AnsweringBus, AskingBus
 from tests.contracts.bus_contract import BusContract, World, next_reply, requests, until_true
 from tests.servers import KafkaBroker
 
+TOPICS = Topics.of("")
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
 class KafkaWorld(World):
-    def __init__(self, broker: KafkaBroker) -> None:
+    def __init__(self, broker: KafkaBroker, tenant: str = "") -> None:
         super().__init__()
         self.broker = broker
-        self.settings = Settings(bus=broker.url)
+        self.settings = Settings(bus=broker.url, tenant=tenant)
 
     def new_asking(self) -> AskingBus:
         return KafkaAskingBus(self.settings)
@@ -70,8 +71,8 @@ class TestKafkaBus(BusContract):
         admin = AIOKafkaAdminClient(bootstrap_servers=world.broker.bootstrap)
         await admin.start()
         try:
-            (topic,) = await admin.describe_topics([VERDICTS_TOPIC])
-            resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in (INSPECT_TOPIC, VERDICTS_TOPIC)]
+            (topic,) = await admin.describe_topics([TOPICS.verdicts])
+            resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in (TOPICS.inspect, TOPICS.verdicts)]
             (response,) = await admin.describe_configs(resources)
         finally:
             await admin.close()
@@ -91,12 +92,37 @@ class TestKafkaBus(BusContract):
             (b"v", [("correlation-id", b"c"), ("reply-partition", b"-1")]),
             (b"v", [("correlation-id", b"c"), ("reply-partition", b"9" * 40)]),
         ):
-            await stranger.send_and_wait(INSPECT_TOPIC, value, key=key, headers=headers)
+            await stranger.send_and_wait(TOPICS.inspect, value, key=key, headers=headers)
         await stranger.stop()
         asked = world.message(key=key)
         await asker.ask(asked)
         (delivery,) = await requests(worker, [asked])
         await worker.commit([delivery])
+
+    async def test_tenants_of_one_broker_see_nothing_of_each_other(self, kafka_broker: KafkaBroker) -> None:
+        worlds = [KafkaWorld(kafka_broker, tenant) for tenant in ("acme", "zeta", "")]
+        try:
+            askers = [await world.asking() for world in worlds]
+            workers = [await world.answering() for world in worlds]
+            asked = [world.message(b"%d" % number) for number, world in enumerate(worlds)]
+            for asker, message in zip(askers, asked, strict=True):
+                await asker.ask(message)
+            ids = {message.correlation_id for message in asked}
+            for worker, message in zip(workers, asked, strict=True):
+                taken = []
+                while not taken:
+                    for delivery in await worker.receive(16, 1.0):
+                        await worker.commit([delivery])
+                        if delivery.message.correlation_id in ids:  # not another test's
+                            taken.append(delivery.message)
+                taken += [delivery.message for delivery in await worker.receive(16, 1.0)]
+                assert taken == [message]
+                await worker.reply(message)
+            for asker, message in zip(askers, asked, strict=True):
+                assert await next_reply(asker) == message
+        finally:
+            for world in worlds:
+                await world.exits.aclose()
 
     async def test_no_broker_at_start_is_a_timeout_error(self) -> None:
         settings = Settings(bus="kafka://127.0.0.1:9")

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.sqlite_store import SqliteStore
+from shared.adapters.tenant_store import TenantStore
 from shared.errors import StoreError
 from tests.contracts.lease_contract import LeaseContract
 from tests.contracts.store_contract import StoreContract
+from tests.contracts.tenant_contract import TenantContract, Tenants
 
 APPENDER = """
 import asyncio, sys
@@ -50,6 +52,15 @@ async def other(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     store = await open_store(tmp_path)
     yield store
     await store.stop()
+
+
+class TestTenantsOfOneFile(TenantContract):
+    @pytest.fixture
+    async def tenants(self, tmp_path: Path) -> AsyncIterator[Tenants]:
+        stores = [await open_store(tmp_path) for _ in range(3)]
+        yield TenantStore(stores[0], "acme"), TenantStore(stores[1], "zeta"), stores[2]
+        for store in stores:
+            await store.stop()
 
 
 class TestSqliteLease(LeaseContract):

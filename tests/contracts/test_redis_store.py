@@ -13,9 +13,11 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.adapters.redis_store import RedisStore
+from shared.adapters.tenant_store import TenantStore
 from shared.errors import ConfigError, StoreError
 from tests.contracts.lease_contract import LeaseContract
 from tests.contracts.store_contract import StoreContract
+from tests.contracts.tenant_contract import TenantContract, Tenants
 from tests.servers import RedisServer
 
 pytestmark = [pytest.mark.redis]
@@ -56,6 +58,37 @@ async def fails_in_time(store: RedisStore) -> None:
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(result) for result in results] == [StoreError] * len(calls)
     assert time.monotonic() - began < BOUND
+
+
+class TestTenantsOfOneRedis(TenantContract):
+    @pytest.fixture
+    async def tenants(self, redis_url: str) -> AsyncIterator[Tenants]:
+        stores = [await open_store(redis_url) for _ in range(3)]
+        yield TenantStore(stores[0], "acme"), TenantStore(stores[1], "zeta"), stores[2]
+        for store in stores:
+            await store.stop()
+
+    async def test_redis_itself_can_keep_a_tenant_to_its_own_keys(self, redis_url: str) -> None:
+        """As README says: the tenant's part is one pattern of Redis's access control lists."""
+        admin = Redis.from_url(redis_url)
+        await admin.acl_setuser(
+            "acme", enabled=True, passwords=["+pw"], keys=["safelight:*:@acme/*"], categories=["+@all"]
+        )
+        shared = await open_store(redis_url.replace("redis://", "redis://acme:pw@"))
+        own, other = TenantStore(shared, "acme"), TenantStore(shared, "zeta")
+        try:
+            await own.compare_and_set("key", None, b"x")
+            await own.put_blob("blob", b"x" * (1 << 20))
+            assert await own.get_blob("blob") == b"x" * (1 << 20)
+            await own.append("log", [b"x"])
+            assert await own.wait("log", 0, 60)
+            for call in (other.get("key"), other.put_blob("blob", b"x"), other.append("log", [b"x"])):
+                with pytest.raises(StoreError, match="perm"):
+                    await call
+        finally:
+            await shared.stop()
+            await admin.acl_deluser("acme")
+            await admin.aclose()
 
 
 class TestRedisLease(LeaseContract):

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from shared.adapters.alert_sinks import CLOSE_TIMEOUT, DELIVERY_TIMEOUT, KafkaSink
-from shared.adapters.kafka_topics import ALERTS_TOPIC
+from shared.adapters.kafka_topics import Topics
 from shared.config import Settings
 from shared.core.alert_format import to_ocsf
 from shared.errors import BusError
@@ -23,7 +23,7 @@ BOUND = DELIVERY_TIMEOUT + CLOSE_TIMEOUT + 10
 
 async def consume(broker: KafkaBroker, count: int) -> list[ConsumerRecord[bytes, bytes]]:
     """Return the first ``count`` records of the topic."""
-    consumer = AIOKafkaConsumer(ALERTS_TOPIC, bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(Topics.of("").alerts, bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
     async with asyncio.timeout(60):
         await consumer.start()
         try:

@@ -24,6 +24,18 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert (settings.console.listen, settings.metrics.listen) == ("127.0.0.1:8088", "127.0.0.1:9464")
     assert settings.key_file == tmp_path / "safelight-data" / "secret.key"
     assert settings.alert_sinks == ("jsonl",)
+    assert settings.tenant == ""
+
+
+@pytest.mark.parametrize("name", ["acme", "a", "0-9", "x" * 32])
+def test_a_tenant_has_a_plain_name(tmp_path: Path, name: str) -> None:
+    assert config.load(write(tmp_path, f"tenant: '{name}'\n"), {}).tenant == name
+
+
+@pytest.mark.parametrize("name", ["Acme", "x" * 33, "a/b", "a.b", "a b", "acme\n", "a_b", "é"])
+def test_a_tenant_with_another_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="tenant"):
+        config.load(None, {"SAFELIGHT_TENANT": name})
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -65,6 +65,26 @@ def test_a_signature_is_for_these_bytes_only() -> None:
         SEALER.verify(b"index2", signature)
 
 
+def test_one_tenant_s_values_and_signatures_are_no_other_s() -> None:
+    """Also where they were given the same secret."""
+    tenants = [Sealer(bytes(32), name) for name in ("", "acme", "acme-2")]
+    for own in tenants:
+        sealed, signature = own.seal(b"picture", "here"), own.sign(b"index")
+        for other in tenants:
+            if other is own:
+                assert other.open(sealed, "here") == b"picture"
+                other.verify(b"index", signature)
+                continue
+            with pytest.raises(IntegrityError):
+                other.open(sealed, "here")
+            with pytest.raises(IntegrityError):
+                other.verify(b"index", signature)
+
+
+def test_without_a_tenant_the_keys_are_those_of_before() -> None:
+    assert SEALER.sign(b"index").hex()[:16] == "32c8ce1fcc034d60"
+
+
 def test_a_key_of_another_length_is_refused() -> None:
     with pytest.raises(ConfigError):
         Sealer(b"short")

@@ -29,6 +29,7 @@ from workers.verdicts import Verdicts
 DATA = b"an image"
 SEALER = Sealer(bytes(32))
 OTHER_SEALER = Sealer(b"x" * 32)
+TENANT_SEALER = Sealer(bytes(32), "acme")
 CLOCK = StillClock()
 
 
@@ -165,6 +166,7 @@ async def test_a_store_that_is_down_is_an_answer_too(desk: Desk) -> None:
     ("message", "cause"),
     [
         (message_of(request_for(), sealer=OTHER_SEALER), "integrity"),
+        (message_of(request_for(), sealer=TENANT_SEALER), "integrity"),
         (message_of(request_for(id="question-2")), "mismatch"),
         (BusMessage(key=b"", value=b"", correlation_id="question-1", partition=0), "integrity"),
         (
@@ -174,7 +176,7 @@ async def test_a_store_that_is_down_is_an_answer_too(desk: Desk) -> None:
             "wire",
         ),
     ],
-    ids=["another key", "another question", "empty", "another version"],
+    ids=["another key", "another tenant", "another question", "empty", "another version"],
 )
 async def test_what_is_not_ours_is_dropped_and_counted(desk: Desk, message: BusMessage, cause: str) -> None:
     assert await desk.answerer.answer(message) is None

@@ -58,7 +58,7 @@ async def no_broker() -> Clients:
 
 
 async def test_a_link_that_did_not_start_says_so_and_can_be_stopped() -> None:
-    link = KafkaLink(no_broker)
+    link = KafkaLink(no_broker, "safelight.inspect")
     with pytest.raises(BusTimeoutError):
         await link.start()
     assert not link.answers()

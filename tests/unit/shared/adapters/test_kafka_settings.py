@@ -62,6 +62,14 @@ def test_brokers_come_from_the_bus_and_the_defaults_are_for_speed() -> None:
     assert (group["auto_offset_reset"], group["session_timeout_ms"]) == ("earliest", 6000)
 
 
+def test_a_tenant_s_workers_are_a_group_of_their_own_unless_it_is_named() -> None:
+    acme = Settings(bus="kafka://a:9092", tenant="acme")
+    assert group_settings(acme)["group_id"] == "safelight.acme.workers"
+    assert group_settings(settings())["group_id"] == "safelight-workers"
+    named = Settings(bus="kafka://a:9092", tenant="acme", kafka={"group.id": "mine"})
+    assert group_settings(named)["group_id"] == "mine"
+
+
 def test_a_group_members_requests_outlast_a_session() -> None:
     assert group_settings(settings(request_timeout_ms="500"))["request_timeout_ms"] > 6000
     assert producer_settings(settings(request_timeout_ms="500"))["request_timeout_ms"] == 500

@@ -8,11 +8,12 @@ import pytest
 
 from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
 from shared.adapters.local_bus import LocalAnsweringBus, LocalAskingBus
-from shared.adapters.opening import open_answering_bus, open_asking_bus, open_store
+from shared.adapters.opening import open_answering_bus, open_asking_bus, open_sealer, open_store
 from shared.adapters.redis_store import RedisStore
 from shared.adapters.sqlite_store import SqliteStore
+from shared.adapters.tenant_store import TenantStore
 from shared.config import Settings
-from shared.errors import ConfigError
+from shared.errors import ConfigError, IntegrityError
 
 
 def test_settings_choose_the_adapters(tmp_path: Path) -> None:
@@ -24,6 +25,16 @@ def test_settings_choose_the_adapters(tmp_path: Path) -> None:
     assert isinstance(open_store(scaled), RedisStore)
     assert isinstance(open_asking_bus(scaled), KafkaAskingBus)
     assert isinstance(open_answering_bus(scaled), KafkaAnsweringBus)
+
+
+def test_a_tenant_has_a_part_of_the_store_and_keys_of_its_own(tmp_path: Path) -> None:
+    local = Settings(data_dir=tmp_path, store=f"sqlite:///{tmp_path}/safelight.db")
+    acme = local.model_copy(update={"tenant": "acme"})
+    assert isinstance(open_store(acme), TenantStore)
+    sealed = open_sealer(acme).seal(b"picture", "here")
+    assert open_sealer(acme).open(sealed, "here") == b"picture"
+    with pytest.raises(IntegrityError):
+        open_sealer(local).open(sealed, "here")
 
 
 async def test_a_role_on_its_own_without_a_hub_is_told_so(tmp_path: Path) -> None:
