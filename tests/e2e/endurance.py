@@ -25,7 +25,6 @@ TEXTS: Final = tuple(b"line of text\n" * (number + 1) * 500 for number in range(
 STRICT: Final = {**POLICY, "on_uninspected": "block", "deadline_ms": int(DEADLINE * 1000)}
 
 WARM_UP: Final = 3.0
-IN_FORCE: Final = 2.0  # a policy, on every proxy
 
 Kills = Mapping[str, Callable[[], None]]
 
@@ -158,7 +157,6 @@ def survive(deployment: Embedded | ScaledOut, kills: Kills, plan: Plan) -> None:
     """Load a deployment, kill its parts, and check every answer and every alert."""
     deployment.protect("designs", PROTECTED)
     deployment.apply(STRICT)
-    time.sleep(IN_FORCE)
     added: dict[str, bytes] = {}
     with adding(deployment, added, plan.between_adds):
         sent, outages = asyncio.run(under_load(deployment, kills, plan))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import queue
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -155,7 +154,6 @@ def conversation(deployment: Embedded, site: Site, folder: Path) -> dict[str, An
     for name in STOPPED:
         assert [row["status"] for row in deployment.protect(name, {f"{name}.jpg": PICTURES[name]})] == ["added"]
     deployment.apply(*POLICIES)
-    time.sleep(POLICY_SECONDS)
     arguments = (f"--proxy-server={deployment.proxy}", "--remote-debugging-port=0")
     trusted = [deployment.authority]
     with Chromium(folder / "chromium", trusted, f"https://{SITE}/", *arguments) as chromium:

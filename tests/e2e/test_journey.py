@@ -33,7 +33,6 @@ def protected(deployment: Deployment) -> Iterator[Deployment]:
     """A deployment that protects three drawings; whatever the tests send must never hold the proxy's event loop."""
     assert [row["status"] for row in deployment.protect("designs", PROTECTED)] == ["added"] * 3
     deployment.apply(POLICY)
-    time.sleep(2)  # the contract's bound for a policy to be in force on every proxy
     before, stolen = long_stalls(deployment), steal_seconds()  # start-up may stall: nobody waits yet
     yield deployment
     excused = (steal_seconds() - stolen) // STALL_LIMIT
