@@ -107,7 +107,7 @@ def test_both_halves_run_and_one_without_tests_is_no_failure(
 ) -> None:
     ended, (first, second) = run_halves(tmp_path, {"shared": shared, "alone": alone}, "-k", "lease or ledger")
     assert ended == status
-    assert first == "-m pytest --machine=shared -n 2 --dist worksteal -k lease or ledger"
+    assert first == "-m pytest --machine=shared -n 3 --dist worksteal -k lease or ledger"
     assert second == "-m pytest --machine=alone -k lease or ledger"
 
 
@@ -132,9 +132,9 @@ def test_what_was_compiled_is_kept_for_the_run_where_the_environment_forbids_to_
 
 
 @pytest.mark.parametrize(
-    ("cores", "processes"), [(1, ""), (4, " -n 4 --dist worksteal"), (64, " -n 8 --dist worksteal")]
+    ("cores", "processes"), [(1, ""), (4, " -n 5 --dist worksteal"), (64, " -n 8 --dist worksteal")]
 )
-def test_a_machine_runs_as_many_tests_at_once_as_it_has_cores(tmp_path: Path, cores: int, processes: str) -> None:
+def test_a_machine_runs_one_test_more_at_once_than_it_has_cores(tmp_path: Path, cores: int, processes: str) -> None:
     _, (first, second) = run_halves(tmp_path, {}, cores=cores)
     assert first == f"-m pytest --machine=shared{processes}"
     assert second == "-m pytest --machine=alone"
@@ -144,7 +144,7 @@ def test_a_half_that_fails_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     listed = tmp_path / "failed"
     monkeypatch.setenv("FAILED_TESTS", str(listed))
     run_halves(tmp_path, {"shared": 3, "alone": NO_TESTS})
-    assert listed.read_text() == "pytest --machine=shared -n 2 --dist worksteal ended with status 3\n"
+    assert listed.read_text() == "pytest --machine=shared -n 3 --dist worksteal ended with status 3\n"
 
 
 def test_each_test_that_fails_is_listed_once_as_it_fails(tmp_path: Path) -> None:
