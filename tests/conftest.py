@@ -21,7 +21,6 @@ from tests.servers import ROOT, KafkaBroker, RedisServer
 CORPUS: Final = Path(os.environ.get("SAFELIGHT_CORPUS") or ROOT.parent / "shared" / "data")
 TRAINING_TESTS: Final = Path("train")
 SHARED, ALONE = "shared", "alone"
-ALONE_MARKERS: Final = ("e2e", "alone")
 SOAK: Final = "soak"
 _left_out = pytest.StashKey[dict[str, int]]()
 
@@ -81,19 +80,18 @@ def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
         return
     chosen: dict[str, list[pytest.Item]] = {SHARED: [], ALONE: []}
     for item in items:
-        alone = any(item.get_closest_marker(name) for name in ALONE_MARKERS)
-        chosen[ALONE if alone else SHARED].append(item)
+        chosen[ALONE if item.get_closest_marker(ALONE) else SHARED].append(item)
     items[:] = chosen.pop(half)
     config.hook.pytest_deselected(items=[item for rest in chosen.values() for item in rest])
 
 
 def _may_be_alone(path: Path) -> bool:
-    """Tell whether a test in this file could carry one of the markers: it, or its folder's fixtures, name one."""
+    """Tell whether a test in this file could be run or left out there: it, or its folder's fixtures, name a marker."""
     return any(
         f"mark.{name}" in file.read_text(encoding="utf-8")
         for file in (path, path.with_name("conftest.py"))
-        if file.is_file() and file != Path(__file__)
-        for name in ALONE_MARKERS
+        if file.is_file()
+        for name in (ALONE, SOAK)
     )
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # run-tests.sh PYTHON [ARGUMENT...]: the whole suite in two halves, each a run of pytest with the arguments: first the
-# tests that may share the machine, in one process more than it has cores; then, one after the other, those that start
-# the whole product or time what they do. Both run, whatever becomes of the first.
+# tests that may share the machine, in one process more than it has cores; then, one after the other, those that time
+# what they do or need every core. Both run, whatever becomes of the first.
 # SUITE_LIMIT: seconds after which a half counts as hanging and is interrupted, so that its servers end with it; what it
 # printed says where.
 # FAILED_TESTS: a file that gets a line for each test that fails (tests/failure_list.py), and for a half that fails.

@@ -19,6 +19,7 @@ PAYLOADS = [
 PLAN = Plan(rate=20.0, payload=lambda number: PAYLOADS[number % len(PAYLOADS)], between_kills=4.0, between_adds=3.0)
 
 
+@pytest.mark.alone
 @pytest.mark.e2e
 @pytest.mark.timeout(240)
 def test_embedded_parts_die_under_load(tmp_path: Path) -> None:
@@ -30,6 +31,7 @@ def test_embedded_parts_die_under_load(tmp_path: Path) -> None:
         deployment.stop()
 
 
+@pytest.mark.alone
 @pytest.mark.e2e
 @pytest.mark.kafka
 @pytest.mark.redis

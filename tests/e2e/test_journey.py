@@ -27,6 +27,8 @@ POSTER = PROTECTED["poster.jpg"]
 UNRELATED = encode(draw("poster", 12))
 STALL_LIMIT = 0.02
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def protected(deployment: Deployment) -> Iterator[Deployment]:

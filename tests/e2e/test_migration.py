@@ -92,6 +92,7 @@ def serving(standing: dict[str, Any]) -> list[str]:
     return [worker["serving"] for worker in standing["workers"]]
 
 
+@pytest.mark.alone
 @pytest.mark.e2e
 @pytest.mark.kafka
 @pytest.mark.redis
