@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import ssl
+import sys
 import threading
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -44,9 +45,9 @@ class Origin:
         _make_certificates(self.ca_file, chain)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(chain)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        # Shakes hands in the connection's own thread, not in the one that accepts.
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, name="origin", daemon=True)
         self._thread.start()
 
@@ -60,6 +61,17 @@ class Origin:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Of connections not yet accepted: past the standard library's 5 the kernel drops them, and each tries again after
+    # a second, then two, then four.
+    request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that has gone is nobody's error
+            super().handle_error(request, client_address)
 
 
 def _handler(origin: Origin) -> type[BaseHTTPRequestHandler]:
