@@ -4,13 +4,17 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from tests.e2e.deployment import POLICY, URL, Deployment, Embedded, ScaledOut, eventually
+from tests.e2e.endurance_report import MATCHED, UNANSWERED, Course, Death, publish, report
 from tests.e2e.load import Payload, Sent, run_load
+from tests.e2e.memory_watch import watched
+from tests.servers import KafkaBroker, RedisServer
 from workers.training.drawing import draw
 from workers.training.edits import encode
 
@@ -66,26 +70,28 @@ def adding(deployment: Deployment, added: dict[str, bytes], between: float) -> I
         thread.join()
 
 
-def kill_each(plan: Plan, kills: Kills, outages: list[tuple[float, float]]) -> None:
-    """Kill and restore one part after the other; note when the proxy itself was away."""
-    for name, kill_and_restore in (*kills.items(),) * plan.rounds:
+def kill_each(plan: Plan, kills: Kills, deaths: list[Death]) -> None:
+    """Kill and restore one part after the other; note when each was away."""
+    for part, kill_and_restore in (*kills.items(),) * plan.rounds:
         time.sleep(plan.between_kills / 2)
-        begin = time.monotonic()
+        killed = time.monotonic()
         kill_and_restore()
-        if name == "proxy":
-            outages.append((begin, time.monotonic()))
+        deaths.append(Death(part=part, killed=killed, back=time.monotonic()))
         time.sleep(plan.between_kills / 2)
 
 
 def role_kill(deployment: Embedded | ScaledOut, role: str) -> Callable[[], None]:
+    """Return what kills a role and waits until it is ready again."""
+
     def run() -> None:
         deployment.restart_role(role, deployment.kill(role))
 
     return run
 
 
-async def under_load(deployment: Deployment, kills: Kills, plan: Plan) -> tuple[list[Sent], list[tuple[float, float]]]:
-    outages: list[tuple[float, float]] = []
+async def under_load(deployment: Deployment, kills: Kills, plan: Plan) -> tuple[list[Sent], list[Death]]:
+    """Load a deployment while its parts are killed."""
+    deaths: list[Death] = []
     known = [deployment.proxy]
 
     def address() -> str:
@@ -98,50 +104,42 @@ async def under_load(deployment: Deployment, kills: Kills, plan: Plan) -> tuple[
     trust = deployment.trust()
     # First connections and first verdicts are slow on a cold deployment, which is not what is measured here.
     await run_load(address, trust, URL, plan.payload, rate=10, going_on=lambda passed: passed < WARM_UP)
-    killing = asyncio.get_running_loop().run_in_executor(None, kill_each, plan, kills, outages)
+    killing = asyncio.get_running_loop().run_in_executor(None, kill_each, plan, kills, deaths)
     sent = await run_load(address, trust, URL, plan.payload, rate=plan.rate, going_on=lambda _: not killing.done())
     await killing
-    return sent, outages
+    return sent, deaths
 
 
-def check(deployment: Deployment, sent: list[Sent], outages: list[tuple[float, float]]) -> None:
-    away = [one for one in sent if any(one.begin <= end and one.begin + one.seconds >= begin for begin, end in outages)]
-    reached = [one for one in sent if one not in away]
-    print(f"{len(sent)} sent, {len(away)} around the proxy's own death, {Counter((s.kind, s.status) for s in sent)}")
-    print(
-        f"slowest answer {max(one.seconds for one in reached):.3f} s, slowest of the proxy's own "
-        f"{max(one.seconds for one in reached if one.status == 403):.3f} s"
-    )
-    broken = [f"{one.begin - sent[0].begin:.3f} s: {one.error}" for one in reached if one.status == 0]
-    assert broken == [], (
-        f"every request that reached a proxy was answered, not so {len(broken)}: {broken[:5]}; "
-        f"away: {[(round(a - sent[0].begin, 3), round(b - sent[0].begin, 3)) for a, b in outages]}"
-    )
+def check(course: Course, missing: set[str]) -> None:
+    """Nothing is lost, nothing slips through; ``missing`` are incidents that no alert came of."""
+    sent = course.sent
+    broken = [f"{one.begin - sent[0].begin:.3f} s: {one.error}" for one in sent if course.outcome(one) == UNANSWERED]
+    assert broken == [], f"every request that reached a proxy was answered, not so {len(broken)}: {broken[:5]}"
     # Client, origin, proxy, worker, broker and Redis share two cores, and a part that restarts takes both.
-    own = [one for one in reached if one.status == 403]
-    print(
-        f"{sum(one.seconds > DEADLINE + SLACK for one in own)} of the proxy's {len(own)} own answers after the deadline"
-    )
+    reached = [one for one in sent if not any(each.part == "proxy" and each.concerns(one) for each in course.deaths)]
     assert max(one.seconds for one in reached) < HANGING
     assert {one.status for one in sent if one.kind == "protected"} <= {0, 403}, "nothing protected slipped through"
     assert {one.status for one in sent if one.kind == "text"} <= {0, 201}
     blocked = Counter(one.incident for one in sent if one.status == 403)
     assert set(blocked.values()) == {1}
     assert "" not in blocked
-    eventually(lambda: blocked.keys() <= {uid(event) for event in deployment.alerts()}, seconds=30, what="all alerts")
-    kinds = {uid(event): event["unmapped"]["safelight"]["kind"] for event in deployment.alerts()}
-    wrong = [
-        one for one in sent if one.kind == "unrelated" and one.status == 403 and kinds[one.incident] != "uninspected"
-    ]
+    assert missing == set(), "every block has its alert"
+    wrong = [one for one in sent if one.kind == "unrelated" and course.outcome(one) == MATCHED]
     assert wrong == []
-    matched = sum(kinds[incident] == "match" for incident in blocked)
-    print(f"{len(blocked)} blocked, {matched} by a match, {len(blocked) - matched} uninspected")
-    assert matched > len(blocked) / 4
+    assert sum(course.kinds[incident] == "match" for incident in blocked) > len(blocked) / 4
 
 
-def uid(event: dict[str, object]) -> object:
-    info = event["finding_info"]
-    return info["uid"] if isinstance(info, dict) else None
+def incidents(deployment: Deployment, sent: Sequence[Sent]) -> tuple[dict[str, str], set[str]]:
+    """Return the kinds of all alerts by incident, and the blocks of which no alert has come in time."""
+    blocked = {one.incident for one in sent if one.status == 403}
+    with suppress(AssertionError):  # what is missing is reported with everything else
+        eventually(lambda: blocked <= {uid(event) for event in deployment.alerts()}, seconds=30, what="all alerts")
+    kinds = {uid(event): event["unmapped"]["safelight"]["kind"] for event in deployment.alerts()}
+    return kinds, blocked - kinds.keys()
+
+
+def uid(event: dict[str, Any]) -> str:
+    return str(event["finding_info"]["uid"])
 
 
 def check_added(deployment: Deployment, added: dict[str, bytes]) -> None:
@@ -153,12 +151,45 @@ def check_added(deployment: Deployment, added: dict[str, bytes]) -> None:
             assert client.post(URL, content=data).status_code == 403, name
 
 
-def survive(deployment: Embedded | ScaledOut, kills: Kills, plan: Plan) -> None:
-    """Load a deployment, kill its parts, and check every answer and every alert."""
+def survive(deployment: Embedded | ScaledOut, kills: Kills, plan: Plan, name: str) -> None:
+    """Load a deployment, kill its parts, say what was seen, and check every answer and every alert."""
     deployment.protect("designs", PROTECTED)
     deployment.apply(STRICT)
     added: dict[str, bytes] = {}
-    with adding(deployment, added, plan.between_adds):
-        sent, outages = asyncio.run(under_load(deployment, kills, plan))
-    check(deployment, sent, outages)
+    with watched(deployment) as lives, adding(deployment, added, plan.between_adds):
+        sent, deaths = asyncio.run(under_load(deployment, kills, plan))
+    kinds, missing = incidents(deployment, sent)
+    course = Course(name=name, sent=sent, deaths=deaths, lives=lives, kinds=kinds, deadline=DEADLINE + SLACK)
+    publish(report(course))
+    check(course, missing)
     check_added(deployment, added)
+
+
+def survive_embedded(folder: Path, plan: Plan, name: str) -> None:
+    """Everything in one command, whose parts are killed one after the other."""
+    deployment = Embedded(folder)
+    with running(deployment):
+        survive(deployment, {role: role_kill(deployment, role) for role in ("worker", "alerts", "proxy")}, plan, name)
+
+
+def survive_scaled_out(folder: Path, kafka: KafkaBroker, redis: RedisServer, plan: Plan, name: str) -> None:
+    """Each role a process of its own, and the servers between them killed as well."""
+    deployment = ScaledOut(folder, bootstrap=kafka.bootstrap, redis_url=redis.url)
+    kills = {
+        "worker": role_kill(deployment, "worker"),
+        "broker": kafka.restart,
+        "redis": redis.restart,
+        "proxy": role_kill(deployment, "proxy"),
+    }
+    with running(deployment):
+        survive(deployment, kills, plan, name)
+
+
+@contextmanager
+def running(deployment: Embedded | ScaledOut) -> Iterator[None]:
+    """Start a deployment, and stop it whatever happens."""
+    deployment.start()
+    try:
+        yield
+    finally:
+        deployment.stop()

@@ -18,7 +18,7 @@ class Sent:
     """One request as the client saw it; ``status`` 0 where the connection broke.
 
     ``seconds`` run from the last byte sent to the answer's head: opening a connection and waiting for one are the load
-    generator's own affair.
+    generator's own affair.  ``late`` is by how many seconds it began after its time: a generator that is starved.
     """
 
     kind: str
@@ -27,17 +27,20 @@ class Sent:
     status: int
     incident: str
     error: str = ""
+    fresh: bool = False
+    late: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What is uploaded."""
+    """What is uploaded; ``fresh`` where nobody has seen these bytes before, and no cache answers for them."""
 
     kind: str
     data: bytes
+    fresh: bool = False
 
 
-async def _send(client: httpx.AsyncClient, url: str, payload: Payload) -> Sent:
+async def _send(client: httpx.AsyncClient, url: str, payload: Payload, due: float) -> Sent:
     begin = time.monotonic()
     times: dict[str, float] = {}
 
@@ -56,7 +59,16 @@ async def _send(client: httpx.AsyncClient, url: str, payload: Payload) -> Sent:
     except httpx.TransportError as error:
         status, header, failure, seconds = 0, "", repr(error), time.monotonic() - begin
     incident = header.partition('incident="')[2].rstrip('"')
-    return Sent(kind=payload.kind, begin=begin, seconds=seconds, status=status, incident=incident, error=failure)
+    return Sent(
+        kind=payload.kind,
+        begin=begin,
+        seconds=seconds,
+        status=status,
+        incident=incident,
+        error=failure,
+        fresh=payload.fresh,
+        late=begin - due,
+    )
 
 
 async def run_load(
@@ -80,7 +92,8 @@ async def run_load(
     async with asyncio.TaskGroup() as group:
         tasks = []
         for number in itertools.count():
-            await asyncio.sleep(max(0.0, begin + number / rate - time.monotonic()))
+            due = begin + number / rate
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
             if not going_on(time.monotonic() - begin):
                 break
             address = proxy()
@@ -88,7 +101,7 @@ async def run_load(
                 clients[address] = httpx.AsyncClient(
                     proxy=address, verify=trust, timeout=CLIENT_TIMEOUT, trust_env=False, limits=limits
                 )
-            tasks.append(group.create_task(_send(clients[address], url, payload(number))))
+            tasks.append(group.create_task(_send(clients[address], url, payload(number), due)))
     for client in clients.values():
         await client.aclose()
     return [task.result() for task in tasks]

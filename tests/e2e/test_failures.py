@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.deployment import Embedded, ScaledOut
-from tests.e2e.endurance import PROTECTED, TEXTS, UNRELATED, Plan, role_kill, survive
+from tests.e2e.endurance import PROTECTED, TEXTS, UNRELATED, Plan, survive_embedded, survive_scaled_out
 from tests.e2e.load import Payload
 from tests.servers import KafkaBroker, RedisServer
 
@@ -23,12 +22,7 @@ PLAN = Plan(rate=20.0, payload=lambda number: PAYLOADS[number % len(PAYLOADS)], 
 @pytest.mark.e2e
 @pytest.mark.timeout(240)
 def test_embedded_parts_die_under_load(tmp_path: Path) -> None:
-    deployment = Embedded(tmp_path)
-    deployment.start()
-    try:
-        survive(deployment, {role: role_kill(deployment, role) for role in ("worker", "alerts", "proxy")}, PLAN)
-    finally:
-        deployment.stop()
+    survive_embedded(tmp_path, PLAN, "failures embedded")
 
 
 @pytest.mark.alone
@@ -39,15 +33,4 @@ def test_embedded_parts_die_under_load(tmp_path: Path) -> None:
 def test_scaled_out_parts_die_under_load(
     tmp_path: Path, killable_kafka: KafkaBroker, killable_redis: RedisServer
 ) -> None:
-    deployment = ScaledOut(tmp_path / "safelight", bootstrap=killable_kafka.bootstrap, redis_url=killable_redis.url)
-    deployment.start()
-    try:
-        kills = {
-            "worker": role_kill(deployment, "worker"),
-            "broker": killable_kafka.restart,
-            "redis": killable_redis.restart,
-            "proxy": role_kill(deployment, "proxy"),
-        }
-        survive(deployment, kills, PLAN)
-    finally:
-        deployment.stop()
+    survive_scaled_out(tmp_path / "safelight", killable_kafka, killable_redis, PLAN, "failures scaled out")
