@@ -16,7 +16,7 @@ REQUEST_TIMEOUT_MS: Final = 2000
 GROUP_REQUEST_TIMEOUT_MS: Final = 15_000
 """For group members: a broker holds a join until the slowest member's session has ended, and aiokafka counts that."""
 SESSION_TIMEOUT_MS: Final = 6000  # brokers' default minimum: a killed worker's requests move on after this
-HEARTBEAT_MS: Final = 2000
+HEARTBEAT_MS: Final = 500  # also how late a worker hears that partitions are given out anew
 MAX_POLL_INTERVAL_MS: Final = 30_000  # a stuck worker leaves the group; small, or it would freeze a rebalance so long
 FETCH_MAX_WAIT_MS: Final = 500
 MAX_REQUEST_BYTES: Final = 1 << 20

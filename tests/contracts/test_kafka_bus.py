@@ -7,7 +7,10 @@ import gc
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
@@ -16,12 +19,21 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
+from shared.adapters.kafka_members import sign_off_dead
 from shared.adapters.kafka_settings import producer_settings
 from shared.adapters.kafka_topics import VERDICTS_PARTITIONS, Topics
 from shared.config import Settings
 from shared.errors import BusError, BusTimeoutError
 from shared.ports import AnsweringBus, AskingBus
-from tests.contracts.bus_contract import BusContract, World, next_reply, requests, until_true
+from tests.contracts.bus_contract import (
+    ARRIVES_WITHIN,
+    CRASHER,
+    BusContract,
+    World,
+    next_reply,
+    requests,
+    until_true,
+)
 from tests.servers import KafkaBroker
 
 TOPICS = Topics.of("")
@@ -43,7 +55,7 @@ class KafkaWorld(World):
     def worker_code(self) -> str:
         return (
             "from shared.config import Settings\nfrom shared.adapters.kafka_bus import KafkaAnsweringBus\n"
-            f"bus = KafkaAnsweringBus(Settings(bus={self.settings.bus!r}))"
+            f"bus = KafkaAnsweringBus(Settings(bus={self.settings.bus!r}, kafka={dict(self.settings.kafka)!r}))"
         )
 
     async def down(self) -> None:
@@ -123,6 +135,31 @@ class TestKafkaBus(BusContract):
         finally:
             for world in worlds:
                 await world.exits.aclose()
+
+    async def test_the_heir_of_a_killed_worker_does_not_wait_for_its_session_to_end(self, world: KafkaWorld) -> None:
+        # A minute's session, longer than a start may take: only who is signed off leaves its partitions sooner.
+        own = {"group.id": f"heirs-{uuid.uuid4().hex}", "session.timeout.ms": "60000"}
+        world.settings = Settings(bus=world.broker.url, kafka=own)
+        code = CRASHER.format(setup=world.worker_code())
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
+        asker = await world.asking()
+        try:
+            await asker.ask(asked := world.message())
+            assert child.stdout is not None
+            async with asyncio.timeout(ARRIVES_WITHIN):
+                while (await child.stdout.readline()).decode().strip() != asked.correlation_id:
+                    pass
+        finally:
+            child.kill()
+            await child.wait()
+        heir = await world.answering()
+        assert [delivery.message for delivery in await requests(heir, [asked])] == [asked]
+
+    async def test_who_lives_is_not_signed_off(self, world: KafkaWorld) -> None:
+        own = {"group.id": f"living-{uuid.uuid4().hex}"}
+        world.settings = Settings(bus=world.broker.url, kafka=own)
+        await world.answering()
+        assert await sign_off_dead(world.settings) == 0
 
     async def test_no_broker_at_start_is_a_timeout_error(self) -> None:
         settings = Settings(bus="kafka://127.0.0.1:9")

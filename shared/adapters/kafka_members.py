@@ -1,0 +1,93 @@
+"""Workers that died without a word are taken out of their group by the next one that starts on their machine.
+
+A broker gives a killed member's partitions to others when its session has ended: 6 s, brokers' default minimum, in
+which whoever asks about an image of theirs waits for nobody.  The machine knows better: a process that was killed has
+ended.  So a member's client id says which process it is, and whoever starts beside dead ones signs them off, as they
+would have done themselves.  In Java's clients static membership does this for a member that comes back; aiokafka has
+no more than its beginnings (aiokafka#680).
+
+A worker on a machine that is gone is missed as before, by its session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from dataclasses import replace
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.protocol.group import LeaveGroupRequest
+
+from shared.adapters.kafka_calls import bounded, closed
+from shared.adapters.kafka_settings import client_settings, group_settings
+from shared.adapters.lease import Holder, this_process
+from shared.config import Settings
+from shared.errors import BusError
+
+SIGN_OFF_TIMEOUT: Final = 2.0
+CLOSE_TIMEOUT: Final = 1.0
+_PROCESS: Final = re.compile(r"safelight-worker-([0-9a-f]{16})-([0-9]{1,9})-([0-9]{1,19})", re.ASCII)
+_logger = logging.getLogger(__name__)
+
+
+def member_client_id() -> str:
+    """Return a client id that says which process this is, of which machine (or container)."""
+    me = this_process()
+    return f"safelight-worker-{_machine(me)}-{me.pid}-{me.started}"
+
+
+def is_dead(client_id: str) -> bool:
+    """Tell whether a member was a process of this machine that has ended; False where that cannot be known."""
+    found = _PROCESS.fullmatch(client_id)
+    me = this_process()
+    if found is None or found[1] != _machine(me):
+        return False
+    return replace(me, pid=int(found[2]), started=int(found[3])).is_dead()
+
+
+def member_settings(settings: Settings) -> dict[str, Any]:
+    """Return a worker's consumer's arguments; a client id that was configured stays, for quotas may go by it."""
+    named = {} if "client.id" in settings.kafka else {"client_id": member_client_id()}
+    return {**group_settings(settings), **named}
+
+
+async def sign_off_dead(settings: Settings) -> int:
+    """Take the dead of this machine out of the workers' group; return how many.
+
+    Whatever goes wrong is logged and no more: without this a session ends as well, a few seconds later.
+    """
+    admin = AIOKafkaAdminClient(**client_settings(settings))
+    group = group_settings(settings)["group_id"]
+    try:
+        signed_off = await bounded(_sign_off(admin, group), SIGN_OFF_TIMEOUT, "Kafka did not say who is in a group")
+    except BusError as error:
+        _logger.warning("%s; what dead workers had is given out when their sessions end", error)
+        return 0
+    finally:
+        await closed(admin.close(), CLOSE_TIMEOUT, "Kafka's admin client")
+    if signed_off:
+        _logger.info("%d dead worker(s) of this machine signed off from group %s", signed_off, group)
+    return signed_off
+
+
+async def _sign_off(admin: AIOKafkaAdminClient, group: str) -> int:
+    await admin.start()
+    try:
+        coordinator = await admin.find_coordinator(group)
+    except GroupCoordinatorNotAvailableError:
+        return 0  # a cluster that has had no group yet
+    (described,) = await admin.describe_consumer_groups([group], coordinator)
+    # Of a group: error, name, state, protocol type, protocol, members; of a member: its id, its client's id, more.
+    dead = [member[0] for found in described.groups for member in found[5] if is_dead(member[1])]
+    # The admin client has no call for it, only the protocol has.
+    version = admin._matching_api_version(LeaveGroupRequest)  # noqa: SLF001
+    for member_id in dead:
+        await admin._send_request(LeaveGroupRequest[version](group, member_id), coordinator)  # noqa: SLF001
+    return len(dead)
+
+
+def _machine(holder: Holder) -> str:
+    return hashlib.sha256(f"{holder.boot} {holder.pid_namespace}".encode()).hexdigest()[:16]
