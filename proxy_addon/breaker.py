@@ -86,6 +86,12 @@ class Breaker:
         self._probe_ends = None
         self._opens_at = now + self._back_off * (0.5 + self._jitter())
 
+    def reconsider(self, now: float) -> None:
+        """Whatever kept the other side away is over: the next question is the probe, and back-offs begin anew."""
+        if self.state is BreakerState.OPEN:
+            self._opens_at = now
+            self._back_off = self._first
+
     def succeeded(self) -> None:
         """Record that the other side answers."""
         self._failures = 0

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypedDict
 from uuid import uuid4
 
-from proxy_addon.breaker import Breaker
+from proxy_addon.breaker import Breaker, BreakerState
 from proxy_addon.judging import judgement_of
 from proxy_addon.pending import Pending
 from shared import codec
@@ -124,6 +124,7 @@ class Gateway:
         self._instance = instance
         self._breaker = breaker or Breaker(jitter=random.random)
         self._pending = pending or Pending()
+        self._connected = True  # whether the bus was, when last somebody asked
         self._heard = -math.inf  # when something last came from the other side
         self._questions: dict[str, _Question] = {}
         self._sending: set[asyncio.Task[Any]] = set()
@@ -189,7 +190,7 @@ class Gateway:
             return UninspectedReason.TIMEOUT
         if not self._pending.admits(size):
             return self._unasked("pending", UninspectedReason.OVERLOADED)
-        if not self._breaker.admits(now):
+        if not self._admits(now):
             return self._unasked("breaker", UninspectedReason.TIMEOUT)
         question_id = uuid4().hex
         question = _Question(part.sha256, asked.order is not None, asyncio.get_running_loop().create_future())
@@ -211,6 +212,12 @@ class Gateway:
             self._breaker.failed(self._clock.monotonic())
             self._show()
         return UninspectedReason.TIMEOUT
+
+    def _admits(self, now: float) -> bool:
+        was_connected, self._connected = self._connected, self._bus.connected()
+        if self._connected and not was_connected:  # the breaker's back-off would outlive the outage by seconds
+            self._breaker.reconsider(now)
+        return self._breaker.admits(now)
 
     def _unasked(self, cause: str, reason: UninspectedReason) -> UninspectedReason:
         self._metrics.count("safelight_proxy_unasked_total", cause=cause)
@@ -301,7 +308,9 @@ class Gateway:
             return
         # Whatever went wrong, nobody will answer: the question waits no longer.
         known = isinstance(error, BusError | StoreError)
-        _log.log(logging.WARNING if known else logging.ERROR, "cannot ask for a verdict: %s", error, exc_info=not known)
+        # Of an outage the first are told; every request of it would be a hundred lines a second.
+        level = logging.WARNING if self._breaker.state is BreakerState.CLOSED else logging.DEBUG
+        _log.log(level if known else logging.ERROR, "cannot ask for a verdict: %s", error, exc_info=not known)
         self._metrics.count("safelight_bus_errors_total", operation="ask")
         full = isinstance(error, BusFullError)
         if full:

@@ -82,3 +82,23 @@ def test_a_probe_that_succeeds_closes_it() -> None:
     breaker.succeeded()
     assert breaker.state is BreakerState.CLOSED
     assert breaker.admits(10.0)
+
+
+def test_reconsidered_it_admits_a_probe_at_once_and_no_more() -> None:
+    breaker = opened(first=4.0)
+    breaker.reconsider(10.1)
+    assert breaker.admits(10.1)
+    assert not breaker.admits(10.2)
+    breaker.failed(10.3)
+    assert not breaker.admits(14.2)
+    assert breaker.admits(14.3)
+
+
+def test_a_breaker_that_is_closed_or_has_a_probe_out_is_not_reconsidered() -> None:
+    closed = Breaker(failures=1)
+    closed.reconsider(10.0)
+    assert closed.state is BreakerState.CLOSED
+    half_open = opened(first=1.0)
+    assert half_open.admits(11.0)
+    half_open.reconsider(11.1)
+    assert not half_open.admits(11.2)
