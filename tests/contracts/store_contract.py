@@ -26,6 +26,8 @@ async def until_gone(look: Callable[[], Awaitable[object]]) -> None:
 class StoreContract:
     """Each test runs on an empty store."""
 
+    cancellations = 300
+
     async def test_a_key_that_was_never_written_is_none(self, store: Store) -> None:
         assert await store.get("absent") is None
 
@@ -213,7 +215,7 @@ class StoreContract:
         for number in range(20):
             await store.compare_and_set(f"key/{number}", None, b"%d" % number)
         loop = asyncio.get_running_loop()
-        for turn in range(300):
+        for turn in range(self.cancellations):
             task = loop.create_task(store.get(f"key/{turn % 20}"))
             for _ in range(turn % 7):
                 await asyncio.sleep(0)
