@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from shared.adapters.lease import Lease
-from shared.adapters.opening import open_answering_bus, open_sealer, open_store
+from shared.adapters.opening import open_answering_bus, open_sealer, open_store, sign_off_dead_workers
 from shared.adapters.role import RoleContext
 from shared.adapters.starting import started
 from shared.ports import Store
@@ -45,6 +45,7 @@ async def run_worker(context: RoleContext) -> None:
         readiness.add(part, lambda: False)
     readiness.add("worker", lambda: True)
     sealer = open_sealer(settings)
+    await sign_off_dead_workers(settings)  # first of all: to load an encoder takes seconds
     async with AsyncExitStack() as stack:
         store = open_store(settings)
         stack.push_async_callback(store.stop)

@@ -19,7 +19,7 @@ from shared.adapters.inbox import Inbox
 from shared.adapters.kafka_clients import Clients, open_clients
 from shared.adapters.kafka_commits import Committer
 from shared.adapters.kafka_link import KafkaLink, message_of
-from shared.adapters.kafka_members import member_settings, sign_off_dead
+from shared.adapters.kafka_members import member_settings
 from shared.adapters.kafka_offsets import OffsetTracker
 from shared.adapters.kafka_settings import consumer_settings, producer_settings
 from shared.adapters.kafka_topics import Topics, ensure_topics
@@ -171,7 +171,6 @@ class KafkaAnsweringBus:
 
     async def _connect(self) -> Clients:
         await ensure_topics(self._settings)
-        await sign_off_dead(self._settings)
         producer = AIOKafkaProducer(**producer_settings(self._settings))
         consumer = AIOKafkaConsumer(**member_settings(self._settings))
         return await open_clients(producer, consumer, self._join, (self._topics.inspect, self._topics.verdicts))

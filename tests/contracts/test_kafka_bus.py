@@ -152,6 +152,7 @@ class TestKafkaBus(BusContract):
         finally:
             child.kill()
             await child.wait()
+        assert await sign_off_dead(world.settings) == 1
         heir = await world.answering()
         assert [delivery.message for delivery in await requests(heir, [asked])] == [asked]
 

@@ -28,7 +28,7 @@ class Death:
 
     def concerns(self, one: Sent) -> bool:
         """Tell whether a request was under way while the part was away."""
-        return one.begin <= self.back and one.begin + one.seconds >= self.killed
+        return one.begin <= self.back and one.end >= self.killed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def _kills(course: Course) -> Iterator[dict[str, Any]]:
     for death, end in zip(course.deaths, ends, strict=True):
         after = [one for one in course.sent if death.killed <= one.begin < end]
         outcomes = Counter(map(course.outcome, after))
-        again = [one.begin + one.seconds for one in after if _was_looked_at(course, one)]
+        again = [one.end for one in after if _was_looked_at(course, one)]
         yield {
             "part": death.part,
             "at, s": round(death.killed - first, 1),

@@ -18,7 +18,8 @@ class Sent:
     """One request as the client saw it; ``status`` 0 where the connection broke.
 
     ``seconds`` run from the last byte sent to the answer's head: opening a connection and waiting for one are the load
-    generator's own affair.  ``late`` is by how many seconds it began after its time: a generator that is starved.
+    generator's own affair.  ``late`` is by how many seconds it began after its time: a generator that is starved; at
+    ``end`` the answer's head was there, or the connection gone.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Sent:
     error: str = ""
     fresh: bool = False
     late: float = 0.0
+    end: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ async def _send(client: httpx.AsyncClient, url: str, payload: Payload, due: floa
         error=failure,
         fresh=payload.fresh,
         late=begin - due,
+        end=time.monotonic(),
     )
 
 

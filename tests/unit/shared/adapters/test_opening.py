@@ -8,7 +8,13 @@ import pytest
 
 from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
 from shared.adapters.local_bus import LocalAnsweringBus, LocalAskingBus
-from shared.adapters.opening import open_answering_bus, open_asking_bus, open_sealer, open_store
+from shared.adapters.opening import (
+    open_answering_bus,
+    open_asking_bus,
+    open_sealer,
+    open_store,
+    sign_off_dead_workers,
+)
 from shared.adapters.redis_store import RedisStore
 from shared.adapters.sqlite_store import SqliteStore
 from shared.adapters.tenant_store import TenantStore
@@ -43,3 +49,11 @@ async def test_a_role_on_its_own_without_a_hub_is_told_so(tmp_path: Path) -> Non
         await open_asking_bus(settings).start(0)
     with pytest.raises(ConfigError, match="safelight up"):
         await open_answering_bus(settings).start()
+
+
+async def test_a_worker_starts_though_nobody_can_be_told_of_the_dead(caplog: pytest.LogCaptureFixture) -> None:
+    await sign_off_dead_workers(Settings())
+    assert caplog.messages == []
+    await sign_off_dead_workers(Settings(bus="kafka://127.0.0.1:9"))
+    (said,) = caplog.messages
+    assert "given out when their sessions end" in said
