@@ -68,6 +68,7 @@ class RequestLoop:
         self._bytes = 0
         self._order = CommitOrder()
         self._working: set[asyncio.Task[None]] = set()
+        self._refused: set[str] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve until ``stopping`` is set, then finish what was taken."""
@@ -82,6 +83,7 @@ class RequestLoop:
                 self._bus_failed("receive", error)
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
+            self._refused.discard("receive")
             for delivery in deliveries:
                 task = asyncio.get_running_loop().create_task(self._serve(self._order.received(delivery)))
                 self._working.add(task)
@@ -115,6 +117,7 @@ class RequestLoop:
         try:
             if released := self._order.finished(ticket):
                 await self._bus.commit(released)
+                self._refused.discard("commit")
         except BusError as error:  # what stays uncommitted comes again, and is answered again
             self._bus_failed("commit", error)
 
@@ -126,8 +129,16 @@ class RequestLoop:
                 self._bus_failed("reply", error)
                 await asyncio.sleep(PAUSE_SECONDS * attempt)
             else:
+                self._refused.discard("reply")
                 return
 
     def _bus_failed(self, operation: str, error: BusError) -> None:
-        _log.warning("the bus refused to %s: %s", operation, error)
+        # Of an outage the first refusal is told: with all that are at hand there would be hundreds a second.
+        _log.log(
+            logging.DEBUG if operation in self._refused else logging.WARNING,
+            "the bus refused to %s: %s",
+            operation,
+            error,
+        )
+        self._refused.add(operation)
         self._metrics.count("safelight_bus_errors_total", operation=operation)

@@ -142,3 +142,11 @@ async def test_a_bus_that_refuses_is_tried_again_or_left(operation: str) -> None
     assert "reply 1" in bus.events
     assert ("commit 1" in bus.events) is (operation != "commit")
     assert metrics.value("safelight_bus_errors_total", operation=operation) == 1
+
+
+async def test_an_outage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    bus = ScriptedBus([delivery(number) for number in range(3)], asyncio.Event())
+    bus.failures["reply"] = 6
+    metrics = await run(bus, Echo())
+    assert metrics.value("safelight_bus_errors_total", operation="reply") == 6
+    assert caplog.messages == ["the bus refused to reply: refused"]
