@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -65,6 +66,18 @@ def test_every_format_is_read(image_format: str) -> None:
 @pytest.mark.parametrize("image_format", [name for name in FREE_FORMATS if name != "GIF"])  # 256 colours
 def test_the_format_does_not_change_the_picture(image_format: str) -> None:
     assert hamming(hash_of(photograph(image_format)), hash_of(make_file(image_format="PNG"))) <= 10
+
+
+@pytest.mark.parametrize(
+    ("mode", "image_format"),
+    [("L", "PNG"), ("LA", "PNG"), ("RGBA", "PNG"), ("I;16", "PNG"), ("L", "JPEG"), ("CMYK", "JPEG")],
+)
+def test_channels_and_depth_do_not_change_the_picture(mode: str, image_format: str) -> None:
+    # A hash of what a file happened to hold failed on two channels (ThreatExchange#1259, #1659).
+    picture = make_picture()
+    deep = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    data = make_file(deep if mode == "I;16" else picture.convert(mode), image_format)
+    assert hamming(hash_of(data), hash_of(make_file(picture))) <= 10
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])

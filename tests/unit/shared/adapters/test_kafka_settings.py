@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from shared.adapters import kafka_settings
 from shared.adapters.kafka_settings import client_settings, consumer_settings, group_settings, producer_settings
@@ -68,6 +69,13 @@ def test_a_tenant_s_workers_are_a_group_of_their_own_unless_it_is_named() -> Non
     assert group_settings(settings())["group_id"] == "safelight-workers"
     named = Settings(bus="kafka://a:9092", tenant="acme", kafka={"group.id": "mine"})
     assert group_settings(named)["group_id"] == "mine"
+
+
+def test_partitions_are_never_given_out_by_the_sticky_assignor() -> None:
+    # With several consumers in a process it froze a group for 45 minutes (aiokafka#1175, #1176).
+    assert "partition_assignment_strategy" not in group_settings(settings())
+    default = inspect.signature(AIOKafkaConsumer.__init__).parameters["partition_assignment_strategy"].default
+    assert default == (RoundRobinPartitionAssignor,)
 
 
 def test_a_group_members_requests_outlast_a_session() -> None:
