@@ -25,6 +25,7 @@ from workers.decode_pools import DecodePools
 from workers.decoding import DecodePool
 from workers.encoder import Encoder
 from workers.encoder_names import EncoderName
+from workers.engine_metrics import EngineMetrics
 from workers.index_replica import IndexReplica
 from workers.inspector import Inspector
 from workers.label_sources import loaders, shipped_answers
@@ -53,6 +54,7 @@ class Engine:
         self.name = name
         self.encoder = encoder
         self._around = around
+        self._metrics = EngineMetrics(around.metrics)
         self._stack = AsyncExitStack()
         self._asked = 0
         self._idle = asyncio.Event()
@@ -63,14 +65,14 @@ class Engine:
             around.sealer,
             encoder.id,
             encoder.calibration,
-            around.metrics,
+            self._metrics,
             convert=None if adapter is None else adapter.references,
         )
         self.classifiers = ClassifierReplica(
             around.store,
             around.sealer,
             loaders(encoder, None if adapter is None else adapter.classifier),
-            around.metrics,
+            self._metrics,
             shipped_answers(around.settings, name),
         )
         self._candidates = Candidates(around.clock) if around.settings.worker.hard_negatives else None
@@ -89,8 +91,16 @@ class Engine:
             self._stack.push_async_callback(sharing.stop)
         containers = await self.inspection(around.metrics, self._stack)
         self._verdicts = Verdicts(
-            containers, self.index, self.classifiers, around.admission, around.clock, around.metrics, sharing=sharing
+            containers, self.index, self.classifiers, around.admission, around.clock, self._metrics, sharing=sharing
         )
+
+    def show(self) -> None:
+        """Have the gauges tell of this engine: it is the one that answers from now on."""
+        self._metrics.show()
+
+    def hide(self) -> None:
+        """Have them tell of it no more."""
+        self._metrics.hide()
 
     @property
     def pool(self) -> DecodePool:

@@ -49,6 +49,14 @@ class Runs(Protocol):
         """Tell whether it can answer."""
         ...
 
+    def show(self) -> None:
+        """Have the gauges tell of this engine."""
+        ...
+
+    def hide(self) -> None:
+        """Have them tell of it no more."""
+        ...
+
     async def follow(self) -> None:
         """Follow index and classifiers for ever."""
         ...
@@ -113,6 +121,7 @@ class EngineRoom[Engine: Runs]:
 
     def start(self) -> None:
         """Let the first engine follow its index."""
+        self.current.show()
         self._follow(self.current)
 
     async def verdict(self, question: Question) -> Verdict:
@@ -198,6 +207,8 @@ class EngineRoom[Engine: Runs]:
         engine, before = self._beside, self.current
         assert engine is not None  # noqa: S101 - the caller looked
         self.current, self._beside, self.behind = engine, None, False
+        before.hide()
+        engine.show()
         _logger.info("encoder %s answers in place of %s", engine.name.id, before.name.id)
         await self._end_comparing()
         retiring = asyncio.get_running_loop().create_task(self._retire(before))

@@ -44,6 +44,7 @@ class Engine:
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     under_way: int = 0
     followed: bool = False
+    shown: bool = False
     stopped: bool = False
     judged_until: AsyncExitStack | None = None
 
@@ -54,6 +55,12 @@ class Engine:
 
     def loaded(self) -> bool:
         return self.ready
+
+    def show(self) -> None:
+        self.shown = True
+
+    def hide(self) -> None:
+        self.shown = False
 
     async def follow(self) -> None:
         self.followed = True
@@ -157,6 +164,7 @@ async def test_the_second_engine_is_loaded_compared_with_and_takes_over() -> Non
     second.ready = True
     await scene.looks()
     assert await scene.said() == [(ONE.id, TWO.id, "")]
+    assert (scene.first.shown, second.shown) == (True, False), "the gauges tell of the one that answers"
     assert await scene.ask() == ONE.id
     await turn()
     await scene.looks()
@@ -168,6 +176,7 @@ async def test_the_second_engine_is_loaded_compared_with_and_takes_over() -> Non
     assert await scene.room.obscure(b"", RedactionOrder()) == TWO.id.encode()
     assert await scene.said() == [(TWO.id, "", "")]
     assert (scene.first.stopped, second.stopped, len(scene.opened)) == (True, False, 1)
+    assert (scene.first.shown, second.shown) == (False, True)
 
 
 async def test_a_question_is_finished_with_the_engine_it_was_begun_with() -> None:
