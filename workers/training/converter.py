@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from workers.conversion import ConverterCard, converter_path, sign_inputs, views_path
 from workers.training.conversion_pictures import Vectors
-from workers.training.export import OPSET, forget_origin
+from workers.training.onnx_writing import write_checked
 
 NARROW: Final = 192
 WIDE: Final = 768
@@ -156,27 +156,8 @@ def write_converter(
 
 
 def _export(network: ConverterNetwork, out: Path) -> None:
-    import onnxruntime  # noqa: PLC0415 - only where something is exported
-
-    inputs = network.linear.in_features
-    example = functional.normalize(torch.randn(8, inputs, generator=torch.Generator().manual_seed(0)), dim=1)
-    torch.onnx.export(
-        network,
-        (example,),
-        str(out),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["x"],
-        output_names=["z"],
-        dynamic_shapes=({0: torch.export.Dim("b", min=1, max=1024)},),
-        external_data=False,
-        verbose=False,
-    )
-    forget_origin(out)
-    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
-    difference = float(np.abs(session.run(None, {"x": example.numpy()})[0] - network.convert(example.numpy())).max())
-    if difference > SAME:
-        raise ValueError(f"{out} differs from the trained network by {difference:.2g}")
+    noise = torch.randn(8, network.linear.in_features, generator=torch.Generator().manual_seed(0))
+    write_checked(network, functional.normalize(noise, dim=1), out, "z", SAME)
 
 
 def _digest(path: Path) -> str:

@@ -22,10 +22,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from workers.encoder_files import MODEL_FILES, Precision
 from workers.training.network import DIMENSION, INPUT_SIDE, Fingerprinter
+from workers.training.onnx_writing import write_graph
 from workers.training.quantise import write_half, write_int8
 
-OPSET: Final = 20
-MAX_BATCH: Final = 1024
 SIDE_STEP: Final = 16
 """The stem and the two pools divide the side by 16; another side would lose the picture's edge."""
 SIDES: Final = (64, 512)
@@ -131,19 +130,7 @@ def write_single(network: Fingerprinter, out: Path, side: int) -> None:
     """Writes the network as float32 ONNX without a trace of where it was made; raises ExportError, ValueError."""
     if side % SIDE_STEP or not SIDES[0] <= side <= SIDES[1]:
         raise ValueError(f"a side is a multiple of {SIDE_STEP} between {SIDES[0]} and {SIDES[1]}, not {side}")
-    torch.onnx.export(
-        network,
-        (torch.rand(2, 3, side, side) * 255,),
-        str(out),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["x"],
-        output_names=["z"],
-        dynamic_shapes=({0: torch.export.Dim("b", min=1, max=MAX_BATCH)},),
-        external_data=False,
-        verbose=False,
-    )
-    forget_origin(out)
+    write_graph(network, torch.rand(2, 3, side, side) * 255, out, "z")
     require_parity(network, out, PARITY, side)
 
 
@@ -170,17 +157,6 @@ def require_parity(network: Fingerprinter, model: Path, limit: float, side: int 
     if difference > limit:
         raise ExportError(f"{model} differs from its checkpoint by {difference:.2g}")
     return difference
-
-
-def forget_origin(path: Path) -> None:
-    """Drop the stack traces that the exporter writes into every node: they name files of the machine that trained."""
-    model = onnx.load(str(path))
-    graph = model.graph
-    parts = (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info)
-    for part in parts:
-        del part.metadata_props[:]
-        part.doc_string = ""
-    onnx.save(model, str(path))
 
 
 def parity(network: Fingerprinter, model: Path, side: int = INPUT_SIDE) -> float:
@@ -239,7 +215,6 @@ __all__ = [
     "agree",
     "export",
     "export_version",
-    "forget_origin",
     "load_network",
     "parity",
     "require_parity",

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workers.labels.space import LabelSpace, Presence
-from workers.training.export import OPSET, forget_origin
 from workers.training.network import DIMENSION, Fingerprinter
+from workers.training.onnx_writing import write_checked
 
 HIDDEN: Final = 1024
 DROPOUT: Final = 0.2
@@ -163,24 +163,4 @@ class _Cosines(nn.Module):
 
 def export_network(head: LabelHead, space: LabelSpace, out: Path, example: Tensor) -> None:
     """Write the ONNX file that `workers.labels.network` reads; raises ValueError where it computes something else."""
-    import onnxruntime  # noqa: PLC0415 - only where something is exported
-
-    network = _Cosines(head, space).eval()
-    torch.onnx.export(
-        network,
-        (example,),
-        str(out),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["x"],
-        output_names=["cosines"],
-        dynamic_shapes=({0: torch.export.Dim("b", min=1, max=1024)},),
-        external_data=False,
-        verbose=False,
-    )
-    forget_origin(out)
-    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
-    with torch.no_grad():
-        difference = float(np.abs(session.run(None, {"x": example.numpy()})[0] - network(example).numpy()).max())
-    if difference > SAME:
-        raise ValueError(f"{out} differs from the trained network by {difference:.2g}")
+    write_checked(_Cosines(head, space).eval(), example, out, "cosines", SAME)
