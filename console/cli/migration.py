@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -42,7 +43,11 @@ def migrate(  # noqa: PLR0913, PLR0917 - the options of a command
         float, typer.Option(min=0, max=1, help="Share of live images that both have to agree on.")
     ] = 0.9,
     force: Annotated[
-        bool, typer.Option("--force", help="Neither wait for workers nor ask whether both agree.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Wait for no worker, and ask neither whether both agree nor whether all classifiers come along.",
+        ),
     ] = False,
 ) -> None:
     """Change the encoder without the original images, while traffic flows; exit 1 where it was not put in force."""
@@ -95,13 +100,12 @@ async def _alone(session: Session, store: Store, action: Coroutine[None, None, N
 
 
 async def _to(session: Session, migration: Migration, target: EncoderName, choices: Choices, *, stop: bool) -> None:
-    generation = await migration.prepare(target)
-    if generation.encoder == target:
-        session.row(_values(Standing(generation=generation)), f"{target.id} is in force already")
-    elif stop:
-        _tell(session, await migration.standing())
-    else:
-        _tell(session, await migration.switch(choices))
+    prepared = await migration.prepare(target, force=choices.force)
+    if prepared.generation.encoder == target:
+        session.row(_values(prepared), f"{target.id} is in force already")
+        return
+    standing = await (migration.standing() if stop else migration.switch(choices))
+    _tell(session, replace(standing, left=prepared.left))
 
 
 def _tell(session: Session, standing: Standing) -> None:
@@ -115,6 +119,7 @@ def _values(standing: Standing) -> dict[str, object]:
         "other": now.other.id if now.other is not None else None,
         "phase": now.phase.value,
         "switches": now.number,
+        "left_behind": list(standing.left.silent()) if standing.left is not None else None,
         "workers": [
             {"serving": word.serving, "beside": word.beside or None, "error": word.error or None}
             for word in standing.workers

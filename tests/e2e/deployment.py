@@ -275,6 +275,12 @@ class ScaledOut(Deployment):
         eventually(lambda: self.run("worker").get("pid") == process.pid, seconds=READY_SECONDS, what="a second worker")
         eventually(lambda: self.role_ready("worker"), seconds=READY_SECONDS, what="the second worker is ready")
 
+    def kill_second_worker(self) -> None:
+        """SIGKILL it; ``second_worker`` starts another one."""
+        process = self._processes.pop("worker 2")
+        process.kill()
+        process.wait(STOP_SECONDS)
+
     def restart_role(self, role: str, old: int) -> None:
         """Start a killed role again, as an orchestrator would, and wait until it is ready."""
         self._processes[role].wait(STOP_SECONDS)

@@ -1,19 +1,27 @@
 """The encoder of a running deployment is changed, and changed back, while requests flow: none is without a verdict."""
 
+import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.adapters.opening import open_store
+from shared.adapters.role import SystemClock
+from shared.config import load
+from shared.ports import Store
 from tests.e2e.deployment import POLICY, URL, Deployment, ScaledOut, eventually
 from tests.e2e.load import Payload
 from tests.encoder_copies import COPY, NEW, OLD, install_copy
 from tests.servers import KafkaBroker, RedisServer
+from workers.generations import Generation, GenerationBook, Phase
+from workers.migration.roll_call import RollCall, WorkerWord
 from workers.training.drawing import draw
 from workers.training.edits import encode
 
@@ -92,6 +100,74 @@ def serving(standing: dict[str, Any]) -> list[str]:
     return [worker["serving"] for worker in standing["workers"]]
 
 
+@dataclass(frozen=True)
+class Look:
+    """What the store says of a change."""
+
+    now: Generation | None
+    words: tuple[WorkerWord, ...]
+
+    def is_in(self, phase: Phase) -> bool:
+        return self.now is not None and self.now.phase is phase
+
+    def compares(self) -> bool:
+        """Whether both workers have the other encoder loaded, and one has compared something."""
+        both = [word.beside for word in self.words] == [NEW, NEW]
+        return self.is_in(Phase.SHADOW) and both and any(word.tally.images for word in self.words)
+
+
+async def look_at(store: Store) -> Look:
+    return Look(await GenerationBook(store).read(), await RollCall(store, SystemClock()).present())
+
+
+def killed_when(deployment: Deployment, arguments: Sequence[str], there: Callable[[Look], bool]) -> Look:
+    """Start a command and SIGKILL it as soon as the store looks like that; return what the store said then."""
+
+    async def run() -> Look:
+        store = open_store(load(deployment.config))
+        await store.start()
+        command = deployment.spawn(*arguments)
+        try:
+            while True:
+                seen = await look_at(store)
+                if there(seen):
+                    return seen
+                assert command.poll() is None, "it ended before it could be killed"
+                await asyncio.sleep(0.002)
+        finally:
+            command.kill()
+            command.wait()
+            await store.stop()
+
+    return asyncio.run(run())
+
+
+def check_answers(sent: Sequence[tuple[str, int, str]]) -> None:
+    """Each was judged, and judged rightly: what could not be judged would be blocked, with a reason."""
+    answers = Counter(sent)
+    assert {said for *_, said in answers} <= {"no-design-leaves", "no-forms", ""}, "each was judged"
+    assert [each for each in answers if each[0] == "protected"] == [("protected", 403, "no-design-leaves")]
+    assert [each for each in answers if each[0] == "form"] == [("form", 403, "no-forms")]
+    others = {each: number for each, number in answers.items() if each[0] == "unrelated"}
+    assert others["unrelated", 201, ""] > 0.9 * sum(others.values()), others
+
+
+def changing(tmp_path: Path, kafka: KafkaBroker, redis: RedisServer) -> ScaledOut:
+    """Two workers with a set and a classifier, and a second encoder at hand; to be stopped."""
+    share = {"worker": {"compare_share": 0.5}}
+    deployment = ScaledOut(tmp_path / "safelight", bootstrap=kafka.bootstrap, redis_url=redis.url, settings=share)
+    install_copy(deployment.data_dir)
+    deployment.start()
+    try:
+        deployment.second_worker()
+        teach(deployment)
+        eventually(lambda: blocked(deployment, picture("poster", 0, 50)), seconds=20, what="the index is there")
+    except BaseException:
+        deployment.stop()
+        raise
+    return deployment
+
+
 @pytest.mark.alone
 @pytest.mark.e2e
 @pytest.mark.kafka
@@ -100,16 +176,8 @@ def serving(standing: dict[str, Any]) -> list[str]:
 def test_no_request_is_without_a_verdict_while_the_encoder_changes_there_and_back(
     tmp_path: Path, killable_kafka: KafkaBroker, killable_redis: RedisServer
 ) -> None:
-    share = {"worker": {"compare_share": 0.5}}
-    deployment = ScaledOut(
-        tmp_path / "safelight", bootstrap=killable_kafka.bootstrap, redis_url=killable_redis.url, settings=share
-    )
-    install_copy(deployment.data_dir)
-    deployment.start()
+    deployment = changing(tmp_path, killable_kafka, killable_redis)
     try:
-        deployment.second_worker()
-        teach(deployment)
-        eventually(lambda: blocked(deployment, picture("poster", 0, 50)), seconds=20, what="the index is there")
         sent: list[tuple[str, int, str]] = []
         during = {"during.jpg": picture("poster", 11)}
         late = {"late.jpg": picture("poster", 12)}
@@ -131,12 +199,43 @@ def test_no_request_is_without_a_verdict_while_the_encoder_changes_there_and_bac
             eventually(lambda: blocked(deployment, picture("poster", 12, 70)), seconds=20, what="enrolled by the new")
             time.sleep(3)
         print(f"{at_switch} before the switch, {at_return - at_switch} before the return, {len(sent)} in all")
-        answers = Counter(sent)
-        assert {said for *_, said in answers} <= {"no-design-leaves", "no-forms", ""}, "each was judged"
-        assert [each for each in answers if each[0] == "protected"] == [("protected", 403, "no-design-leaves")]
-        assert [each for each in answers if each[0] == "form"] == [("form", 403, "no-forms")]
-        others = {each: number for each, number in answers.items() if each[0] == "unrelated"}
-        assert others["unrelated", 201, ""] > 0.9 * sum(others.values()), others
+        check_answers(sent)
         assert 0 < at_switch < at_return < len(sent)
+    finally:
+        deployment.stop()
+
+
+@pytest.mark.e2e
+@pytest.mark.kafka
+@pytest.mark.redis
+@pytest.mark.timeout(500)
+def test_a_change_goes_on_after_its_command_and_a_worker_were_killed_in_every_phase(
+    tmp_path: Path, killable_kafka: KafkaBroker, killable_redis: RedisServer
+) -> None:
+    deployment = changing(tmp_path, killable_kafka, killable_redis)
+    to = ("index", "migrate", "--to", COPY, "--compare-for")
+    try:
+        sent: list[tuple[str, int, str]] = []
+        with flowing(deployment, sent):
+            copying = killed_when(deployment, (*to, "60"), lambda seen: seen.is_in(Phase.COPYING))
+            assert copying.words == ()
+            (standing,) = deployment.rows("index", "migrate", "--status")
+            assert (standing["encoder"], standing["phase"]) == (OLD, "copying")
+            deployment.add("designs", {"half-way.jpg": picture("poster", 13)})
+            killed_when(deployment, (*to, "60"), Look.compares)
+            deployment.kill_second_worker()
+            time.sleep(2)  # the other one takes over its share of the requests
+            deployment.second_worker()
+            (there,) = deployment.rows(*to, "3")
+            assert (there["encoder"], there["phase"], serving(there)) == (NEW, "switched", [NEW, NEW])
+            eventually(lambda: blocked(deployment, picture("poster", 13, 70)), seconds=20, what="enrolled half-way")
+            deployment.kill_second_worker()
+            deployment.second_worker()  # comes up with what is in force
+            killed_when(deployment, ("index", "migrate", "--finish"), lambda seen: seen.is_in(Phase.SWITCHED))
+            (alone,) = deployment.rows("index", "migrate", "--finish")
+            assert (alone["encoder"], alone["other"], alone["phase"]) == (NEW, None, "settled")
+            eventually(lambda: blocked(deployment, picture("poster", 2, 71)), seconds=20, what="what was there before")
+        print(f"{len(sent)} requests, {Counter(sent)}")
+        check_answers(sent)
     finally:
         deployment.stop()

@@ -9,19 +9,21 @@ from typing import Final
 
 from shared.adapters.lease import Lease
 from shared.config import Settings
-from shared.errors import UsageError
+from shared.errors import EncoderUnavailableError, UsageError
 from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
+from workers.classifying.builtin import builtins_of
 from workers.compaction import LEASE_KEY
 from workers.encoder_in_force import in_force
 from workers.encoder_names import EncoderName, card_of
 from workers.generations import Generation, GenerationBook, Phase, begun, copied, given_up, returned, settled, switched
 from workers.index_replica import IndexReplica
-from workers.migration.adapting import adapter_if_any, load_adapter
+from workers.migration.adapting import Adapter, adapter_if_any, load_adapter
 from workers.migration.awaiting import all_ready, all_serving, check_agreement, tally_of
 from workers.migration.comparing import Tally
 from workers.migration.copying import Counted, convert_classifiers, keep_alone, make_index, taken
+from workers.migration.leaving import LeftBehind, NewEncoder, left_behind
 from workers.migration.roll_call import RollCall, WorkerWord
 
 MIGRATION_LEASE: Final = "index/migration"
@@ -48,11 +50,12 @@ COMPARE_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where a deployment is, and what its workers say."""
+    """Where a deployment is, and what its workers say; ``left``: what does not come along, where that was asked."""
 
     generation: Generation
     workers: tuple[WorkerWord, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    left: LeftBehind | None = None
 
 
 class Migration:
@@ -75,30 +78,45 @@ class Migration:
         words = await self._roll.present()
         return Standing(generation=generation, workers=words, tally=tally_of(words))
 
-    async def prepare(self, target: EncoderName) -> Generation:
+    async def prepare(self, target: EncoderName, *, force: bool = False) -> Standing:
         """Make the index of ``target``, or see that it is there, and have workers load it beside the one in force.
 
-        Raises EncoderUnavailableError where the encoder or a converter is missing, UsageError while another change is
-        not over.
+        Raises EncoderUnavailableError where the encoder or a converter is missing, or, without ``force``, where a
+        classifier cannot be converted; UsageError while another change is not over.
         """
         now = await in_force(self._settings, self._store)
         if target == now.encoder:
-            return now
-        card_of(self._settings, target)
+            return Standing(generation=now)
         convert = await asyncio.to_thread(load_adapter, self._settings, target, now.encoder)
         await asyncio.to_thread(load_adapter, self._settings, now.encoder, target)  # for the way back
+        left = await self._left(now.encoder, target, convert)
+        if left.classifiers and not force:
+            raise EncoderUnavailableError("; ".join([*left.sentences(), "--force changes the encoder all the same"]))
+        for sentence in left.sentences():
+            self._say(sentence)
         generation = await self._book.move(lambda was: begun(was, target), now.encoder)
-        if generation.phase is not Phase.COPYING:
-            return generation
+        if generation.phase is Phase.COPYING:
+            await self._copy(now.encoder, target, convert)
+            generation = await self._book.move(copied, now.encoder)
+        return Standing(generation=generation, left=left)
+
+    async def _copy(self, source: EncoderName, target: EncoderName, convert: Adapter) -> None:
         counted = Counted(convert.references, lambda count: self._say(f"{count:,} references converted"))
         lease = Lease(self._store, LEASE_KEY)
         await taken(lease)
         try:
-            total = await make_index(self._replica(now.encoder), self._replica(target, counted), self._clock)
+            total = await make_index(self._replica(source), self._replica(target, counted), self._clock)
         finally:
             await lease.release()
         self._say(f"the index of {target.id} is made: {total:,} references")
-        return await self._book.move(copied, now.encoder)
+
+    async def _left(self, source: EncoderName, target: EncoderName, adapter: Adapter) -> LeftBehind:
+        shipped = await asyncio.to_thread(builtins_of, self._settings, source)
+        theirs = await asyncio.to_thread(builtins_of, self._settings, target)
+        new = NewEncoder(
+            id=target.id, side=int(card_of(self._settings, target).facts["side"]), shipped=frozenset(theirs)
+        )
+        return await left_behind(self._store, self._sealer, self._clock, frozenset(shipped), new, adapter)
 
     async def switch(self, choices: Choices) -> Standing:
         """Wait until every worker is ready, compare, and put the other encoder in force.
