@@ -13,6 +13,7 @@ from console.cli.session import Session, session_of
 from shared.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from workers.evaluation.conversion_path import PathFigures
     from workers.training.conversion import End, Trained
 
 ADVISED = 400
@@ -39,6 +40,9 @@ def converter(  # noqa: PLR0913, PLR0917 - the options of a command
     report: Annotated[
         Path | None, typer.Option(file_okay=False, help="Folder for report.html and report.json.")
     ] = None,
+    copies: Annotated[
+        int, typer.Option(min=0, max=400, help="Pictures whose edited copies go through the whole inspection too.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Fixes everything.")] = 0,
 ) -> None:
     """Train a converter between two encoders, and the one back: no picture that was enrolled is needed.
@@ -47,7 +51,7 @@ def converter(  # noqa: PLR0913, PLR0917 - the options of a command
     better. A new encoder without a bank of other pictures, which classifiers need, is given the old one's, converted.
     """
     try:
-        from workers.training.conversion import complete_bank, make_converter, see_pictures
+        from workers.training.conversion import complete_bank, complete_classifiers, make_converter, see_pictures
         from workers.training.converter import Recipe
     except ModuleNotFoundError as error:
         raise UsageError(TRAIN_HINT) from error
@@ -66,6 +70,9 @@ def converter(  # noqa: PLR0913, PLR0917 - the options of a command
         for made, old, new in ((there, *ends), (back, *ends[::-1])):
             if bank := complete_bank(made.converter, old, new):
                 session.note(f"wrote {bank}, the bank of other pictures that classifiers need")
+            for file in complete_classifiers(made.converter, old, new):
+                session.note(f"wrote {file}, a classifier that ships, converted")
+        path = _path(session, there, ends, images, data, copies)
     except (OSError, ValueError) as error:
         raise UsageError(f"no converter from {source} to {target}: {error}") from error
     for made in (there, back):
@@ -73,7 +80,7 @@ def converter(  # noqa: PLR0913, PLR0917 - the options of a command
     if report is not None:
         from workers.evaluation.conversion import conversion_report
 
-        write_report(conversion_report(there.converter.card, there.agreement), report)
+        write_report(conversion_report(there.converter.card, there.agreement, path), report)
         session.note(f"wrote {report / 'report.html'} and report.json")
 
 
@@ -91,6 +98,27 @@ def _end(session: Session, name: str) -> End:
             if file.index_id == name:
                 return End.load(card, precision)
     raise ConfigError(f"there is no encoder {name!r}; known: {', '.join(card.id for card in cards)}")
+
+
+def _path(
+    session: Session, made: Trained, ends: tuple[End, End], images: Path | None, data: Path | None, copies: int
+) -> tuple[PathFigures, ...]:
+    from workers.evaluation.conversion_path import measure_path
+    from workers.training.conversion_pictures import held_out_items
+
+    if not copies:
+        return ()
+    session.note("sending copies through the whole inspection…")
+    pictures = [item.image for item in held_out_items(data, images, copies)]
+    figures = measure_path(ends[0].encoder, ends[1].encoder, made.converter, pictures)
+    for each in figures:
+        session.row(
+            {"from": made.converter.source, "to": made.converter.target, **asdict(each)},
+            f"{each.mode}: of {each.copies} copies {each.converted:.1%} match their picture with converted references,"
+            f" {each.native:.1%} with native ones, {each.old:.1%} with the old encoder; {each.others[0]} match"
+            f" another's, {each.others[1]} with native ones",
+        )
+    return figures
 
 
 def _print(session: Session, made: Trained) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from workers.conversion import ConverterCard
+from workers.evaluation.conversion_path import PathFigures
 from workers.evaluation.tables import Column, Plot, Report, Section, Table
 
 TEXT = (
@@ -20,7 +22,27 @@ COLUMNS = (
 )
 
 
-def conversion_report(card: ConverterCard, agreement: Mapping[str, tuple[tuple[float, float], ...]]) -> Report:
+PATH_TEXT = (
+    "The same pictures enrolled three times, and edited copies of them through the whole inspection, in one set:"
+    " shares that match their own picture at 85. Hashes and local features are the same whichever encoder enrolled"
+    " them. gated: local features only where hash or encoder hint at a reference; thorough: always."
+)
+PATH_COLUMNS = (
+    Column(key="mode", title="asked"),
+    Column(key="copies", title="copies", kind="count"),
+    Column(key="native", title="native", kind="share"),
+    Column(key="converted", title="converted", kind="share"),
+    Column(key="old", title="old encoder", kind="share"),
+    Column(key="others", title="another's, converted", kind="count"),
+    Column(key="others_native", title="another's, native", kind="count"),
+)
+
+
+def conversion_report(
+    card: ConverterCard,
+    agreement: Mapping[str, tuple[tuple[float, float], ...]],
+    path: Sequence[PathFigures] = (),
+) -> Report:
     """The report of one converter; ``agreement`` are lines of scores with converted over native references."""
     found = card.report
     rows: tuple[dict[str, str | float | None], ...] = (
@@ -46,7 +68,9 @@ def conversion_report(card: ConverterCard, agreement: Mapping[str, tuple[tuple[f
         y_title="score with the converted one",
         series=agreement,
     )
-    section = Section(name="conversion", title="Converted references", text=TEXT, tables=(table,), plots=(plot,))
+    sections = [Section(name="conversion", title="Converted references", text=TEXT, tables=(table,), plots=(plot,))]
+    if path:
+        sections.append(Section(name="path", title="Whole inspection", text=PATH_TEXT, tables=(_path_table(path),)))
     facts = {
         "from": card.source,
         "to": card.target,
@@ -56,7 +80,12 @@ def conversion_report(card: ConverterCard, agreement: Mapping[str, tuple[tuple[f
         "signs of views": "left out" if found.bits is None else f"{found.bits:.1%} agree",
         "cosines scaled by": f"{card.scale:g}",
     }
-    return Report(encoder=card.target, facts=facts, sections=(section,))
+    return Report(encoder=card.target, facts=facts, sections=tuple(sections))
+
+
+def _path_table(path: Sequence[PathFigures]) -> Table:
+    rows = tuple({**asdict(each), "others": each.others[0], "others_native": each.others[1]} for each in path)
+    return Table(name="path", title="Copies found", columns=PATH_COLUMNS, rows=rows)
 
 
 __all__ = ["conversion_report"]

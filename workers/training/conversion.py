@@ -11,8 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.matching import Calibration
-from workers.classifying.bank import bank_path
-from workers.conversion import ConversionReport, Converter, ConverterCard, converted_bank, load_converter
+from workers.classifying.bank import bank_path, load_bank
+from workers.classifying.builtin import builtin_classifiers, builtin_path
+from workers.classifying.model import pack
+from workers.classifying.vectors import shipped_features
+from workers.conversion import (
+    ConversionReport,
+    Converter,
+    ConverterCard,
+    converted_bank,
+    converted_classifier,
+    load_converter,
+)
 from workers.encoder import Encoder
 from workers.encoder_files import EncoderCard, Precision
 from workers.training.conversion_figures import (
@@ -25,6 +35,7 @@ from workers.training.conversion_figures import (
     measure,
     native,
     queries_of,
+    strangers,
     unrelated,
 )
 from workers.training.conversion_pictures import Report, Seen, held_out_items, look, training_items
@@ -95,7 +106,7 @@ def make_converter(folder: Path, source: End, target: End, trained: Seen, unseen
     vectors, views = _train(trained, recipe)
     half = len(unseen.source) // 2
     calibration = target.encoder.calibration
-    scale = _bring_in_line(vectors, views, unseen.part(slice(None, half)), calibration)
+    scale = _bring_in_line(vectors, views, unseen.part(slice(None, half)), trained, calibration)
     rest = unseen.part(slice(half, None))
     queries = queries_of(rest)
     plain = Enrolled(whole=vectors.convert(rest.source[:, 0]) * np.float32(scale), codes=None)
@@ -158,14 +169,13 @@ def _train(trained: Seen, recipe: Recipe) -> tuple[ConverterNetwork, ConverterNe
     return train_network(source, target, recipe), train_network(signs_of(source), target, recipe)
 
 
-def _bring_in_line(vectors: ConverterNetwork, views: ConverterNetwork, seen: Seen, calibration: Calibration) -> float:
+def _bring_in_line(
+    vectors: ConverterNetwork, views: ConverterNetwork, seen: Seen, trained: Seen, calibration: Calibration
+) -> float:
     """Turn what bits of the views must be turned; return the vectors' scale."""
-    pairs, queries = unrelated(seen), queries_of(seen)
-    found = measure(Enrolled(whole=vectors.convert(seen.source[:, 0]), codes=None), queries, calibration)
-    expected = measure(replace(native(seen), codes=None), queries, calibration)
-    discounts = np.array([calibration.discount(query) for query in queries.reshape(-1, queries.shape[2])])
-    views.turn(fit_flips(_codes(views, seen), seen, pairs))
-    return fit_scale(found, expected, discounts, pairs)
+    others = strangers(seen, trained)
+    views.turn(fit_flips(_codes(views, seen), seen, others))
+    return fit_scale(vectors.convert(seen.source[:, 0]), seen.target[:, 0], others, calibration)
 
 
 def _codes(views: ConverterNetwork, seen: Seen) -> NDArray[np.bool_]:
@@ -173,6 +183,25 @@ def _codes(views: ConverterNetwork, seen: Seen) -> NDArray[np.bool_]:
     kept = seen.source[:, 1 : 1 + seen.views]
     converted = views.convert(signs_of(kept.reshape(-1, kept.shape[2])))
     return np.asarray(converted.reshape(*kept.shape[:2], -1) > 0)
+
+
+def complete_classifiers(converter: Converter, source: End, target: End) -> list[Path]:
+    """Give the target the classifiers that ship for the source, converted, where it has none; returns the files.
+
+    None where it has no bank of other pictures to fit them with.  Takes seconds for each.
+    """
+    known = builtin_classifiers(source.card, source.precision)
+    if builtin_classifiers(target.card, target.precision) or not bank_path(target.card, target.precision).exists():
+        return []
+    bank = load_bank(bank_path(target.card, target.precision), shipped_features())
+    written = []
+    for name, classifier in known.items():
+        path = builtin_path(target.card, target.precision, name)
+        path.parent.mkdir(exist_ok=True)
+        moved = converted_classifier(classifier, converter, bank, classifier.created)
+        path.write_bytes(pack(moved))
+        written.append(path)
+    return written
 
 
 def complete_bank(converter: Converter, source: End, target: End) -> Path | None:
@@ -187,4 +216,12 @@ def complete_bank(converter: Converter, source: End, target: End) -> Path | None
     return path
 
 
-__all__ = ["PICTURES", "End", "Trained", "complete_bank", "make_converter", "see_pictures"]
+__all__ = [
+    "PICTURES",
+    "End",
+    "Trained",
+    "complete_bank",
+    "complete_classifiers",
+    "make_converter",
+    "see_pictures",
+]

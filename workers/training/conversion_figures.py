@@ -17,8 +17,15 @@ from shared.core.matching import LEAST_CHANCES, Calibration, fused_scores
 from workers.training.conversion_pictures import Seen, Vectors
 
 SCORE: Final = 85.0
-RARITIES: Final = (1e-2, 3e-3, 1e-3, 3e-4)
-"""Shares of unrelated pairs at which converted cosines are brought to native ones."""
+RARITIES: Final = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+"""Shares of unrelated pairs at which converted cosines may be brought to native ones.
+
+A threshold lies where one pair in 400,000 is, or fewer, and what is fitted far from there does not hold there: between
+the two encoders of this project converted cosines are too large by 7 % at 1e-2, by 4 % at 1e-4, by nothing at 1e-5, for
+what looks alike without being the same is what comes near to a native reference, and to a blurred one it comes less
+near.  So the rarest ones count that can be told.
+"""
+FITTED: Final = 2
 FEWEST: Final = 10
 """Pairs beyond a rarity that is looked at."""
 SCALES: Final = (0.5, 1.2)
@@ -102,18 +109,40 @@ def unrelated(seen: Seen) -> Bits:
     return np.repeat(wholes @ wholes.T < SAME, edits, axis=0)
 
 
-def fit_scale(found: Measured, expected: Measured, discounts: Cosines, pairs: Bits) -> float:
-    """Return what the cosines with converted references are multiplied by to be as rare as those with native ones.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strangers:
+    """Queries of the target that show something else than R references: ``vectors`` Q x E, ``pairs`` Q x R."""
 
-    ``discounts`` Q are taken off both first, as they are in a search.  The mean over ``RARITIES`` of what makes the
+    vectors: Vectors
+    pairs: Bits
+
+
+def strangers(seen: Seen, trained: Seen) -> Strangers:
+    """All that the target saw, as queries of what is in ``seen``: its edited copies, and pictures trained on.
+
+    A converter has learnt of those what the source sees in them, but here they stand as the target sees them.
+    """
+    known = trained.target.reshape(-1, trained.target.shape[2])
+    edited = queries_of(seen).reshape(-1, known.shape[1])
+    wholes = seen.target[:, 0]
+    return Strangers(
+        vectors=np.concatenate([edited, known]), pairs=np.concatenate([unrelated(seen), known @ wholes.T < SAME])
+    )
+
+
+def fit_scale(found: Vectors, expected: Vectors, others: Strangers, calibration: Calibration) -> float:
+    """Return what R ``found`` references are multiplied by to be as near to others as R ``expected`` ones, both L2 = 1.
+
+    Queries' discounts are taken off both first, as they are in a search.  The mean over the rarities of what makes the
     share of unrelated pairs that reach the native cosine the same.
     """
+    pairs = others.pairs
+    discounts = np.array([calibration.discount(vector) for vector in others.vectors])
     taken = np.broadcast_to(discounts[:, None], pairs.shape)[pairs]
-    cosines, natives = found.cosines[pairs], expected.cosines[pairs] - taken
+    cosines = np.asarray(others.vectors @ found.T, np.float64)[pairs]
+    natives = np.asarray(others.vectors @ expected.T, np.float64)[pairs] - taken
     factors = []
-    for rarity in RARITIES:
-        if rarity * len(cosines) < FEWEST:
-            continue
+    for rarity in _rarities(len(cosines)):
         wanted = float(np.quantile(natives, 1 - rarity))
         low, high = SCALES
         for _ in range(20):
@@ -124,7 +153,12 @@ def fit_scale(found: Measured, expected: Measured, discounts: Cosines, pairs: Bi
     return round(float(np.mean(factors)), 4) if factors else 1.0
 
 
-def fit_flips(codes: Bits, seen: Seen, pairs: Bits) -> NDArray[np.bool_]:
+def _rarities(pairs: int) -> tuple[float, ...]:
+    """The rarest of ``RARITIES`` that can be told from so many pairs."""
+    return tuple(rarity for rarity in RARITIES if rarity * pairs >= FEWEST)[:FITTED]
+
+
+def fit_flips(codes: Bits, seen: Seen, others: Strangers) -> NDArray[np.bool_]:
     """Return which bits of converted codes are turned around, so that unrelated views come no nearer than native ones.
 
     Codes have no length that could be scaled: a bit that is always turned takes from every cosine what the bit would
@@ -133,7 +167,7 @@ def fit_flips(codes: Bits, seen: Seen, pairs: Bits) -> NDArray[np.bool_]:
     dimension = codes.shape[2]
     expected = seen.target[:, 1 : 1 + seen.views] > 0
     order = np.argsort((codes == expected).mean(axis=(0, 1)), kind="stable")
-    queries = queries_of(seen).reshape(-1, dimension)
+    queries, pairs = others.vectors, others.pairs
     wanted = _tail(view_cosines(queries, expected)[pairs])
     flips = np.zeros(dimension, np.bool_)
     step = max(1, dimension // 64)
@@ -145,8 +179,7 @@ def fit_flips(codes: Bits, seen: Seen, pairs: Bits) -> NDArray[np.bool_]:
 
 
 def _tail(cosines: Cosines) -> Cosines:
-    rarities = [rarity for rarity in RARITIES if rarity * len(cosines) >= FEWEST] or [RARITIES[0]]
-    return np.quantile(cosines, [1 - rarity for rarity in rarities])
+    return np.quantile(cosines, [1 - rarity for rarity in _rarities(len(cosines)) or RARITIES[-1:]])
 
 
 def false_share(found: Measured, pairs: Bits) -> float:

@@ -3,6 +3,7 @@
 from tests.converter_factories import REPORT
 from workers.conversion import ConverterCard
 from workers.evaluation.conversion import conversion_report
+from workers.evaluation.conversion_path import PathFigures
 from workers.evaluation.page import render
 
 CARD = ConverterCard(
@@ -18,3 +19,12 @@ def test_the_report_has_the_figures_and_the_plot() -> None:
     page = render(report)
     assert "<polyline" in page
     assert "all of e1" in page
+
+
+def test_what_the_whole_inspection_finds_stands_beside_it() -> None:
+    gated = PathFigures(mode="gated", copies=80, native=0.95, converted=0.9, old=0.85, others=(2, 1))
+    _, section = conversion_report(CARD, {}, (gated,)).sections
+    (row,) = section.tables[0].rows
+    assert (row["native"], row["converted"], row["old"]) == (0.95, 0.9, 0.85)
+    assert (row["others"], row["others_native"]) == (2, 1)
+    assert "gated" in render(conversion_report(CARD, {}, (gated,)))

@@ -11,6 +11,7 @@ from workers.classifying.vectors import unit
 from workers.training.conversion_figures import (
     SCORE,
     Enrolled,
+    Strangers,
     agreement,
     false_share,
     fit_flips,
@@ -18,10 +19,11 @@ from workers.training.conversion_figures import (
     measure,
     native,
     queries_of,
+    strangers,
     unrelated,
     view_cosines,
 )
-from workers.training.conversion_pictures import Seen
+from workers.training.conversion_pictures import Seen, Vectors
 
 PICTURES, VIEWS, EDITS, LENGTH = 60, 3, 4, 64
 COSINE = Curve(xs=(0.0, 0.3, 1.0), ys=(-0.3, -6.0, -12.0))
@@ -69,33 +71,61 @@ def test_views_speak_for_a_reference(seen: Seen) -> None:
 
 def test_the_scale_makes_unrelated_pairs_as_rare_as_native_ones(seen: Seen) -> None:
     queries, pairs = queries_of(seen), unrelated(seen)
-    discounts = np.zeros(PICTURES * EDITS)
-    expected = measure(replace(native(seen), codes=None), queries, CALIBRATION)
-    assert fit_scale(expected, expected, discounts, pairs) == pytest.approx(1.0, abs=1e-3)
+    others = Strangers(vectors=queries.reshape(-1, LENGTH), pairs=pairs)
+    wholes = native(seen).whole
+    assert fit_scale(wholes, wholes, others, CALIBRATION) == pytest.approx(1.0, abs=1e-3)
     towards = blurred(seen, 0.5)
-    nearer = measure(towards, queries, CALIBRATION)
-    scale = fit_scale(nearer, expected, discounts, pairs)
+    scale = fit_scale(towards.whole, wholes, others, CALIBRATION)
     assert scale < 0.95
+    expected = measure(replace(native(seen), codes=None), queries, CALIBRATION)
+    nearer = measure(towards, queries, CALIBRATION)
     in_line = measure(replace(towards, whole=towards.whole * np.float32(scale)), queries, CALIBRATION)
     assert false_share(nearer, pairs) > 1.5 * false_share(expected, pairs)
     assert false_share(in_line, pairs) == pytest.approx(false_share(expected, pairs), rel=0.4)
     assert in_line.at_rank_1 == nearer.at_rank_1
 
 
+def test_what_counts_is_the_rarest_that_can_be_told(seen: Seen) -> None:
+    """References that come nearer to everything, but to what looks like them no nearer than native ones."""
+    rng = np.random.default_rng(5)
+    pictures = rng.normal(size=(4000, LENGTH))
+    pictures[:, 0] += 3
+    anything = unit(pictures) @ rotation(LENGTH, LENGTH)
+    wholes, towards = native(seen).whole, blurred(seen, 0.5).whole
+    alike = unit(np.repeat(wholes, 2, axis=0) + 0.5 * unit(rng.normal(size=(2 * PICTURES, LENGTH))))
+
+    def scale(queries: Vectors) -> float:
+        pairs = np.ones((len(queries), PICTURES), np.bool_)
+        return fit_scale(towards, wholes, Strangers(vectors=queries, pairs=pairs), CALIBRATION)
+
+    assert scale(anything) < 0.95
+    assert scale(np.concatenate([anything, alike])) > 0.99
+
+
+def test_pictures_that_were_trained_on_are_strangers_to_all_but_themselves(seen: Seen) -> None:
+    both = strangers(seen.part(slice(0, 20)), seen.part(slice(10, 40)))
+    assert both.vectors.shape == (20 * EDITS + 30 * (1 + VIEWS + EDITS), LENGTH)
+    assert both.pairs.shape == (len(both.vectors), 20)
+    first = 20 * EDITS
+    assert not both.pairs[first, 10], "the same picture"
+    assert both.pairs[first, :10].all()
+
+
 def test_too_few_pairs_leave_cosines_as_they_are(seen: Seen) -> None:
     few = seen.part(slice(0, 3))
-    found = measure(native(few), queries_of(few), CALIBRATION)
-    assert fit_scale(found, found, np.zeros(12), unrelated(few)) == 1.0
+    others = Strangers(vectors=queries_of(few).reshape(-1, LENGTH), pairs=unrelated(few))
+    assert fit_scale(native(few).whole, native(few).whole, others, CALIBRATION) == 1.0
 
 
 def test_bits_are_turned_until_unrelated_views_come_no_nearer(seen: Seen) -> None:
     codes, pairs = native(seen).codes, unrelated(seen)
     assert codes is not None
-    assert not fit_flips(codes, seen, pairs).any()
+    others = Strangers(vectors=queries_of(seen).reshape(-1, LENGTH), pairs=pairs)
+    assert not fit_flips(codes, seen, others).any()
     common = (seen.target.mean(axis=(0, 1)) > 0)[None, None]
     nearer = codes.copy()
     nearer[:, :, ::2] = common[:, :, ::2]
-    flips = fit_flips(nearer, seen, pairs)
+    flips = fit_flips(nearer, seen, others)
     assert 0 < flips.sum() <= LENGTH // 4
     queries = queries_of(seen).reshape(-1, LENGTH)
     before, after, wanted = (
