@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from shared import config
 from shared.adapters.opening import open_sealer, open_store
@@ -43,6 +40,10 @@ class Session:
             for row in rows:
                 print(json.dumps(row))
             return
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
         table = Table(*columns)
         for row in rows:
             table.add_row(*(escape(str(row.get(column, ""))) for column in columns))
