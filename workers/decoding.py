@@ -55,12 +55,22 @@ class DecodePool:
     """``size`` children at work; ``timeout`` in seconds for one item; ``side`` of the encoder's input.
 
     Of an animation ``max_frames`` are judged at most; all that are decoded together have ``max_pixels`` at most.
+    ``spares`` are warm beside those at work: for a command, none is worth the 0.7 s of a core that it takes to start.
     """
 
     def __init__(
-        self, *, size: int, side: int, timeout: float, max_pixels: int, metrics: Metrics, max_frames: int = 16
+        self,
+        *,
+        size: int,
+        side: int,
+        timeout: float,
+        max_pixels: int,
+        metrics: Metrics,
+        max_frames: int = 16,
+        spares: int = SPARES,
     ) -> None:
         self._size = size
+        self._spares = spares
         self._side = side
         self._timeout = timeout
         self._max_pixels = max_pixels
@@ -77,7 +87,7 @@ class DecodePool:
         self._adopt(await self._new_child())
         loop = asyncio.get_running_loop()
         self._keepers = [loop.create_task(self._keep(child)) for child in tuple(self._children)]
-        self._keepers += [loop.create_task(self._keep(None)) for _ in range(self._size + SPARES - 1)]
+        self._keepers += [loop.create_task(self._keep(None)) for _ in range(self._size + self._spares - 1)]
 
     async def stop(self) -> None:
         """Kill all children and wait for their end; items under way fail.  Idempotent."""

@@ -63,6 +63,14 @@ class EncoderCard:
         return "imported" in self.facts
 
     @property
+    def side(self) -> int:
+        """The side of its input in pixels, as the card says; raises EncoderUnavailableError where it does not."""
+        try:
+            return int(self.facts["input"]["shape"][2])
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise EncoderUnavailableError(f"the card of encoder {self.id} says no size of its input") from error
+
+    @property
     def calibrated(self) -> list[Precision]:
         """The precisions with a calibration of their own."""
         return [precision for precision, file in self.files.items() if file.calibrated_as == precision]

@@ -184,11 +184,6 @@ class Inspector:
             self._at_work -= 1
         return KnownVerdict(verdict=refusal)
 
-    async def look(self, data: bytes) -> tuple[DecodedFrame, NDArray[np.float32]]:
-        """Return a file's first picture and the encoder's vector of it; raises DecodeError, what the encoder raises."""
-        image = await self._decoder.decode(data)
-        return image.frames[0], await self._embedding.embed(image.frames[0].pixels, priority=Priority.BACKGROUND)
-
     async def fingerprint(self, data: bytes) -> Fingerprint:
         """Return what the index keeps of a reference; raises DecodeError, or what the encoder does."""
         image = await self._decoder.decode(data, views=True)

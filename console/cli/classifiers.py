@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import Progress
 
-from console import classifier_reports
 from console.cli import hard_negatives, revisions
-from console.cli.classifier_fitting import bank_of, fit_and_publish
-from console.cli.inspection import Inspection, open_inspection, read_image
-from console.cli.session import Session, session_of, with_store
-from console.deployment import classifier_book
+from console.cli.classifier_training import Choice, teach
+from console.cli.session import session_of, with_store
 from shared.config import Settings
 from shared.core.policy_conditions import OTHER
-from shared.errors import DecodeError, UsageError
+from shared.errors import UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
-from workers.classifying.calibration import NAMED_SCORE
-from workers.classifying.fitting import Recipe
-from workers.classifying.model import Classifier, Example, Mode
-from workers.classifying.revisions import ClassifierBook
-from workers.classifying.teaching import OnDuplicate, check_label, merge, to_example, warnings_about
-from workers.classifying.vectors import shipped_features, space_of
-from workers.encoder_in_force import settle
 
-AT_ONCE: Final = 8
-"""Images under way: one is decoded while others are encoded and described."""
+if TYPE_CHECKING:
+    from workers.classifying.revisions import ClassifierBook
 
 app = typer.Typer(help="Classifiers that you train yourself, with 20 to 100 images a label.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="The classifier's name.")]
@@ -45,7 +32,10 @@ def train(
     negatives: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Folder of images that show no label.")
     ] = None,
-    threshold: Annotated[float, typer.Option(min=0, max=100, help="Score at which the label is given.")] = NAMED_SCORE,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="Score at which the label is given (default: as before, or 85)."),
+    ] = None,
     on_duplicate: Annotated[
         Literal["relabel", "add"], typer.Option(help="What becomes of an image that has another label already.")
     ] = "relabel",
@@ -55,89 +45,22 @@ def train(
 ) -> None:
     """Teach a classifier a label, new or known; in force in every worker within a second."""
     session = session_of(context)
-    check_label(label)
     files = [(path, label) for path in _files(images)]
     files += [(path, OTHER) for path in (_files(negatives) if negatives else ())]
+    choice = Choice(
+        name=name,
+        label=label,
+        files=tuple(files),
+        threshold=threshold,
+        mode=labels,
+        on_duplicate=on_duplicate,
+    )
 
     async def run(settings: Settings, store: Store, sealer: Sealer) -> int:
-        book = await classifier_book(settings, store, sealer)
-        async with open_inspection(settings, store, sealer) as inspection:
-            examples, rejected = await _examples(session, inspection, files, settings.proxy.max_object)
-            choice = _Choice(name, label, threshold, labels, on_duplicate)
-            await settle(store, inspection.name)
-            await _train(session, settings, book, inspection, choice, examples)
-        return rejected
+        return await teach(session, settings, store, sealer, choice)
 
     if with_store(session, run):
         raise typer.Exit(1)
-
-
-class _Choice:
-    """What the options say."""
-
-    def __init__(self, name: str, label: str, threshold: float, mode: Mode | None, on_duplicate: OnDuplicate) -> None:
-        self.name, self.label, self.threshold = name, label, threshold
-        self.mode, self.on_duplicate = mode, on_duplicate
-
-    def recipe(self, before: Classifier | None) -> Recipe:
-        """What is fitted: the thresholds and the mode of before, where nothing else was said."""
-        thresholds = dict(zip(before.labels, before.thresholds, strict=True)) if before else {}
-        mode = self.mode or (before.mode if before else "best")
-        return Recipe(name=self.name, thresholds=thresholds | {self.label: self.threshold}, mode=mode)
-
-
-async def _train(
-    session: Session,
-    settings: Settings,
-    book: ClassifierBook,
-    inspection: Inspection,
-    choice: _Choice,
-    examples: Sequence[Example],
-) -> None:
-    space = space_of(inspection.encoder.id)
-    found = await book.find(choice.name)
-    base, before = (found[0].number, await asyncio.to_thread(inspection.adapted, found[1])) if found else (0, None)
-    if before is not None and before.space != space:
-        raise UsageError(
-            f"{choice.name} was trained with {before.space}, this is {space}: their vectors say nothing of one another;"
-            " delete it and train it again"
-        )
-    merged = merge(before.examples if before else (), examples, choice.on_duplicate)
-    count = sum(example.label == choice.label for example in merged.examples)
-    for warning in warnings_about(choice.label, count):
-        session.note(f"warning: {warning}")
-    bank = await asyncio.to_thread(bank_of, settings, inspection.name)
-    await fit_and_publish(session, book, bank, space, choice.recipe(before), merged, base, note_on=choice.label)
-
-
-async def _examples(
-    session: Session, inspection: Inspection, files: Sequence[tuple[Path, str]], limit: int
-) -> tuple[list[Example], int]:
-    """Return the examples in the order of the files, and how many files were rejected."""
-    model, side = shipped_features(), inspection.encoder.side
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(path: Path, label: str) -> Example | str:
-        async with gate:
-            try:
-                data = read_image(path, limit)
-                return await to_example(inspection.inspector, model, side, path.name, data, label)
-            except (DecodeError, OSError) as error:
-                return str(error)
-            finally:
-                progress.advance(task)
-
-    with Progress(transient=True, disable=session.json or len(files) < 2) as progress:
-        task = progress.add_task("looking", total=len(files))
-        found = await asyncio.gather(*(one(path, label) for path, label in files))
-    for (path, label), outcome in zip(files, found, strict=True):
-        if isinstance(outcome, str):
-            session.row(
-                {"path": str(path), "label": label, "status": "rejected", "message": outcome},
-                f"rejected {path}: {outcome}",
-            )
-    examples = [outcome for outcome in found if isinstance(outcome, Example)]
-    return examples, len(found) - len(examples)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -153,7 +76,9 @@ def list_(context: typer.Context) -> None:
     session = session_of(context)
 
     async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
-        book = await classifier_book(settings, store, sealer)
+        from console import classifier_reports
+
+        book = await _book(settings, store, sealer)
         rows = [classifier_reports.summary_row(*await book.show(name)) for name in await book.names()]
         session.table(("classifier", "revision", "labels", "mode", "examples", "negatives"), rows)
 
@@ -172,7 +97,9 @@ def show(
     session = session_of(context)
 
     async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
-        revision, classifier = await (await classifier_book(settings, store, sealer)).show(name)
+        from console import classifier_reports
+
+        revision, classifier = await (await _book(settings, store, sealer)).show(name)
         values = classifier_reports.details(revision, classifier)
         if report is not None:
             _write(report, classifier_reports.page(revision, classifier))
@@ -180,6 +107,12 @@ def show(
         session.row(values, classifier_reports.sentences(revision, classifier))
 
     with_store(session, run)
+
+
+async def _book(settings: Settings, store: Store, sealer: Sealer) -> ClassifierBook:
+    from console.deployment import classifier_book
+
+    return await classifier_book(settings, store, sealer)
 
 
 def _write(path: Path, text: str) -> None:
@@ -190,4 +123,4 @@ def _write(path: Path, text: str) -> None:
 
 
 hard_negatives.register(app)
-revisions.register(app, "classifier", classifier_book)
+revisions.register(app, "classifier", _book)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress
 
-from console.cli.inspection import read_image
+from console.cli.files import read_image
 from console.cli.session import Session, session_of
 from shared.config import Settings
 from shared.errors import DecodeError, UsageError

@@ -5,26 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from console.cli.classifier_fitting import bank_of, fit_and_publish
 from console.cli.session import Session, session_of, with_store
-from console.deployment import classifier_book
 from shared.adapters.role import SystemClock
 from shared.config import Settings
 from shared.core.policy_conditions import OTHER
 from shared.errors import UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
-from workers.classifying.fitting import Recipe
-from workers.classifying.hard_negatives import Candidate, candidates_of, forget
-from workers.classifying.model import Classifier
-from workers.classifying.revisions import ClassifierBook
-from workers.classifying.teaching import merge
-from workers.classifying.vectors import space_of
-from workers.encoder_in_force import in_force
+
+if TYPE_CHECKING:
+    from workers.classifying.hard_negatives import Candidate
+    from workers.classifying.model import Classifier
+    from workers.classifying.revisions import ClassifierBook
 
 COLUMNS: Final = ("sha256", "label", "score", "threshold", "seen")
 OFF: Final = "workers keep no candidates: set worker.hard_negatives to have them suggested"
@@ -50,6 +46,9 @@ def register(app: typer.Typer) -> None:
         session = session_of(context)
 
         async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
+            from console.deployment import classifier_book
+            from workers.classifying.hard_negatives import candidates_of, forget
+
             book = await classifier_book(settings, store, sealer)
             revision, classifier = await book.show(name)
             found = await candidates_of(store, sealer, classifier, SystemClock().wall())
@@ -102,6 +101,12 @@ async def _teach(
     base: int,
     chosen: Sequence[Candidate],
 ) -> None:
+    from console.cli.classifier_fitting import bank_of, fit_and_publish
+    from workers.classifying.fitting import Recipe
+    from workers.classifying.teaching import merge
+    from workers.classifying.vectors import space_of
+    from workers.encoder_in_force import in_force
+
     encoder = (await in_force(settings, store)).encoder
     space = space_of(encoder.id)
     if classifier.space != space:

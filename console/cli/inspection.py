@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.cli.files import read_image
 from shared.adapters.role import SystemClock
 from shared.config import Settings
-from shared.errors import DecodeError, ErrorCode, UsageError
+from shared.errors import DecodeError, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import Inquiry, Verdict
 from workers.classifying.labelling import Labeller
-from workers.classifying.model import Classifier
 from workers.classifying.replica import ClassifierReplica
 from workers.classifying.vectors import shipped_features
 from workers.container_inspector import ContainerInspector
@@ -27,7 +27,7 @@ from workers.encoder_names import EncoderName
 from workers.index_replica import IndexReplica, IndexView
 from workers.inspector import Inspector
 from workers.label_sources import loaders, shipped_answers
-from workers.migration.adapting import Adapter, adapter_if_any
+from workers.migration.adapting import adapter_if_any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +40,6 @@ class Inspection:
     encoder: Encoder
     name: EncoderName
     classifiers: ClassifierReplica
-    adapter: Adapter | None
-
-    def adapted(self, classifier: Classifier) -> Classifier:
-        """Return a classifier as one of this encoder's, where that is possible; raises as ``Adapter.classifier``."""
-        return classifier if self.adapter is None else self.adapter.classifier(classifier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +74,7 @@ async def open_inspection(
         timeout=worker.decode_timeout_ms / 1000,
         max_pixels=worker.max_pixels,
         metrics=metrics,
+        spares=0,
     )
     index = replica if narrow is None else StillIndex(narrow(encoder))
     classifiers = ClassifierReplica(
@@ -102,7 +98,6 @@ async def open_inspection(
             encoder=encoder,
             name=generation.encoder,
             classifiers=classifiers,
-            adapter=adapter,
         )
     finally:
         await inspector.stop()
@@ -126,13 +121,6 @@ async def verdict_on(
         return inspector.refusal(_digest(file), error.code, str(error))
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from error
-
-
-def read_image(file: Path, limit: int) -> bytes:
-    """Return a file's bytes; raises DecodeError for more than ``limit`` of them, which no proxy would hold; OSError."""
-    if file.stat().st_size > limit:
-        raise DecodeError(ErrorCode.TOO_LARGE, f"more than proxy.max_object ({limit} bytes)")
-    return file.read_bytes()
 
 
 def _digest(file: Path) -> str:

@@ -13,7 +13,8 @@ from typing import Annotated, Final
 import typer
 from rich.progress import Progress
 
-from console.cli.inspection import Inspection, open_inspection, read_image, verdict_on
+from console.cli.files import read_image
+from console.cli.inspection import Inspection, open_inspection, verdict_on
 from console.cli.session import Session, session_of, with_store
 from shared.config import Settings
 from shared.errors import DecodeError, UsageError

@@ -10,7 +10,8 @@ import typer
 from rich.progress import Progress
 
 from console.cli import set_history, set_reports
-from console.cli.inspection import Inspection, open_inspection, read_image
+from console.cli.files import read_image
+from console.cli.inspection import Inspection, open_inspection
 from console.cli.session import Session, session_of, with_store
 from shared.config import Settings
 from shared.errors import DecodeError, ErrorCode, UsageError

@@ -90,8 +90,8 @@ async def pool(metrics: Metrics) -> AsyncIterator[DecodePool]:
 
 
 @asynccontextmanager
-async def a_pool(metrics: Metrics, *, timeout: float) -> AsyncIterator[DecodePool]:
-    pool = DecodePool(size=1, side=96, timeout=timeout, max_pixels=500_000_000, metrics=metrics)
+async def a_pool(metrics: Metrics, *, timeout: float, spares: int = SPARES) -> AsyncIterator[DecodePool]:
+    pool = DecodePool(size=1, side=96, timeout=timeout, max_pixels=500_000_000, metrics=metrics, spares=spares)
     await pool.start()
     try:
         yield pool
@@ -205,6 +205,15 @@ async def test_a_deadline_ends_the_waiting_but_not_the_child(pool: DecodePool, m
         os.kill(pid, signal.SIGCONT)
     assert (await pool.decode(make_file())).info.width == 320
     assert restarts(metrics, "timeout") == restarts(metrics, "cancelled") == 0
+
+
+async def test_without_a_spare_there_is_one_child_and_another_when_it_dies(metrics: Metrics) -> None:
+    async with a_pool(metrics, timeout=30.0, spares=0) as pool:
+        (only,) = pool.pids()
+        os.kill(only, signal.SIGKILL)
+        await until(lambda: only not in pool.pids())
+        assert (await pool.decode(make_file())).info.width == 320
+        assert len(pool.pids()) == 1
 
 
 async def test_memory_is_bounded(pool: DecodePool) -> None:

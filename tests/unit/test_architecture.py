@@ -32,10 +32,11 @@ RUN_BY: Final[dict[str, str]] = {
     },
     **{
         f"console/cli/{name}.py": "tests/integration/test_cli.py"
-        for name in ("checks", "encoders", "policies", "sets", "settings_commands", "session", "inspection")
+        for name in ("checks", "encoders", "files", "policies", "sets", "settings_commands", "session", "inspection")
     },
     "console/cli/encoder_conversion.py": "tests/train/test_conversion_journey.py",
     "console/cli/classifiers.py": "tests/integration/test_classifier_commands.py",
+    "console/cli/classifier_training.py": "tests/integration/test_classifier_commands.py",
     "console/cli/classifier_fitting.py": "tests/integration/test_classifier_commands.py",
     "console/cli/hard_negatives.py": "tests/integration/test_hard_negatives.py",
     "console/cli/encoder_bank.py": "tests/integration/test_classifier_commands.py",

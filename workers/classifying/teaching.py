@@ -12,21 +12,44 @@ import numpy as np
 
 from shared.core.policy_conditions import OTHER
 from shared.errors import UsageError
-from shared.types import DecodedFrame
-from workers.classifying.dense_features import Floats
+from shared.types import DecodedImage, Priority
 from workers.classifying.fitting import ADVISED, FEWEST
 from workers.classifying.model import Example
 from workers.classifying.vectors import FeatureModel, row_of
+from workers.embedding import EmbeddingQueue
 
 OnDuplicate = Literal["relabel", "add"]
 
 
-class Looks(Protocol):
-    """What sees pictures as a worker does, such as an Inspector."""
+class Decodes(Protocol):
+    """What decodes files, such as a DecodePool."""
 
-    async def look(self, data: bytes) -> tuple[DecodedFrame, Floats]:
-        """Return a file's first picture and the encoder's vector of it; raises DecodeError."""
+    async def decode(self, data: bytes) -> DecodedImage:
+        """Return the image; raises DecodeError."""
         ...
+
+
+class Eyes:
+    """Sees pictures as a worker does: decoded in the sandbox, encoded in batches, described."""
+
+    def __init__(self, decoder: Decodes, embedding: EmbeddingQueue, model: FeatureModel, side: int) -> None:
+        self._decoder = decoder
+        self._embedding = embedding
+        self._model = model
+        self._side = side
+
+    async def example(self, name: str, data: bytes, label: str) -> Example:
+        """Return a file as an example of a label; raises DecodeError, UsageError for a picture that shows nothing."""
+        frame = (await self._decoder.decode(data)).frames[0]
+        if frame.low_information:
+            raise UsageError("it shows too little to be told from other pictures, such as a blank page")
+        vector, described = await asyncio.gather(
+            self._embedding.embed(frame.pixels, priority=Priority.BACKGROUND),
+            asyncio.to_thread(self._model.describe, frame, self._side),
+        )
+        row = row_of(vector, described, self._model)
+        digest = hashlib.sha256(data).hexdigest()
+        return Example(sha256=digest, name=name, label=label, pdq=frame.pdq[0], row=row.astype(np.float16).tobytes())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +60,6 @@ class Merged:
     added: int
     relabelled: int
     known: int
-
-
-async def to_example(looks: Looks, model: FeatureModel, side: int, name: str, data: bytes, label: str) -> Example:
-    """Return a file as an example of a label; raises DecodeError, also for a picture that shows nothing."""
-    frame, vector = await looks.look(data)
-    row = row_of(vector, await asyncio.to_thread(model.describe, frame, side), model)
-    digest = hashlib.sha256(data).hexdigest()
-    return Example(sha256=digest, name=name, label=label, pdq=frame.pdq[0], row=row.astype(np.float16).tobytes())
 
 
 def merge(old: Sequence[Example], new: Sequence[Example], on_duplicate: OnDuplicate) -> Merged:
@@ -67,6 +82,12 @@ def check_label(label: str) -> None:
     """Raise UsageError for a label that cannot be one."""
     if not label.strip() or label != label.strip() or label == OTHER:
         raise UsageError(f"{label!r} is no label; negatives are given with --negatives and are called {OTHER}")
+
+
+def check_count(label: str, count: int) -> None:
+    """Raise UsageError for a label of too few images, before any is looked at."""
+    if count < FEWEST:
+        raise UsageError(f"label {label} has {count} images; at least {FEWEST} are needed, {ADVISED} are advised")
 
 
 def warnings_about(label: str, count: int) -> tuple[str, ...]:

@@ -68,6 +68,13 @@ def test_the_device_picks_the_precision(version: Path) -> None:
     assert card.choose("fp32", "cuda") == "fp32"
 
 
+def test_the_card_says_the_side_of_the_input(version: Path, tmp_path: Path) -> None:
+    facts = {"input": {"shape": ["N", 3, 96, 96]}}
+    assert read_card(make_version(tmp_path / "f4", ALL, **facts)).side == 96
+    with pytest.raises(EncoderUnavailableError, match="says no size of its input"):
+        assert read_card(version).side
+
+
 def test_a_version_of_one_file_is_fp32_everywhere(tmp_path: Path) -> None:
     card = read_card(make_version(tmp_path / "f3", {"fp32": {}}))
     assert {card.choose("auto", "cpu"), card.choose("auto", "cuda")} == {"fp32"}

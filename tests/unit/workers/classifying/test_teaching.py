@@ -1,30 +1,58 @@
 """From files to examples, and what becomes of an image that is given again."""
 
+from collections.abc import AsyncIterator
+
 import numpy as np
 import pytest
 
 from shared.errors import UsageError
-from shared.types import DecodedFrame
+from shared.telemetry import Metrics
+from shared.types import DecodedImage
 from tests.classifier_factories import make_examples, make_rows
-from tests.factories import make_frame
+from tests.factories import make_frame, make_image_info
+from tests.inspection_doubles import DIMENSION, KnownEncoder, StillClock
 from workers.classifying.model import OTHER
-from workers.classifying.teaching import check_label, merge, to_example, warnings_about
+from workers.classifying.teaching import Eyes, check_count, check_label, merge, warnings_about
 from workers.classifying.vectors import shipped_features
+from workers.embedding import EmbeddingQueue
 
 RECEIPTS = make_examples("receipt", make_rows(6, 0))
 
 
-class Seeing:
-    """Sees the same in every file."""
-
-    async def look(self, data: bytes) -> tuple[DecodedFrame, np.ndarray]:
-        return make_frame(pixels=bytes(128 * 128 * 3)), np.eye(512, dtype=np.float32)[0]
+SIDE = 128
 
 
-async def test_a_file_becomes_an_example() -> None:
-    example = await to_example(Seeing(), shipped_features(), 128, "a.png", b"file", "receipt")
+class Decoder:
+    """Decodes any bytes to the same picture."""
+
+    def __init__(self, *, low_information: bool = False) -> None:
+        self._frame = make_frame(pixels=bytes(SIDE * SIDE * 3), low_information=low_information)
+
+    async def decode(self, data: bytes) -> DecodedImage:
+        return DecodedImage(info=make_image_info(), side=SIDE, frames=(self._frame,))
+
+
+@pytest.fixture
+async def embedding() -> AsyncIterator[EmbeddingQueue]:
+    queue = EmbeddingQueue(KnownEncoder(), StillClock(), Metrics(), sizes=(1,))
+    queue.start()
+    yield queue
+    await queue.stop()
+
+
+async def test_a_file_becomes_an_example(embedding: EmbeddingQueue) -> None:
+    model = shipped_features()
+    example = await Eyes(Decoder(), embedding, model, SIDE).example("a.png", b"file", "receipt")
     assert (example.name, example.label, len(example.sha256), len(example.pdq)) == ("a.png", "receipt", 64, 64)
-    assert len(example.row) == 2 * (512 + shipped_features().length)
+    row = np.frombuffer(example.row, np.float16)
+    assert row.shape == (DIMENSION + model.length,)
+    assert row[:DIMENSION].tolist() == [0.5] * DIMENSION
+
+
+async def test_a_picture_that_shows_nothing_is_no_example(embedding: EmbeddingQueue) -> None:
+    eyes = Eyes(Decoder(low_information=True), embedding, shipped_features(), SIDE)
+    with pytest.raises(UsageError, match="shows too little"):
+        await eyes.example("blank.png", b"file", "receipt")
 
 
 def test_new_labels_join_without_the_old_images() -> None:
@@ -56,3 +84,9 @@ def test_few_images_are_warned_about() -> None:
     check_label("receipt")
     assert warnings_about("receipt", 7)[0].startswith("label receipt has 7 images; 20 to 100 are advised")
     assert warnings_about("receipt", 20) == warnings_about("receipt", 4) == ()
+
+
+def test_a_label_of_too_few_images_is_refused_before_any_is_looked_at() -> None:
+    check_count("receipt", 5)
+    with pytest.raises(UsageError, match="label receipt has 4 images; at least 5 are needed"):
+        check_count("receipt", 4)
