@@ -85,6 +85,13 @@ SECTIONS: Final = (
         seconds=45,
     ),
     Section(
+        name="networks",
+        measures="how long a small network is trained until it is as good as a classifier, on the same images",
+        needs="torch (make setup-train) and archives of photographs",
+        seconds=1500,
+        alone=True,
+    ),
+    Section(
         name="cold_start",
         measures="a worker's index from Redis beside a plain load from files; memory of a million references",
         needs=REDIS,

@@ -42,9 +42,13 @@ def evaluate(
     baseline: Annotated[
         Literal["cnn"] | None,
         typer.Option(
-            help="Also train a small network on the same images, by back-propagation: minutes a row; needs torch."
+            help="Also train a small network by back-propagation, on the same images, and measure the first kind of"
+            " classes only: minutes a row; needs torch."
         ),
     ] = None,
+    baseline_seconds: Annotated[
+        float, typer.Option(min=10, help="Processor seconds that the longest training of a network takes.")
+    ] = 240.0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", file_okay=False, help="Folder for report.html and report.json.")
     ] = None,
@@ -60,13 +64,15 @@ def evaluate(
 
     session = session_of(context)
     settings = session.settings()
-    options = Options(shots=tuple(shots or SHOTS), draws=draws, baselines=_networks(settings) if baseline else ())
+    options = Options(
+        shots=tuple(shots or SHOTS), draws=draws, baselines=_networks(settings, baseline_seconds) if baseline else ()
+    )
     blocks = blocks_of(data, options.shots, BACKGROUND if baseline else 0)
-    report = asyncio.run(_measured(settings, blocks, options))
+    report = asyncio.run(_measured(settings, blocks[:1] if baseline else blocks, options))
     hand_over(session, report, output, lambda table, width: f"{as_text(table, width)}\n\n{table.note}")
 
 
-def _networks(settings: Settings) -> tuple[Baseline, ...]:
+def _networks(settings: Settings, seconds: float) -> tuple[Baseline, ...]:
     """Return what is trained for ``--baseline cnn``; raises UsageError where torch is missing."""
     from console.cli.encoders import TRAIN_HINT
     from workers.encoder_files import IMPORTED, MODELS, choose_encoder
@@ -77,7 +83,7 @@ def _networks(settings: Settings) -> tuple[Baseline, ...]:
     except ModuleNotFoundError as error:
         raise UsageError(TRAIN_HINT) from error
     card = choose_encoder(settings.worker.encoder, MODELS, settings.data_dir / IMPORTED)
-    return tuple(Baseline(name=plan.name, train=partial(train, plan)) for plan in plans(card))
+    return tuple(Baseline(name=plan.name, train=partial(train, plan)) for plan in plans(card, seconds))
 
 
 async def _measured(settings: Settings, blocks: Sequence[Block], options: Options) -> Report:

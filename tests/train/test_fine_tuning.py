@@ -19,7 +19,7 @@ def drawings(family: str, first: int, count: int) -> list[Pixels]:
     return [np.asarray(draw(family, first + seed, size=(300, 300)).resize((48, 48))) for seed in range(count)]
 
 
-@pytest.mark.parametrize("plan", plans(list_encoders()[-1]), ids=lambda plan: plan.name)
+@pytest.mark.parametrize("plan", plans(list_encoders()[-1], 20.0), ids=lambda plan: plan.name)
 def test_a_course_ends_with_what_it_was_taught_known(plan: Plan) -> None:
     pixels = np.stack([drawing for family in FAMILIES for drawing in drawings(family, 0, 12)])
     classes = np.repeat(np.arange(len(FAMILIES)), 12)
@@ -30,7 +30,7 @@ def test_a_course_ends_with_what_it_was_taught_known(plan: Plan) -> None:
         logits = np.concatenate([np.zeros((len(pixels), 1), np.float32), asked[-1]], axis=1)
         return float((logits.argmax(axis=1) == classes).mean())
 
-    moments = train(replace(plan, epochs=60), Lesson(pixels=pixels, classes=classes, count=3), judged)
+    moments = train(replace(plan, seconds=4.0), Lesson(pixels=pixels, classes=classes, count=3), judged)
     assert len(moments) == len(asked) == LOOKS
     assert moments[-1].named > 0.9
     assert [moment.views for moment in moments] == sorted(moment.views for moment in moments)
@@ -38,10 +38,13 @@ def test_a_course_ends_with_what_it_was_taught_known(plan: Plan) -> None:
     assert asked[-1].shape == (36, 2)
 
 
-def test_a_training_that_takes_too_long_has_fewer_steps() -> None:
+def test_a_training_without_time_has_few_steps_and_one_with_time_has_more() -> None:
     pixels = np.stack([drawing for family in FAMILIES for drawing in drawings(family, 0, 12)])
     lesson = Lesson(pixels=pixels, classes=np.repeat(np.arange(3), 12), count=3)
-    plan = Plan(name="short", epochs=10_000, start=None, longest=0.1)
-    moments = train(plan, lesson, lambda margins: float(len(margins(pixels[:1]))))
-    assert 1 <= len(moments) <= LOOKS
-    assert moments[-1].views == LOOKS * BATCH
+    views = []
+    for seconds in (0.1, 4.0):
+        plan = Plan(name="short", start=None, seconds=seconds)
+        moments = train(plan, lesson, lambda margins: float(len(margins(pixels[:1]))))
+        assert len(moments) <= LOOKS
+        views.append(moments[-1].views)
+    assert LOOKS * BATCH == views[0] < views[1]

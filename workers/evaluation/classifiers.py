@@ -44,7 +44,7 @@ class Decodes(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How many images a label are given, and how often they are drawn; ``baselines`` train on the first block."""
+    """How many images a label are given, and how often they are drawn; ``baselines`` train on the same images."""
 
     shots: tuple[int, ...] = SHOTS
     draws: int = DRAWS
@@ -125,9 +125,9 @@ async def evaluate(blocks: Sequence[Block], options: Options, parts: Parts) -> R
     """Measure every method on the same pictures and draws; raises UsageError where there is nothing to measure."""
     eyes = _Eyes(parts)
     sections = []
-    for number, block in enumerate(blocks):
+    for block in blocks:
         started = time.monotonic()
-        measured = await _block(block, options if number == 0 else replace(options, baselines=()), parts, eyes)
+        measured = await _block(block, options, parts, eyes)
         sections.append(replace(measured, seconds=time.monotonic() - started))
     facts: dict[str, Cell] = {
         "encoder": parts.encoder.id,
@@ -167,7 +167,11 @@ async def _block(block: Block, options: Options, parts: Parts, eyes: _Eyes) -> S
     )
     if not courses:
         return section
-    return replace(section, tables=(*section.tables, classifiers_baseline.table(courses)))
+    return replace(
+        section,
+        tables=(*section.tables, classifiers_baseline.table(courses)),
+        plots=(*section.plots, *classifiers_baseline.plots(courses)),
+    )
 
 
 async def _course(

@@ -10,29 +10,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from workers.evaluation.tables import Cell, Table, columns, flow
+from workers.evaluation.tables import Cell, Plot, Table, columns, flow
 from workers.training.lesson import Judged, Lesson, Moment
 
 BACKGROUND: Final = 400
 """Photographs that teach a network `other`."""
-PLATEAU: Final = 0.005
-"""Of the share that is named: as near to the best that a network reached."""
 COLUMNS: Final = columns(
     ("network", "network", "text"),
     ("shots", "images a label", "count"),
     ("images", "images", "count"),
     ("views", "views", "count"),
     ("named", "named at FPR .5 %", "share"),
-    ("seconds", "processor s", "count"),
     ("product", "classifier's", "share"),
-    ("product_seconds", "processor s", "rate"),
-    ("ratio", "times as long", "count"),
-    ("fit_ratio", "than the fit alone", "count"),
+    ("reached", "as good", "text"),
+    ("seconds", "processor s", "number"),
+    ("product_seconds", "classifier's", "number"),
+    ("ratio", "times as long", "number"),
+    ("fit_ratio", "as the fit alone", "number"),
 )
 NOTE: Final = flow(
-    """Processor seconds until the network first names as many as the classifier does, or else, to within half a point,
-    the most that it ever does ('named': that share). The classifier's: every image's vectors and the fit, with
-    calibration and held-out rates, neither with decoding. One draw."""
+    """'named at FPR .5 %': the most that a network ever named. 'processor s': on one core, until it first named as many
+    as the classifier; where it never did ('as good': never), its whole training, and the ratios are lower bounds. The
+    classifier's: every image's vectors and the fit, with calibration and held-out rates, of one core; both without
+    decoding and judging. One draw. A network is judged on the very images that are asked for, several times as it goes,
+    which is to its favour."""
 )
 
 
@@ -48,10 +49,14 @@ class Course:
     vector_seconds: float
     fit_seconds: float
 
-    def reached(self) -> Moment:
-        """Return when the network was as good as the classifier, or else as good as it ever was."""
-        aim = min(self.named, max(moment.named for moment in self.moments) - PLATEAU)
-        return next(moment for moment in self.moments if moment.named >= aim)
+    def reached(self) -> Moment | None:
+        """Return when the network first was as good as the classifier; None: never."""
+        return next((moment for moment in self.moments if moment.named >= self.named), None)
+
+    @property
+    def product_seconds(self) -> float:
+        """Of processor time, for the classifier."""
+        return self.vector_seconds + self.fit_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +75,45 @@ def table(courses: Sequence[Course]) -> Table:
     )
 
 
+def plots(courses: Sequence[Course]) -> tuple[Plot, ...]:
+    """Return a plot for each number of images a label: what each network names over its time, beside the classifier."""
+    return tuple(_plot(shots, [each for each in courses if each.shots == shots]) for shots in _shots(courses))
+
+
+def _shots(courses: Sequence[Course]) -> list[int]:
+    return sorted({course.shots for course in courses})
+
+
+def _plot(shots: int, courses: Sequence[Course]) -> Plot:
+    first = courses[0]
+    lines = {each.network: tuple((moment.processor, moment.named) for moment in each.moments) for each in courses}
+    longest = max(moment.processor for each in courses for moment in each.moments)
+    # The classifier is there after its seconds, and gets no better.
+    lines["classifier"] = ((first.product_seconds, first.named), (max(longest, first.product_seconds), first.named))
+    return Plot(
+        name=f"networks_{shots}",
+        title=f"Networks and the classifier, {shots} images a label",
+        x_title="processor seconds of one core",
+        y_title="named at FPR .5 %",
+        series=lines,
+        logarithmic=True,
+    )
+
+
 def row_of(course: Course) -> dict[str, Cell]:
     """Return the table's row."""
-    moment = course.reached()
-    whole = course.vector_seconds + course.fit_seconds
+    reached = course.reached()
+    moment = reached or course.moments[-1]
     return {
         "network": course.network,
         "shots": course.shots,
         "images": course.images,
         "views": moment.views,
-        "named": moment.named,
-        "seconds": moment.processor,
+        "named": max(each.named for each in course.moments),
         "product": course.named,
-        "product_seconds": whole,
-        "ratio": moment.processor / whole,
+        "reached": "never" if reached is None else "yes",
+        "seconds": moment.processor,
+        "product_seconds": course.product_seconds,
+        "ratio": moment.processor / course.product_seconds,
         "fit_ratio": moment.processor / course.fit_seconds,
     }

@@ -27,19 +27,18 @@ from workers.training.restore import restore
 
 SEED: Final = 5
 BATCH: Final = 32
-EPOCHS: Final = 20
-FROM_CHANCE_EPOCHS: Final = 40
 RATE: Final = 1e-3
 """Of learning, at the cycle's top, for the new layer and for weights that begin by chance."""
 RESTORED_RATE: Final = 3e-4
 DECAY: Final = 0.05
 SMALLEST_CROP: Final = 0.6
 COLOUR_STRENGTH: Final = 0.5
-LOOKS: Final = 5
+LOOKS: Final = 8
 """How often a training is judged, spread evenly; judging is not counted as its time."""
-LONGEST_SECONDS: Final = 200.0
-"""Of processor time, on one thread: a training that would take longer has fewer steps."""
+SHORT: Final = 0.25
+"""Of the time: a schedule that ends sooner is better then than a longer one is on its way."""
 MEASURED_STEPS: Final = 4
+"""After which it is known how many steps there is time for."""
 STATISTICS: Final = 256
 """Pictures that a restored network's normalisation is measured on."""
 
@@ -61,21 +60,30 @@ class Network(nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``name`` for the table; ``start``: the encoder's fp32 file whose weights are the beginning, None: chance."""
+    """``name`` for the table; ``start``: the encoder's fp32 file whose weights are the beginning, None: chance.
+
+    ``seconds`` of processor time, on one thread, are the length of its schedule.
+    """
 
     name: str
-    epochs: int
     start: Path | None
-    longest: float = LONGEST_SECONDS
+    seconds: float
 
 
-def plans(encoder: EncoderCard) -> tuple[Plan, ...]:
-    """Return both beginnings; an imported encoder is another network, which is not fine-tuned."""
-    chance = Plan(name="network, from chance", epochs=FROM_CHANCE_EPOCHS, start=None)
+def plans(encoder: EncoderCard, seconds: float) -> tuple[Plan, ...]:
+    """Return what is trained for ``seconds`` or `SHORT` of them, from both beginnings.
+
+    An imported encoder is another network, which is not fine-tuned.
+    """
+    short = SHORT * seconds
+    chance = Plan(name=f"from chance, {short:.0f} s", start=None, seconds=short)
     if encoder.imported:
         return (chance,)
     start = encoder.files["fp32"].path
-    return (Plan(name="network, fine-tuned from the encoder", epochs=EPOCHS, start=start), chance)
+    tuned = [
+        Plan(name=f"fine-tuned from the encoder, {each:.0f} s", start=start, seconds=each) for each in (seconds, short)
+    ]
+    return (*tuned, chance)
 
 
 def train(plan: Plan, lesson: Lesson, judged: Judged) -> tuple[Moment, ...]:
@@ -92,17 +100,17 @@ def train(plan: Plan, lesson: Lesson, judged: Judged) -> tuple[Moment, ...]:
         [{"params": network.body.parameters(), "lr": body}, {"params": network.last.parameters(), "lr": RATE}],
         weight_decay=DECAY,
     )
-    steps = max(LOOKS, plan.epochs * (len(lesson.pixels) // BATCH))
     moments: list[Moment] = []
-    step = 0
+    step, steps = 0, max(LOOKS, MEASURED_STEPS)
+    stepped = time.process_time()
     while step < steps:
-        _cycle(optimizer, (body, RATE), step / steps)
+        _cycle(optimizer, (body, RATE), 0.0 if step < MEASURED_STEPS else step / steps)
         _step(network, optimizer, lesson, rng)
         step += 1
         if step == MEASURED_STEPS:
-            a_step = (time.process_time() - begun[0]) / step
-            steps = max(LOOKS, min(steps, int(plan.longest / a_step)))
-        if step * LOOKS // steps > len(moments):
+            a_step = (time.process_time() - stepped) / step
+            steps = max(steps, int((plan.seconds - (stepped - begun[0])) / a_step))
+        if step >= MEASURED_STEPS and step * LOOKS // steps > len(moments):
             now = (time.process_time(), time.monotonic())
             used = (now[0] - begun[0] - paused[0], now[1] - begun[1] - paused[1])
             share = judged(lambda pixels: _margins(network, pixels))

@@ -1,8 +1,10 @@
 """When a trained network was as good as a classifier, and how the two compare."""
 
+from dataclasses import replace
+
 import pytest
 
-from workers.evaluation.classifiers_baseline import COLUMNS, Course, row_of, table
+from workers.evaluation.classifiers_baseline import COLUMNS, Course, plots, row_of, table
 from workers.training.lesson import Moment
 
 
@@ -24,17 +26,27 @@ def course(*named: float, classifier: float = 0.8) -> Course:
 
 def test_a_network_that_becomes_as_good_ends_there() -> None:
     row = row_of(course(0.3, 0.7, 0.82, 0.9))
-    assert (row["views"], row["seconds"], row["named"]) == (300, 30.0, 0.82)
+    assert (row["views"], row["seconds"], row["named"], row["reached"]) == (300, 30.0, 0.9, "yes")
     assert row["ratio"] == pytest.approx(30 / 2)
     assert row["fit_ratio"] == pytest.approx(30 / 0.5)
 
 
-def test_a_network_that_never_does_ends_where_it_stops_to_get_better() -> None:
-    row = row_of(course(0.3, 0.7, 0.698, 0.702))
-    assert (row["views"], row["named"]) == (200, 0.7)
+def test_of_a_network_that_never_does_the_whole_training_counts_as_a_lower_bound() -> None:
+    row = row_of(course(0.3, 0.702, 0.698, 0.701))
+    assert (row["views"], row["seconds"], row["named"], row["reached"]) == (400, 40.0, 0.702, "never")
+    assert row["ratio"] == pytest.approx(40 / 2)
 
 
 def test_the_table_has_a_row_a_training() -> None:
     found = table([course(0.9), course(0.5, classifier=0.6)])
     assert len(found.rows) == 2
     assert all(set(row) == {column.key for column in COLUMNS} for row in found.rows)
+
+
+def test_a_plot_has_every_course_beside_the_classifier_from_its_own_time_on() -> None:
+    (plot,) = plots([course(0.3, 0.7)])
+    assert plot.series == {"net": ((10.0, 0.3), (20.0, 0.7)), "classifier": ((2.0, 0.8), (20.0, 0.8))}
+    assert [each.name for each in plots([course(0.3), replace(course(0.4), shots=50)])] == [
+        "networks_20",
+        "networks_50",
+    ]
