@@ -17,17 +17,19 @@ from itertools import batched, cycle, islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.adapters.opening import open_store
 from shared.config import Settings
 from shared.config import load as load_settings
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics
-from shared.types.facts import DecodedFrame
+from shared.types import DecodedFrame, ReferenceMatch
 from workers.decode_child import Limits, decode, prepare
 from workers.encoder import Encoder
-from workers.evidence import Sight
+from workers.evidence import PictureNeededError, Sight, UnseenSight
 from workers.index_replica import IndexReplica, IndexView
+from workers.index_view import looks_at_all
 
 UNTIL = float("inf")
 
@@ -44,30 +46,46 @@ async def load_view(settings: Settings, encoder: Encoder) -> IndexView:
 
 
 def sight_of(frame: DecodedFrame) -> Sight | None:
-    """Return what a closer look needs, as a worker makes it."""
-    if not frame.plane:
+    """Return what a closer look needs, as a worker that is asked as fast as it answers makes it."""
+    if frame.low_information:
         return None
+    if not frame.plane:
+        return UnseenSight(frame.size, time.monotonic, UNTIL, spare=False)
     width, height = frame.plane_size
     plane = np.frombuffer(frame.plane, np.uint8).reshape(height, width)
-    return Sight(plane, frame.size, time.monotonic, UNTIL)
+    return Sight(plane, frame.size, time.monotonic, UNTIL, spare=False)
+
+
+def searched(view: IndexView, frame: DecodedFrame, vector: NDArray[np.float32]) -> tuple[ReferenceMatch, ...]:
+    """Return a frame's matches; raises PictureNeededError where its plane is wanted and was not decoded."""
+    (matches,) = view.search(
+        [
+            view.probe(
+                "",
+                vector,
+                frame.pdq,
+                pdq_quality=frame.pdq_quality,
+                low_information=frame.low_information,
+                sight=sight_of(frame),
+            )
+        ]
+    )
+    return matches
 
 
 def judge(files: Sequence[bytes], encoder: Encoder, view: IndexView, limits: Limits) -> int:
-    """Do all stages for these pictures, one batch; return how many frames matched."""
-    frames = [frame for data in files for frame in decode(data, limits).frames]
+    """Do all stages for these stills, one batch; return how many matched."""
+    planes = looks_at_all(view.sets, spare=False)
+    frames = [decode(data, limits, planes=planes).frames[0] for data in files]
     vectors = encoder.embed([frame.pixels for frame in frames])
-    probes = [
-        view.probe(
-            "",
-            vector,
-            frame.pdq,
-            pdq_quality=frame.pdq_quality,
-            low_information=frame.low_information,
-            sight=sight_of(frame),
-        )
-        for frame, vector in zip(frames, vectors, strict=True)
-    ]
-    return sum(any(match.matched for match in matches) for matches in view.search(probes))
+    matched = 0
+    for data, frame, vector in zip(files, frames, vectors, strict=True):
+        try:
+            matches = searched(view, frame, vector)
+        except PictureNeededError:
+            matches = searched(view, decode(data, limits).frames[0], vector)
+        matched += any(match.matched for match in matches)
+    return matched
 
 
 def main() -> int:

@@ -40,11 +40,15 @@ class KnownDecoder:
         self.error = error
         self.decoded: list[bytes] = []
         self.deadlines: list[float | None] = []
+        self.planes: list[bool] = []
         self._low_information = low_information
 
-    async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
+    async def decode(
+        self, data: bytes, *, deadline: float | None = None, views: bool = False, planes: bool = True
+    ) -> DecodedImage:
         self.decoded.append(data)
         self.deadlines.append(deadline)
+        self.planes.append(planes)
         if self.error is not None:
             raise self.error
         info = make_image_info(low_information=self._low_information)

@@ -63,9 +63,10 @@ class Limits:
     max_frames: int = 16
 
 
-def decode(data: bytes, limits: Limits, *, views: bool = False) -> DecodedImage:
+def decode(data: bytes, limits: Limits, *, views: bool = False, planes: bool = True) -> DecodedImage:
     """Return an image's facts and the pixels of every frame to be judged; with ``views`` as a reference is enrolled.
 
+    Without ``planes`` there is nothing for local features to come from, and a photograph costs a quarter less.
     Raises DecodeError with the reason, and nothing else but MemoryError.
     """
     media_type = sniff(data)
@@ -78,7 +79,9 @@ def decode(data: bytes, limits: Limits, *, views: bool = False) -> DecodedImage:
             file = open_file(data, media_type)
             if views:
                 return reference(file, side=limits.side, max_pixels=limits.max_pixels)
-            return judged(file, side=limits.side, max_pixels=limits.max_pixels, max_frames=limits.max_frames)
+            return judged(
+                file, side=limits.side, max_pixels=limits.max_pixels, max_frames=limits.max_frames, planes=planes
+            )
     except (DecodeError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -126,7 +129,8 @@ def answer(data: bytes, limits: Limits, operation: Operation = Operation.DECODE)
         if operation is Operation.OBSCURE:
             order, file = unpack_order(data)
             return Reply(outcome=obscured(file, order, limits))
-        return Reply(outcome=decode(data, limits, views=operation is Operation.DECODE_WITH_VIEWS))
+        views, planes = operation is Operation.DECODE_WITH_VIEWS, operation is not Operation.DECODE_WITHOUT_PLANES
+        return Reply(outcome=decode(data, limits, views=views, planes=planes))
     except DecodeError as error:
         return Reply(outcome=error)
     except MemoryError:

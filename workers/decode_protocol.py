@@ -41,6 +41,7 @@ class Operation(IntEnum):
     DECODE_WITH_VIEWS = 1
     OBSCURE = 2
     UNPACK = 3
+    DECODE_WITHOUT_PLANES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from PIL import Image
 
@@ -15,8 +16,8 @@ from workers.frame_walk import ImageFile, Picture, pictures
 from workers.pixels import reducible
 
 
-def judged(file: ImageFile, *, side: int, max_pixels: int, max_frames: int) -> DecodedImage:
-    """Return the frames of a file that look different, ``max_frames`` at most.
+def judged(file: ImageFile, *, side: int, max_pixels: int, max_frames: int, planes: bool = True) -> DecodedImage:
+    """Return the frames of a file that look different, ``max_frames`` at most, with their ``planes`` or without.
 
     ``side`` is that of the encoder's input; ``max_pixels`` holds for all frames together.  Raises DecodeError for a
     first picture that is too large, and whatever its parser does.
@@ -29,7 +30,7 @@ def judged(file: ImageFile, *, side: int, max_pixels: int, max_frames: int) -> D
         plain, seen = _seen(picture, several=file.frames > 1)
         is_last = picture.index == file.frames - 1
         if seen is None or choice.offer(picture.index, seen, last=is_last):
-            described[picture.index] = [each.frame for each in _described(picture, plain, side)]
+            described[picture.index] = [each.frame for each in _described(picture, plain, side, planes=planes)]
     if file.frames > 1:
         described = {index: described[index] for index in choice.chosen}
     frames = tuple(frame for index in sorted(described) for frame in described[index])
@@ -50,7 +51,7 @@ def reference(file: ImageFile, *, side: int, max_pixels: int) -> DecodedImage:
         size = size or picture.size
         for each in _described(picture, reducible(picture.image), side):
             if best is None or _tells(each.frame) > _tells(best.frame):
-                best = each
+                best = replace(each, picture=each.picture.copy())  # the next one is decoded into its memory
         if best is not None and _tells(best.frame) == _MOST:
             break
     if best is None:
@@ -71,9 +72,9 @@ def _seen(picture: Picture, *, several: bool) -> tuple[Image.Image, Thumbnail | 
     return plain, thumbnail(plain) if several else None
 
 
-def _described(picture: Picture, plain: Image.Image, side: int) -> Iterator[Described]:
+def _described(picture: Picture, plain: Image.Image, side: int, *, planes: bool = True) -> Iterator[Described]:
     try:
-        yield from describe(picture, plain, side)
+        yield from describe(picture, plain, side, planes=planes)
     except (MemoryError, DecodeError):
         raise
     except Exception as error:

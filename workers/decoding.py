@@ -108,12 +108,15 @@ class DecodePool:
         """Return the children's process ids."""
         return tuple(child.pid for child in self._children)
 
-    async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
+    async def decode(
+        self, data: bytes, *, deadline: float | None = None, views: bool = False, planes: bool = True
+    ) -> DecodedImage:
         """Return what the image is by ``deadline`` (the event loop's clock, which is monotonic); raises DecodeError.
 
-        ``views``: also as a reference is enrolled.
+        ``views``: also as a reference is enrolled; ``planes``: with what local features come from.
         """
-        job = _Job(data, Operation.DECODE_WITH_VIEWS if views else Operation.DECODE)
+        plain = Operation.DECODE if planes else Operation.DECODE_WITHOUT_PLANES
+        job = _Job(data, Operation.DECODE_WITH_VIEWS if views else plain)
         image = await self._counted(job, deadline)
         assert isinstance(image, DecodedImage)  # noqa: S101 - a child that answers otherwise is lost
         return image
@@ -169,7 +172,7 @@ class DecodePool:
             self._metrics.observe("safelight_worker_unpack_seconds", elapsed)
         else:
             self._metrics.observe("safelight_worker_decode_seconds", elapsed, format=reply.outcome.info.format)
-            if job.operation is Operation.DECODE:
+            if job.operation is not Operation.DECODE_WITH_VIEWS:
                 self._count_left_out(reply.outcome)
         return reply.outcome
 

@@ -47,25 +47,25 @@ class Described:
         return replace(self.frame, views=tuple(squash(view, side, UPRIGHT).tobytes() for view in others))
 
 
-def describe(picture: Picture, plain: Image.Image, side: int) -> Iterator[Described]:
+def describe(picture: Picture, plain: Image.Image, side: int, *, planes: bool = True) -> Iterator[Described]:
     """Describe a picture, ``plain`` being its image in a mode that averages correctly, on each background that tells.
 
-    ``side`` is that of the encoder's input.
+    ``side`` is that of the encoder's input; ``planes``: with what local features come from.
     """
     small = reduced(plain)
-    on_white = _described(picture, plain, finished(small, picture.orientation, WHITE), side)
+    on_white = _described(picture, plain, finished(small, picture.orientation, WHITE), side, planes=planes)
     yield on_white
     if not _has_clear_parts(small):
         return
     on_black = finished(small, picture.orientation, BLACK)
     empty = on_white.frame.low_information
     if difference(thumbnail(on_white.picture), thumbnail(on_black)) >= SAME_LEVELS:
-        darkened = _described(picture, plain, on_black, side)
+        darkened = _described(picture, plain, on_black, side, planes=planes)
         if not darkened.frame.low_information:
             yield darkened
         empty = empty and darkened.frame.low_information
     if empty:
-        hidden = _described(picture, plain, finished(small, picture.orientation, None), side)
+        hidden = _described(picture, plain, finished(small, picture.orientation, None), side, planes=planes)
         if not hidden.frame.low_information:
             yield hidden
 
@@ -74,7 +74,7 @@ def _has_clear_parts(image: Image.Image) -> bool:
     return image.mode in {"LA", "RGBA"} and int(np.asarray(image.getchannel("A")).min()) < 255
 
 
-def _described(picture: Picture, plain: Image.Image, canonical: Image.Image, side: int) -> Described:
+def _described(picture: Picture, plain: Image.Image, canonical: Image.Image, side: int, *, planes: bool) -> Described:
     across, down = (scale * factor for scale, factor in zip(picture.scale, reduction(plain.size), strict=True))
     if picture.orientation in SIDEWAYS:
         across, down = down, across
@@ -84,7 +84,7 @@ def _described(picture: Picture, plain: Image.Image, canonical: Image.Image, sid
     hashes = pdq(np.asarray(grey), full)
     squashed = squash(canonical, side, UPRIGHT)
     empty = low_information(squashed, hashes.quality)
-    plane = grey_plane(grey)
+    plane = grey_plane(grey) if planes and not empty else None
     frame = DecodedFrame(
         index=picture.index,
         size=picture.size,
@@ -92,7 +92,7 @@ def _described(picture: Picture, plain: Image.Image, canonical: Image.Image, sid
         pdq_quality=hashes.quality,
         pixels=squashed.tobytes(),
         low_information=empty,
-        plane=b"" if empty else plane.tobytes(),
-        plane_size=(0, 0) if empty else plane.size,
+        plane=b"" if plane is None else plane.tobytes(),
+        plane_size=(0, 0) if plane is None else plane.size,
     )
     return Described(frame=frame, picture=canonical)

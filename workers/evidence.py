@@ -40,6 +40,10 @@ PLAINLY: Final = 25
 """Inliers from which on the mirror image is not tried as well."""
 
 
+class PictureNeededError(Exception):
+    """There is something to look at, and the picture is not at hand."""
+
+
 class Sight:
     """An image as local features see it; they are extracted once, when first asked for.
 
@@ -95,6 +99,20 @@ class Sight:
             return True
         self.cut_short = True
         return False
+
+
+class UnseenSight(Sight):
+    """An image whose plane was not decoded: most are never looked at, and it would cost every one of them 1.3 ms."""
+
+    def __init__(
+        self, image_size: tuple[int, int], clock: Callable[[], float], until: float = math.inf, *, spare: bool = True
+    ) -> None:
+        super().__init__(np.empty((0, 0), np.uint8), image_size, clock, until, spare=spare)
+
+    @property
+    def plane(self) -> NDArray[np.uint8]:
+        """Raises PictureNeededError."""
+        raise PictureNeededError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,16 +110,14 @@ class IndexView:
     def _wanted(self, scores: Floats, sight: Sight) -> bool:
         """Tell whether local features are to be looked at: a set asks for it, something came near, or a set is small.
 
-        For small sets a worker looks while it keeps up: without a hint one crop to a quarter in two is missed.
+        Where only the latter speaks for it, and there is no time, the look is cut short.
         """
-        if any(facts.thorough and facts.size for facts in self.sets.values()):
+        if looks_at_all(self.sets, spare=sight.spare):
             return True
         if len(scores) and float(scores.max()) >= HINT_SCORE:
             return True
-        small = any(facts.thorough is None and 0 < facts.size <= SMALL_SET for facts in self.sets.values())
-        if small and not sight.spare:
-            sight.cut_short = True
-        return small and sight.spare
+        sight.cut_short |= looks_at_all(self.sets, spare=True)
+        return False
 
     def _look_closer(self, probe: Probe, sight: Sight, hits: list[Hit], scores: Floats) -> list[Hit]:
         """Return the hits with what a look at the likeliest of them gave, and what only local features found."""
@@ -162,6 +160,17 @@ class IndexView:
             floor = floor_of(self.sets[name])
             best += [found for found in of_set if found.match.score >= floor][:MATCHES_PER_SET]
         return tuple(found.match for found in sorted(best, key=lambda found: found.order))
+
+
+def looks_at_all(sets: Mapping[str, SetFacts], *, spare: bool) -> bool:
+    """Tell whether every image is looked at closely, whatever it resembles; ``spare``: there is time that no set asks.
+
+    For small sets a worker looks while it keeps up: without a hint one crop to a quarter in two is missed.
+    """
+    return any(
+        facts.size and (facts.thorough or (spare and facts.thorough is None and facts.size <= SMALL_SET))
+        for facts in sets.values()
+    )
 
 
 class _Look:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final, Protocol
 
 import numpy as np
@@ -40,8 +41,9 @@ from workers.collisions import Neighbours
 from workers.embedding import EmbeddingQueue, Embeds
 from workers.embeddings import to_bytes
 from workers.enrolment import Fingerprint
-from workers.evidence import Sight
+from workers.evidence import PictureNeededError, Sight, UnseenSight
 from workers.frame_matches import best_over_frames
+from workers.index_view import looks_at_all
 from workers.kept_look import pack_look
 from workers.local_features import REFERENCE_FEATURES, extract, pack
 from workers.near_verdicts import NearVerdicts
@@ -58,6 +60,7 @@ SPARE_INSPECTIONS: Final = 4
 SEARCH_RESERVE: Final = 0.02
 """Seconds before the deadline by which the encoder must be done: for the search, the reply and its way back."""
 
+type Frames = Sequence[DecodedFrame]
 type Vectors = Sequence[NDArray[np.float32] | None]
 
 _log = logging.getLogger(__name__)
@@ -66,8 +69,10 @@ _log = logging.getLogger(__name__)
 class Decodes(Protocol):
     """What turns bytes into pixels, such as a DecodePool."""
 
-    async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
-        """Return the image, with a reference's views where they are wanted; raises DecodeError."""
+    async def decode(
+        self, data: bytes, *, deadline: float | None = None, views: bool = False, planes: bool = True
+    ) -> DecodedImage:
+        """Return the image, with a reference's views and with planes where they are wanted; raises DecodeError."""
         ...
 
 
@@ -222,7 +227,9 @@ class Inspector:
         if await digest(data) != sha256:
             raise DecodeError(ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
         with self._timed("decode", timings):
-            image = await self._decoder.decode(data, deadline=inquiry.limit)
+            spare = math.isinf(inquiry.deadline) or self._at_work <= SPARE_INSPECTIONS
+            planes = bool(inquiry.classifiers) or looks_at_all(self._index.current().sets, spare=spare)
+            image = await self._decoder.decode(data, deadline=inquiry.limit, planes=planes)
         if inquiry.near_cache and not inquiry.classifiers:
             near = await asyncio.to_thread(self._near.answer, image, sha256, self._index.current())
             if near is not None:
@@ -232,7 +239,11 @@ class Inspector:
             vectors = await self._embed(image.frames, inquiry)
         with self._timed("search", timings):
             view = self._index.current()
-            matches, sights = await self._search(view, image.frames, vectors, sha256, inquiry.deadline)
+            search = partial(self._search, view, vectors, sha256, inquiry.deadline - LOOK_RESERVE, spare=spare)
+            try:
+                matches, sights = await search(image.frames, unseen=not planes)
+            except PictureNeededError:
+                matches, sights = await search(await self._with_planes(data, image.frames, inquiry))
         self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
         labelled = await self._label(sha256, inquiry.classifiers, image.frames, vectors, timings)
         if any(match.matched for match in matches):
@@ -298,20 +309,32 @@ class Inspector:
         self._metrics.observe("safelight_worker_label_seconds", timings["label"] / 1000)
         return labelled
 
+    async def _with_planes(self, data: bytes, frames: Frames, inquiry: Inquiry) -> Frames:
+        """Return the frames with what a closer look needs; as they are where they cannot be decoded once more."""
+        try:
+            return (await self._decoder.decode(data, deadline=inquiry.limit)).frames
+        except DecodeError as error:
+            _log.warning("an image that was decoded cannot be looked at closely: %s", error)
+            return frames
+
     async def _search(
         self,
         view: Searches,
-        frames: Sequence[DecodedFrame],
         vectors: Vectors | None,
         sha256: str,
-        deadline: float,
+        until: float,
+        frames: Sequence[DecodedFrame],
+        *,
+        spare: bool,
+        unseen: bool = False,
     ) -> tuple[tuple[ReferenceMatch, ...], Sequence[Sight | None]]:
-        """Return the matches, and what the closer look saw of each frame."""
+        """Return the matches, and what the closer look saw of each frame, for which there is time ``until`` then.
+
+        Raises PictureNeededError where an ``unseen`` frame is to be looked at.
+        """
         if not any(facts.size for facts in view.sets.values()):
             return (), [None] * len(frames)
-        until = deadline - LOOK_RESERVE
-        spare = math.isinf(deadline) or self._at_work <= SPARE_INSPECTIONS
-        sights = [self._sight(frame, until, spare=spare) for frame in frames]
+        sights = [self._sight(frame, until, spare=spare, unseen=unseen) for frame in frames]
         probes = [
             view.probe(
                 sha256,
@@ -329,10 +352,13 @@ class Inspector:
                 self._metrics.count("safelight_worker_closer_looks_total", outcome=_outcome(sight, matches))
         return best_over_frames([frame.index for frame in frames], found), sights
 
-    def _sight(self, frame: DecodedFrame, until: float, *, spare: bool) -> Sight | None:
-        if not frame.plane:
+    def _sight(self, frame: DecodedFrame, until: float, *, spare: bool, unseen: bool) -> Sight | None:
+        if frame.low_information:
             return None
-        return Sight(_plane(frame), frame.size, self._clock.monotonic, until, spare=spare)
+        if frame.plane:
+            return Sight(_plane(frame), frame.size, self._clock.monotonic, until, spare=spare)
+        # Where its plane could not be had, no time is left for it.
+        return UnseenSight(frame.size, self._clock.monotonic, until if unseen else -math.inf, spare=spare)
 
     @contextmanager
     def _timed(self, stage: str, timings: dict[str, float]) -> Iterator[None]:

@@ -15,17 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.codebook import DIMENSION
-from workers.evidence import Sight
+from workers.evidence import PictureNeededError, Sight
 from workers.local_features import LocalFeatures
 
 _HEADER: Final = struct.Struct("<IIHH?H")  # image and plane (width, height), mostly white, features
 _POINT_BYTES: Final = 16
 _STEPS: Final = 255
 """Of a root of a share, 0..1: a descriptor is 0.01 off, where two of the same place are 0.3 apart."""
-
-
-class PictureNeededError(Exception):
-    """Something was found that only the picture can tell from its like."""
 
 
 def pack_look(sight: Sight | None) -> bytes:
@@ -50,7 +46,7 @@ class KeptSight(Sight):
 
     @property
     def plane(self) -> NDArray[np.uint8]:
-        """Raises PictureNeededError: the pixels are gone."""
+        """Raises PictureNeededError: what was found only the pixels can tell from its like, and they are gone."""
         raise PictureNeededError
 
     @property

@@ -82,7 +82,7 @@ def finished(image: Image.Image, orientation: int, background: str | None = WHIT
     """
     image = turned(image, orientation)
     if image.mode not in {"RGBA", "LA"} or background is None:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     flat = Image.new("RGB", image.size, background)
     flat.paste(image.convert("RGB"), mask=image.getchannel("A"))
     return flat

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from shared.core.matching import SetFacts
 from shared.types import DecodedFrame, FrameTrace, KnownVerdict, Verdict
 from workers.collisions import Neighbours
+from workers.evidence import PictureNeededError
 from workers.frame_matches import best_over_frames
-from workers.index_view import HINT_SCORE, SMALL_SET
-from workers.kept_look import KeptSight, PictureNeededError
+from workers.index_view import HINT_SCORE, looks_at_all
+from workers.kept_look import KeptSight
 from workers.live_segment import Probe
 
 TRACED_FRAMES: Final = 8
@@ -81,12 +82,7 @@ def refreshed(known: KnownVerdict, view: Refreshes) -> KnownVerdict | None:
 
 
 def _looks_at_everything(traces: Sequence[FrameTrace], sets: Mapping[str, SetFacts]) -> bool:
-    if all(trace.low_information for trace in traces):
-        return False
-    return any(
-        facts.size and (facts.thorough or (facts.thorough is None and facts.size <= SMALL_SET))
-        for facts in sets.values()
-    )
+    return looks_at_all(sets, spare=True) and not all(trace.low_information for trace in traces)
 
 
 def without_looks(known: KnownVerdict) -> KnownVerdict:

@@ -40,9 +40,11 @@ class DirectDecoder:
     def __init__(self, side: int) -> None:
         self._limits = Limits(side=side, max_pixels=MAX_PIXELS)
 
-    async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
+    async def decode(
+        self, data: bytes, *, deadline: float | None = None, views: bool = False, planes: bool = True
+    ) -> DecodedImage:
         """Return the image; raises DecodeError."""
-        return decode(data, self._limits, views=views)
+        return decode(data, self._limits, views=views, planes=planes)
 
 
 class FixedIndex:

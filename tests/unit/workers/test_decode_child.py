@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from PIL import Image
 
 from shared.core.hashing import hamming
 from shared.errors import DecodeError, ErrorCode
+from shared.types import DecodedImage
 from tests.image_factories import make_exif, make_file, make_heif, make_picture
 from workers.decode_child import Limits, answer, decode, serve
-from workers.decode_protocol import FORMATS, LENGTH, REQUEST, unpack_reply
+from workers.decode_protocol import FORMATS, LENGTH, REQUEST, Operation, unpack_reply
 from workers.picture_formats import register
 from workers.reference_views import VIEWS
 
@@ -180,6 +182,17 @@ def test_views_are_made_when_they_are_wanted() -> None:
     assert decode(data, LIMITS).frames[0].views == ()
     (frame,) = decode(data, LIMITS, views=True).frames
     assert len({frame.pixels, *frame.views}) == len(VIEWS)
+
+
+def test_planes_are_made_where_they_are_wanted_and_change_nothing_else() -> None:
+    data = make_file(make_picture(300, 120))
+    with_planes, without = (
+        answer(data, LIMITS, operation).outcome for operation in (Operation.DECODE, Operation.DECODE_WITHOUT_PLANES)
+    )
+    assert isinstance(with_planes, DecodedImage)
+    assert isinstance(without, DecodedImage)
+    assert (with_planes.frames[0].plane_size, without.frames[0].plane_size) == ((300, 120), (0, 0))
+    assert without.frames == tuple(replace(frame, plane=b"", plane_size=(0, 0)) for frame in with_planes.frames)
 
 
 def test_answer_turns_errors_into_replies() -> None:

@@ -8,8 +8,8 @@ from tests.local_feature_factories import plane
 from workers.ann_index import EXACT_LIMIT
 from workers.block_sketch import make_sketch
 from workers.codebook import shipped_codebook
-from workers.evidence import Sight
-from workers.index_view import MATCHES_PER_SET, SMALL_SET, IndexView
+from workers.evidence import PictureNeededError, Sight, UnseenSight
+from workers.index_view import MATCHES_PER_SET, SMALL_SET, IndexView, looks_at_all
 from workers.live_segment import Probe
 from workers.local_features import REFERENCE_FEATURES, extract, pack
 
@@ -196,3 +196,12 @@ def test_a_small_set_is_searched_closely_while_the_worker_keeps_up(
     sight = Sight(shown, (512, 384), lambda: 0.0, spare=spare)
     view.search([view.probe(NO_SHA256, make_vector(5_000), sight=sight)])
     assert (sight.looked, sight.cut_short) == (looked, cut_short)
+    assert looks_at_all(view.sets, spare=spare) == looked
+
+
+def test_what_nobody_looks_at_needs_no_plane_and_what_somebody_does_is_asked_for() -> None:
+    view = make_view(references(3), sets=[make_set(thorough=False)])
+    unseen = UnseenSight((512, 384), lambda: 0.0)
+    view.search([view.probe(NO_SHA256, make_vector(5_000), sight=unseen)])
+    with pytest.raises(PictureNeededError):
+        view.search([view.probe(NO_SHA256, make_vector(1), sight=unseen)])

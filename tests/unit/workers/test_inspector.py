@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from shared.core.matching import SetFacts
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
 from shared.types import AT_LEISURE, DecodedFrame, DecodedImage, Inquiry, LabelScore, NearVerdict, ReferenceMatch
@@ -175,8 +176,10 @@ async def test_a_blank_picture_is_searched_as_one() -> None:
 
 async def test_every_frame_is_judged_and_the_best_one_named() -> None:
     class Animated(KnownDecoder):
-        async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
-            image = await super().decode(data, deadline=deadline, views=views)
+        async def decode(
+            self, data: bytes, *, deadline: float | None = None, views: bool = False, planes: bool = True
+        ) -> DecodedImage:
+            image = await super().decode(data, deadline=deadline, views=views, planes=planes)
             title = make_frame(pdq=("b" * 64,) * 8, low_information=True)
             return replace(image, frames=(title, replace(image.frames[0], index=37)))
 
@@ -222,8 +225,10 @@ async def test_a_closer_look_is_counted_by_its_outcome() -> None:
     pictured = Image.fromarray(plane("dashboard", 1))
 
     class Seeing(KnownDecoder):
-        async def decode(self, data: bytes, *, deadline: float | None = None, views: bool = False) -> DecodedImage:
-            image = await super().decode(data, deadline=deadline, views=views)
+        async def decode(
+            self, data: bytes, *, deadline: float | None = None, views: bool = False, planes: bool = True
+        ) -> DecodedImage:
+            image = await super().decode(data, deadline=deadline, views=views, planes=planes)
             frame = replace(image.frames[0], plane=pictured.tobytes(), plane_size=pictured.size)
             return replace(image, frames=(frame,))
 
@@ -233,6 +238,77 @@ async def test_a_closer_look_is_counted_by_its_outcome() -> None:
     assert (at_leisure.hurried, in_a_hurry.hurried) == (False, True)
     assert metrics.value("safelight_worker_closer_looks_total", outcome="nothing") == 1
     assert metrics.value("safelight_worker_closer_looks_total", outcome="out_of_time") == 1
+
+
+PICTURED = Image.fromarray(plane("dashboard", 1))
+
+
+class Planar(KnownDecoder):
+    """Gives planes where they are asked for, ``times`` at most."""
+
+    def __init__(self, times: int = 9) -> None:
+        super().__init__()
+        self._times = times
+
+    async def decode(
+        self, data: bytes, *, deadline: float | None = None, views: bool = False, planes: bool = True
+    ) -> DecodedImage:
+        image = await super().decode(data, deadline=deadline, views=views, planes=planes)
+        if not planes:
+            return image
+        self._times -= 1
+        if self._times < 0:
+            raise DecodeError(ErrorCode.DECODER_CRASHED, "why")
+        return replace(image, frames=(replace(image.frames[0], plane=PICTURED.tobytes(), plane_size=PICTURED.size),))
+
+
+class Curious(KnownIndex):
+    """Looks at every image closely, though its set does not insist on it."""
+
+    def __init__(self, *, thorough: bool | None) -> None:
+        super().__init__()
+        self.sets = {"designs": SetFacts(name="designs", threshold=85.0, size=1, thorough=thorough)}
+        self.features: list[int] = []
+
+    def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
+        (probe,) = probes
+        if probe.sight is not None and probe.sight.in_time():
+            self.features.append(len(probe.sight.features))
+        return super().search(probes)
+
+
+@pytest.mark.parametrize(
+    ("thorough", "classifiers", "asked"),
+    [(True, (), [True]), (None, (), [True]), (False, ("papers",), [True]), (False, (), [False, True])],
+)
+async def test_planes_are_decoded_at_once_where_every_image_is_looked_at_and_else_when_one_is(
+    thorough: bool | None, classifiers: tuple[str, ...], asked: list[bool]
+) -> None:
+    decoder, index = Planar(), Curious(thorough=thorough)
+    async with inspecting(decoder, index=index) as (inspector, _):
+        verdict = await inspector.inspect(DATA, digest(DATA), Inquiry(deadline=200.0, classifiers=classifiers))
+    assert decoder.planes == asked
+    assert (verdict.error, verdict.hurried) == (None, False)
+    assert [count > 0 for count in index.features] == [True]
+
+
+async def test_for_what_nobody_looks_at_no_plane_is_decoded() -> None:
+    decoder = Planar()
+    index = KnownIndex()
+    index.sets = {"designs": SetFacts(name="designs", threshold=85.0, size=1, thorough=False)}
+    async with inspecting(decoder, index=index) as (inspector, _):
+        verdict = await inspector.inspect(DATA, digest(DATA), Inquiry(deadline=200.0))
+    assert decoder.planes == [False]
+    assert [match.reference for match in verdict.matches] == ["r-1"]
+
+
+async def test_an_image_whose_plane_is_not_to_be_had_is_judged_by_the_first_step() -> None:
+    decoder, index = Planar(times=0), Curious(thorough=False)
+    async with inspecting(decoder, index=index) as (inspector, _):
+        verdict = await inspector.inspect(DATA, digest(DATA), Inquiry(deadline=200.0))
+    assert decoder.planes == [False, True]
+    assert (verdict.error, verdict.hurried, index.features) == (None, True, [])
+    assert [match.reference for match in verdict.matches] == ["r-1"]
 
 
 class Saying:

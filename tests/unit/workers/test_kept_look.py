@@ -8,8 +8,8 @@ from PIL import Image
 
 from tests.inspection_doubles import StillClock
 from workers.codebook import shipped_codebook
-from workers.evidence import Finding, Sight, place
-from workers.kept_look import KeptSight, PictureNeededError, pack_look
+from workers.evidence import Finding, PictureNeededError, Sight, place
+from workers.kept_look import KeptSight, pack_look
 from workers.local_features import extract, pack
 from workers.training.drawing import draw
 
