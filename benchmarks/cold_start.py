@@ -1,4 +1,4 @@
-"""How long a worker takes to have its index from Redis, beside a plain load of the same vectors from files.
+"""How long a worker takes to have its index from Redis, beside a plain load of the same columns from files.
 
     python -m benchmarks.cold_start [--references 10000 100000] [-o FOLDER]
 
@@ -23,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.deployments import ready_pid, ready_process, role, wait_until
-from benchmarks.index_child import GRAPH, VECTORS, make_replica
+from benchmarks.index_child import CODES, make_replica
 from benchmarks.made_up_index import configure, fill, references, shipped_index_id
 from benchmarks.proxies import say
 from benchmarks.reporting import options_parser, report_on, target
@@ -34,9 +34,10 @@ from shared.config import Settings
 from shared.config import load as load_settings
 from shared.sealing import Sealer, load_or_create_key
 from tests.servers import RedisServer
-from workers.ann_index import AnnIndex
 from workers.compaction import LEASE_KEY, compact
 from workers.evaluation.tables import Cell
+from workers.index_segment import Segment
+from workers.table_columns import to_columns
 
 AIM: Final = 2.0
 MEMORY_AIM_GB: Final = 2.6
@@ -44,7 +45,7 @@ LOOK_SECONDS: Final = 0.01
 
 
 async def prepare(settings: Settings, count: int, files: Path) -> None:
-    """Enrol, compact, and write the same vectors and graph as plain files."""
+    """Enrol, compact, and write the same columns as plain files."""
     store = open_store(settings)
     await store.start()
     try:
@@ -55,18 +56,21 @@ async def prepare(settings: Settings, count: int, files: Path) -> None:
         await replica.catch_up()
         if not await compact(store, sealer, replica, Lease(store, LEASE_KEY), SystemClock(), limit=0):
             raise RuntimeError("the index was not compacted")
-        ann = max((live.segment.ann for live in replica.current().segments), key=lambda each: len(each.stored))
+        base = max((live.segment for live in replica.current().segments), key=lambda each: len(each.references))
     finally:
         await store.stop()
-    await asyncio.to_thread(write_files, files, ann)
+    await asyncio.to_thread(write_files, files, base)
 
 
-def write_files(files: Path, ann: AnnIndex) -> None:
-    """Write vectors and graph as they are in memory."""
+def write_files(files: Path, segment: Segment) -> None:
+    """Write everything that is kept of the references, and the codes, as it is in memory."""
     files.mkdir()
-    np.save(files / VECTORS, ann.stored)
-    if ann.graph is not None:
-        ann.graph.index.save_index(str(files / GRAPH))
+    columns = to_columns(segment.references)
+    image = segment.ann.code_image()
+    if image is not None:
+        columns[CODES] = image.codes
+    for name, column in columns.items():
+        np.save(files / f"{name}.npy", column)
 
 
 def child(way: str, place: Path) -> dict[str, float]:
@@ -134,8 +138,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All sizes."""
     rows = [measure_count(count, folder / str(count), options.repeats) for count in options.references]
     note = (
-        "References have an embedding and a PDQ hash, no local features. Plain files: the same vectors and graph,"
-        " unsealed, with neither names nor hashes. The worker's start has the interpreter, encoder and decoders in it."
+        "References have an embedding and a PDQ hash, no local features. Plain files: the same columns, unsealed, and"
+        " nothing made of them but what exact search wants. The worker's start has the interpreter, encoder and"
+        " decoders in it."
     )
     return {
         "title": "Cold start",

@@ -1,7 +1,7 @@
 """An index in a process of its own: how long it takes to load, what it weighs, when it has what was enrolled.
 
     python -m benchmarks.index_child load CONFIG      from the store, as a worker does
-    python -m benchmarks.index_child file FOLDER      vectors.npy and graph.bin, with nothing around them
+    python -m benchmarks.index_child file FOLDER      the same columns from plain files, with nothing around them
     python -m benchmarks.index_child watch CONFIG     says ``ready``, then POSITION and the monotonic time of each view
 
 The first two print one line of JSON: seconds, seconds of processor time, and MB of resident memory that came with it.
@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Final
 
-import hnswlib
 import numpy as np
 
 from benchmarks.processes import resident_mb
@@ -26,12 +25,12 @@ from shared.config import load as load_settings
 from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics
-from workers.ann_index import PROJECTED, SPACE
+from workers.embeddings import STORED
 from workers.encoder_files import MODELS, choose_encoder
 from workers.index_replica import IndexReplica
 
-VECTORS: Final = "vectors.npy"
-GRAPH: Final = "graph.bin"
+VECTORS: Final = "vectors"
+CODES: Final = "codes"
 LOOK_SECONDS: Final = 0.002
 
 
@@ -59,17 +58,12 @@ async def load(config: Path) -> dict[str, float]:
 
 
 def load_file(folder: Path) -> dict[str, float]:
-    """Load the same vectors and their graph from plain files; without a graph, as exact search wants them."""
+    """Load the same columns from plain files; without codes, the vectors also as exact search wants them."""
     before, begun, used = resident_mb(os.getpid()), time.perf_counter(), time.process_time()
-    kept = np.load(folder / VECTORS)
-    if (folder / GRAPH).exists():
-        graph = hnswlib.Index(space=SPACE, dim=min(PROJECTED, kept.shape[1]))
-        graph.load_index(str(folder / GRAPH))
-        held = int(graph.get_current_count())
-    else:
-        held = len(kept.astype(np.float32))
+    held = {path.stem: np.load(path) for path in sorted(folder.iterdir())}
+    if CODES not in held:
+        held[CODES] = held[VECTORS].view(STORED).astype(np.float32)
     seconds, cpu = time.perf_counter() - begun, time.process_time() - used
-    assert held == len(kept)
     return {"seconds": seconds, "cpu": cpu, "mb": resident_mb(os.getpid()) - before}
 
 

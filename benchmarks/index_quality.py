@@ -1,11 +1,11 @@
 """How well an index finds, how long it takes and what it weighs: ours beside exact search and other libraries.
 
-    python -m benchmarks.index_quality [--count 100000] [--rows safelight,exact] [-o FOLDER]
+    python -m benchmarks.index_quality [--count 100000] [--rows safelight,exact] [--vectors fitted,even] [-o FOLDER]
 
-Vectors of 512 dimensions lie around 1,000 centres, along 32 directions of eight kinds with noise in all; a near copy is
-a vector with noise, at a cosine of 0.9 or 0.75 to it; an unrelated query is another vector of the same making, which
-the product need not find: below a cosine of 0.5 it does not look.  Every row runs in a process of its own, on one
-thread.  Rows whose library is not installed are left out (faiss-cpu, usearch).
+Vectors are made up, as the encoder gives them and even ones (``benchmarks/made_up_vectors.py``); a near copy is an edit
+of a vector, at a cosine of 0.9 or 0.75 to it; an unrelated query is another vector of the same making, which the
+product need not find: below a cosine of 0.5 it does not look.  Every row runs in a process of its own, on one thread.
+Rows whose library is not installed are left out (faiss-cpu, usearch).
 """
 
 from __future__ import annotations
@@ -13,33 +13,40 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import itertools
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import hnswlib
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.made_up_vectors import CHUNK, DIMENSION, KINDS, Kind, Vectors, copies, make_vectors
 from benchmarks.proxies import say, write_report
-from workers.ann_index import EF, EF_CONSTRUCTION, FETCH, AnnIndex, Floors, M
+from workers.ann_index import AnnIndex, Floors
 from workers.embeddings import STORED
 
-Vectors = npt.NDArray[np.float32]
-
-DIMENSION: Final = 512
-CENTRES: Final = 1000
-LOCAL: Final = 32
-CHUNK: Final = 10_000
 QUERIES: Final = 1000
 COSINES: Final = (0.9, 0.75)
 DELETED: Final = 0.3
-OTHERS: Final = {"hnswlib": "hnswlib", "usearch f16": "usearch", "usearch i8": "usearch", "faiss sq8": "faiss"}
+M: Final = 16
+EF_CONSTRUCTION: Final = 200
+EF: Final = 128
+FETCH: Final = 64
+"""What graphs are built and asked with: links, neighbours looked at while building and asking, and asked for."""
+PROJECTED: Final = 128
+OTHERS: Final = {
+    "hnswlib": "hnswlib",
+    "hnswlib 128": "hnswlib",
+    "usearch f16": "usearch",
+    "usearch i8": "usearch",
+    "faiss sq8": "faiss",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,7 @@ class Figures:
     """
 
     name: str
+    vectors: Kind
     count: int
     build_s: float
     bytes: float
@@ -78,41 +86,6 @@ class Searched(Protocol):
         ...
 
 
-def make_vectors(count: int, seed: int) -> Vectors:
-    """Return count x 512 vectors of length 1."""
-    return np.concatenate(list(vector_chunks(count, seed)))
-
-
-def vector_chunks(count: int, seed: int) -> Iterator[Vectors]:
-    """Yield the same, some thousand at a time."""
-    shape = np.random.default_rng(0)
-    centres = shape.standard_normal((CENTRES, DIMENSION), dtype=np.float32)
-    spans = shape.standard_normal((8, LOCAL, DIMENSION), dtype=np.float32)
-    rng = np.random.default_rng(seed)
-    for first in range(0, count, CHUNK):
-        size = min(CHUNK, count - first)
-        centre = rng.integers(CENTRES, size=size)
-        local = rng.standard_normal((size, LOCAL), dtype=np.float32) / np.sqrt(LOCAL, dtype=np.float32)
-        spread = np.empty((size, DIMENSION), np.float32)
-        for span in range(len(spans)):
-            chosen = centre % len(spans) == span
-            spread[chosen] = local[chosen] @ spans[span]
-        noise = rng.standard_normal((size, DIMENSION), dtype=np.float32)
-        yield normalised(centres[centre] + spread + np.float32(0.5) * noise)
-
-
-def normalised(vectors: Vectors) -> Vectors:
-    """Scale each to length 1."""
-    scaled: Vectors = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return scaled
-
-
-def copies(vectors: Vectors, cosine: float, seed: int) -> Vectors:
-    """Return each vector with noise, at this cosine or nearly."""
-    noise = normalised(np.random.default_rng(seed).standard_normal(vectors.shape, dtype=np.float32))
-    return normalised(cosine * vectors + np.float32(np.sqrt(1 - cosine * cosine)) * noise)
-
-
 class Safelight:
     """The index as it ships; rows that are gone are passed over as a view does, by what is alive."""
 
@@ -132,10 +105,12 @@ class Safelight:
         self._alive[rows] = False
 
     def size(self) -> int:
-        """See the protocol: the graph's memory is about its file's, with 60 bytes of locks and look-ups a vector."""
-        image, count = self._index.graph_image(), len(self._index.stored)
-        held = 0 if image is None else len(image.file) + 60 * count
-        return self._index.stored.nbytes + self._index.dense.nbytes + held
+        """See the protocol."""
+        codes, dense = self._index.codes, self._index.dense
+        held = 0 if dense is None else dense.nbytes
+        if codes is not None:
+            held = codes.planes.nbytes + codes.codes.nbytes + codes.columns.nbytes
+        return self._index.stored.nbytes + held
 
 
 class Exact:
@@ -161,10 +136,11 @@ class Exact:
 
 
 class Hnswlib:
-    """The library by itself, on whole float32 vectors."""
+    """A graph of whole float32 vectors; its memory is about its file's, with 60 bytes of locks and look-ups each."""
 
     def __init__(self, vectors: Vectors) -> None:
-        self._index = hnswlib.Index(space="ip", dim=DIMENSION)
+        hnswlib = importlib.import_module("hnswlib")
+        self._index = hnswlib.Index(space="ip", dim=vectors.shape[1])
         self._index.init_index(max_elements=len(vectors), M=M, ef_construction=EF_CONSTRUCTION)
         self._index.add_items(vectors, num_threads=1)
         self._index.set_ef(EF)
@@ -182,6 +158,36 @@ class Hnswlib:
     def size(self) -> int:
         """See the protocol."""
         return int(self._index.index_file_size()) + 60 * int(self._index.get_current_count())
+
+
+class Projected:
+    """A graph of 128 principal directions proposes, and whole vectors in half precision decide."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        sample = vectors[:: -(-len(vectors) // CHUNK)]
+        self._axes = np.linalg.eigh(sample.T @ sample)[1][:, -PROJECTED:]
+        hnswlib = importlib.import_module("hnswlib")
+        self._index = hnswlib.Index(space="ip", dim=PROJECTED)
+        self._index.init_index(max_elements=len(vectors), M=M, ef_construction=EF_CONSTRUCTION)
+        self._index.add_items(vectors @ self._axes, num_threads=1)
+        self._index.set_ef(EF)
+        self._stored = vectors.astype(STORED)
+        self._alive = np.ones(len(vectors), dtype=np.bool_)
+
+    def first(self, query: Vectors) -> int:
+        """See the protocol."""
+        labels, _ = self._index.knn_query(query @ self._axes, k=FETCH, num_threads=1)
+        rows = labels[0].astype(np.intp)
+        rows = rows[self._alive[rows]]
+        return int(rows[np.vecdot(self._stored[rows].astype(np.float32), query).argmax()]) if len(rows) else -1
+
+    def delete(self, rows: npt.NDArray[np.intp]) -> None:
+        """See the protocol."""
+        self._alive[rows] = False
+
+    def size(self) -> int:
+        """See the protocol."""
+        return self._stored.nbytes + int(self._index.index_file_size()) + 60 * len(self._stored)
 
 
 class Usearch:
@@ -224,7 +230,7 @@ class Faiss:
 
     def first(self, query: Vectors) -> int:
         """See the protocol."""
-        _, found = self._index.search(query[None], FETCH[0])
+        _, found = self._index.search(query[None], FETCH)
         rows = found[0][found[0] >= 0]
         alive = rows[self._alive[rows]]
         return int(alive[0]) if len(alive) else -1
@@ -242,20 +248,21 @@ MAKERS: Final[dict[str, Callable[[Vectors], Searched]]] = {
     "safelight": Safelight,
     "exact": Exact,
     "hnswlib": Hnswlib,
+    "hnswlib 128": Projected,
     "usearch f16": lambda vectors: Usearch(vectors, "f16"),
     "usearch i8": lambda vectors: Usearch(vectors, "i8"),
     "faiss sq8": Faiss,
 }
 
 
-def measure(name: str, count: int) -> Figures:
+def measure(name: str, count: int, kind: Kind) -> Figures:
     """Build one kind of index and ask it."""
-    vectors = make_vectors(count, 1)
-    strangers = make_vectors(QUERIES // 5, 2)
+    vectors = make_vectors(count, 1, kind)
+    strangers = make_vectors(QUERIES // 5, 2, kind)
     nearest = [int(np.vecdot(vectors, query).argmax()) for query in strangers]
     rng = np.random.default_rng(3)
     asked = rng.choice(count, min(QUERIES, count), replace=False)
-    near = {f"{cosine}": copies(vectors[asked], cosine, 4) for cosine in COSINES}
+    near = {f"{cosine}": copies(vectors[asked], cosine, 4, kind) for cosine in COSINES}
     itself = vectors[asked]
     started = time.process_time()
     index = MAKERS[name](vectors)
@@ -272,6 +279,7 @@ def measure(name: str, count: int) -> Figures:
     deleted = {cosine: share(index, queries[left], asked[left]) for cosine, queries in near.items()}
     return Figures(
         name=name,
+        vectors=kind,
         count=count,
         build_s=round(built, 1),
         bytes=round(index.size() / count),
@@ -298,7 +306,7 @@ def show(row: dict[str, Any]) -> None:
     """Print one row."""
     recalls = "  ".join(f"{100 * each:6.2f}" for kind in ("near", "near_deleted") for each in row[kind].values())
     sys.stdout.write(
-        f"{row['name']:<14}{row['count']:>9}{row['build_s']:>9.1f}{row['bytes']:>8.0f}{row['query_ms']:>9.3f}"
+        f"{row['name']:<14}{row['vectors']:<8}{row['count']:>9}{row['build_s']:>9.1f}{row['bytes']:>8.0f}{row['query_ms']:>9.3f}"
         f"  {recalls}  {100 * row['unrelated']:6.1f}  {100 * row['itself']:6.2f}\n"
     )
 
@@ -308,19 +316,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000, help="vectors")
     parser.add_argument("--rows", default=",".join(MAKERS), help="which, by name, with commas")
+    parser.add_argument("--vectors", default=",".join(KINDS), help="of which kinds, with commas")
     parser.add_argument("--one", choices=list(MAKERS), help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path, default=None, help="folder for index_quality.json")
     options = parser.parse_args()
     if options.one:
-        sys.stdout.write(json.dumps(asdict(measure(options.one, options.count))) + "\n")
+        sys.stdout.write(json.dumps(asdict(measure(options.one, options.count, options.vectors))) + "\n")
         return 0
-    head = ("index", "vectors", "build s", "bytes", "ms")
-    sys.stdout.write("{:<14}{:>9}{:>9}{:>8}{:>9}".format(*head))
+    head = ("index", "vectors", "count", "build s", "bytes", "ms")
+    sys.stdout.write("{:<14}{:<8}{:>9}{:>9}{:>8}{:>9}".format(*head))
     sys.stdout.write("  near .9     .75  less 30 %: .9   .75  unrelated  itself\n")
     rows = []
-    for name in (each for each in options.rows.split(",") if available(each)):
-        say(f"{name}: building")
-        command = [sys.executable, "-m", "benchmarks.index_quality", "--one", name, "--count", str(options.count)]
+    names = [each for each in options.rows.split(",") if available(each)]
+    for kind, name in itertools.product(options.vectors.split(","), names):
+        say(f"{name}, {kind} vectors: building")
+        command = [sys.executable, "-m", "benchmarks.index_quality", "--one", name]
+        command += ["--count", str(options.count), "--vectors", kind]
         finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         rows.append(json.loads(finished.stdout))
         say("")

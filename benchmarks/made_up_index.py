@@ -1,4 +1,4 @@
-"""References of pictures that never were, for benchmarks of the index: vectors as ``index_quality`` makes them."""
+"""References of pictures that never were, for benchmarks of the index, by ``made_up_vectors``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.deployments import SET, write_config
-from benchmarks.index_quality import DIMENSION, copies, make_vectors, vector_chunks
+from benchmarks.made_up_vectors import DIMENSION, Kind, copies, make_vectors, vector_chunks
 from shared.config import Settings
 from shared.config import load as load_settings
 from shared.ports import Store
@@ -54,7 +54,7 @@ def references(count: int, encoder: str) -> Iterator[Reference]:
         )
 
 
-def table(count: int, sets: int, encoder: str, *, views: int = 0) -> ReferenceTable:
+def table(count: int, sets: int, encoder: str, *, views: int = 0, kind: Kind = "fitted") -> ReferenceTable:
     """Return the same as a table at once, over sets of one size, with the signs of so many views of each.
 
     A reference's views are as near it as `VIEW_COSINE`, in directions of their own.
@@ -63,11 +63,11 @@ def table(count: int, sets: int, encoder: str, *, views: int = 0) -> ReferenceTa
     stored = np.empty((count, DIMENSION), STORED)
     codes = np.empty((count, views, DIMENSION // 8), np.uint8)
     place = 0
-    for vectors in vector_chunks(count, SEED):
+    for vectors in vector_chunks(count, SEED, kind):
         rows = slice(place, place + len(vectors))
         stored[rows], place = vectors, rows.stop
         for view in range(views):
-            codes[rows, view] = np.packbits(copies(vectors, VIEW_COSINE, SEED + view) > 0, axis=1)
+            codes[rows, view] = np.packbits(copies(vectors, VIEW_COSINE, SEED + view, kind) > 0, axis=1)
     names = tuple(f"set-{number:05}" for number in range(sets))
     digests = [sha256(b"%d" % number) for number in range(count)]
     ids = [digest.hexdigest()[:ID_DIGITS] for digest in digests]

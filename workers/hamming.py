@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -9,25 +10,72 @@ import numpy.typing as npt
 
 Words = npt.NDArray[np.uint64]
 Distances = npt.NDArray[np.uint16]
+Counts = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.intp]
 
-CHUNK_ROWS: Final = 1 << 14
+CHUNK_ROWS: Final = 1 << 15
 """Rows looked at together: a word of each and their counts stay in a core's second-level cache."""
-_WORDS_A_BYTE: Final = 3
+WORDS_A_BYTE: Final = 3
 """Words whose counts are added up in a byte (3 x 64 < 256): four times as fast as a wider sum over an axis."""
 
 
 def hamming(words: Words, query: Words) -> Distances:
     """Return the bits in which each of n rows differs from ``query`` (w words); ``words`` is w x n, a row a word."""
     bits = np.zeros(words.shape[1], dtype=np.uint16)
-    for first in range(0, len(bits), CHUNK_ROWS):
-        part = slice(first, first + CHUNK_ROWS)
-        for start in range(0, len(query), _WORDS_A_BYTE):
-            places = range(start, min(start + _WORDS_A_BYTE, len(query)))
-            counts = np.bitwise_count(words[start, part] ^ query[start])
-            for place in places[1:]:
-                counts += np.bitwise_count(words[place, part] ^ query[place])
-            bits[part] += counts
+    counter = Counter(words.shape[1])
+    for part in chunks(words.shape[1]):
+        for start in range(0, len(query), WORDS_A_BYTE):
+            some = slice(start, start + WORDS_A_BYTE)
+            bits[part] += counter.count(words[some, part], query[some])
     return bits
 
 
-__all__ = ["Distances", "Words", "hamming"]
+def within(words: Words, query: Words, limits: int | Counts) -> Rows:
+    """Return the rows, ascending, that differ from ``query`` in fewer bits than ``limits``: one for all, or one each.
+
+    At most `WORDS_A_BYTE` words a row.
+    """
+    found = [np.empty(0, np.intp)]
+    counter = Counter(words.shape[1])
+    for part in chunks(words.shape[1]):
+        near = counter.count(words[:, part], query) < (limits if isinstance(limits, int) else limits[part])
+        found.append(part.start + np.flatnonzero(near))
+    return np.concatenate(found)
+
+
+class Counter:
+    """Counts bits without asking for memory again and again."""
+
+    def __init__(self, rows: int) -> None:
+        size = min(rows, CHUNK_ROWS)
+        self._differing = np.empty(size, np.uint64)
+        self._counts, self._sums = np.empty(size, np.uint8), np.empty(size, np.uint8)
+
+    def count(self, words: Words, query: Words) -> Counts:
+        """Return the sums over `WORDS_A_BYTE` words at most of a chunk's rows; the next call overwrites them."""
+        differing, counts, sums = (each[: words.shape[1]] for each in (self._differing, self._counts, self._sums))
+        for place, wanted in enumerate(query):
+            np.bitwise_xor(words[place], wanted, out=differing)
+            np.bitwise_count(differing, out=counts if place else sums)
+            if place:
+                np.add(sums, counts, out=sums)
+        return sums
+
+
+def chunks(rows: int) -> Iterator[slice]:
+    """Yield the rows, `CHUNK_ROWS` at a time."""
+    return (slice(first, min(first + CHUNK_ROWS, rows)) for first in range(0, rows, CHUNK_ROWS))
+
+
+__all__ = [
+    "CHUNK_ROWS",
+    "WORDS_A_BYTE",
+    "Counter",
+    "Counts",
+    "Distances",
+    "Rows",
+    "Words",
+    "chunks",
+    "hamming",
+    "within",
+]

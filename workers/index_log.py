@@ -119,28 +119,27 @@ class IndexLog:
             return (), None
         return read_pointers(held.value), held.version
 
-    async def snapshot(self, encoder: str | None, *, others: bool = False, graph: bool = True) -> Snapshot | None:
+    async def snapshot(self, encoder: str | None, *, others: bool = False) -> Snapshot | None:
         """Return the newest snapshot of an encoder (None: of any), or None where none was ever made.
 
         Where there is none of this encoder but of another, that one with ``others``, else raises IntegrityError.
-        The graph is read where it is wanted only.
         """
         for _ in range(LOAD_ATTEMPTS):
             pointer = await self.pointer(encoder) or await self.pointer()
             if pointer is None:
                 return None
-            found = await self._read(pointer.blob, None if others else encoder, graph=graph)
+            found = await self._read(pointer.blob, None if others else encoder)
             if found is not None:
                 return found
         raise IntegrityError("the index snapshot is missing from the store; restore it from a backup")
 
-    async def _read(self, name: str, encoder: str | None, *, graph: bool = True) -> Snapshot | None:
+    async def _read(self, name: str, encoder: str | None) -> Snapshot | None:
         """Return a snapshot, None where a part is gone: somebody has replaced it twice meanwhile, or it expired."""
         data = await self.store.get_blob(name)
         if data is None:
             return None
-        reader = SnapshotReader(data, self._sealer, encoder=encoder, graph=graph)
-        left = iter(reader.wanted)
+        reader = SnapshotReader(data, self._sealer, encoder=encoder)
+        left = iter(range(reader.parts))
 
         async def take() -> bool:
             memory = memoryview(bytearray(reader.largest_part))
@@ -305,7 +304,7 @@ class IndexFollower:
         opens with this key; StoreError.
         """
         for _ in range(LOAD_ATTEMPTS):
-            snapshot = await log.snapshot(encoder, others=convert is not None, graph=encoder is not None)
+            snapshot = await log.snapshot(encoder, others=convert is not None)
             if snapshot is not None and convert is not None and encoder not in (None, snapshot.encoder):
                 snapshot = await asyncio.to_thread(_converted, snapshot, str(encoder), convert)
             follower = cls(log, snapshot, refused, encoder=encoder, convert=convert)
@@ -364,7 +363,7 @@ class IndexFollower:
 
 
 def _converted(snapshot: Snapshot, encoder: str, convert: Converts) -> Snapshot:
-    """Return another encoder's snapshot as this one's, without a graph: that has to be built."""
+    """Return another encoder's snapshot as this one's, without codes: those have to be made."""
     converted = [ReferenceTable.of(convert(some)) for some in batched(snapshot.references, CONVERTED_AT_ONCE)]
     references = ReferenceTable.gathered([(table, np.ones(len(table), dtype=np.bool_)) for table in converted])
-    return replace(snapshot, encoder=encoder, references=references, graph=None)
+    return replace(snapshot, encoder=encoder, references=references, codes=None)

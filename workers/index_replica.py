@@ -109,7 +109,7 @@ class IndexReplica:
         except IntegrityError as error:
             self._count("snapshot", error)
             raise
-        follower.snapshot = None  # its references live on in the state, its graph in the base
+        follower.snapshot = None  # its references live on in the state, its codes in the base
         self._follower, self._builder, self._behind = follower, builder, False
         self._publish(view)
         self._look_at_shape.set()
@@ -151,8 +151,8 @@ class IndexReplica:
                 raise IndexStaleError("the index is not loaded yet")
             job, sets, position = builder.begin(), follower.state.created(), follower.position
             base = await self._run(builder, job)
-        graph = await asyncio.to_thread(base.ann.graph_image)
-        return Snapshot(encoder=self.encoder, position=position, sets=sets, references=base.references, graph=graph)
+        codes = base.ann.code_image()
+        return Snapshot(encoder=self.encoder, position=position, sets=sets, references=base.references, codes=codes)
 
     async def _merge(self) -> None:
         async with self._one_builds:
@@ -278,7 +278,7 @@ class IndexReplica:
 
 
 async def _in_stoppable_thread(builder: ViewBuilder, job: Job) -> Segment:
-    # A graph of a million takes minutes; the program that is told to end must not wait for it.
+    # A million's codes take some seconds; the program that is told to end must not wait for it.
     stop = threading.Event()
     try:
         return await asyncio.to_thread(builder.build_segment, job, stop.is_set)

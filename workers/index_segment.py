@@ -5,8 +5,7 @@ A view of the index is a large base segment and a small one of what came since.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +25,8 @@ from workers.reference_table import ReferenceTable
 from workers.sign_index import SignIndex
 
 Numbers = npt.NDArray[np.intp]
-MakeAnn = Callable[[Stored, Sequence[tuple[int, int]]], AnnIndex]
-"""Makes the index of kept vectors, whose sets are these ranges of rows."""
+MakeAnn = Callable[[Stored], AnnIndex]
+"""Makes the index of kept vectors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ class Segment:
     def build(cls, references: ReferenceTable | Iterable[Reference], make_ann: MakeAnn = AnnIndex.build) -> Segment:
         """Build from references that ``check_reference`` let pass; ``make_ann`` indexes their vectors.
 
-        The rows' order is the table's, so a graph fits again later.
+        The rows' order is the table's, so its codes fit again later.
         """
         table = ReferenceTable.of(references)
         table.prepare()  # here it is a thread's time
@@ -69,7 +68,7 @@ class Segment:
         stored = _stored(table)
         return cls(
             references=table,
-            ann=make_ann(stored, tuple(itertools.pairwise(starts[table.set_starts].tolist()))),
+            ann=make_ann(stored),
             owner=np.repeat(np.arange(len(table), dtype=np.int32), counts),
             starts=starts,
             signs=SignIndex.build(table.views, stored.shape[1], table.set_starts),

@@ -1,12 +1,11 @@
 """The bytes of an index snapshot: a signed header, and sealed parts of what it lists.
 
 Header: ``SLIX``, version, length, JSON, HMAC-SHA256 of all before it.  It names the encoder, the log position, the
-counts and the length of every column.  The columns, one after the other, and then the graph are cut into parts of
-`PART_BYTES`, each sealed for its place in this very snapshot (AES-256-GCM with the snapshot's random name and the
-part's number), so everything is refused that is cut off, changed, another deployment's, encoder's or snapshot's, before
-it is used and long before hnswlib reads its graph (which trusts its input:
-https://github.com/nmslib/hnswlib/issues/673).  Parts are sealed as well because embeddings and set names tell about the
-images.
+counts and the length of every column.  The columns, one after the other, are cut into parts of `PART_BYTES`, each
+sealed for its place in this very snapshot (AES-256-GCM with the snapshot's random name and the part's number), so
+everything is refused that is cut off, changed, another deployment's, encoder's or snapshot's, before it is used (an
+index library's own file is trusted by it: https://github.com/nmslib/hnswlib/issues/673).  Parts are sealed as well
+because embeddings and set names tell about the images.
 
 Parts are opened straight into the memory in which the columns then stay, in any order and in several threads at once.
 What the references hold was checked when they were indexed by the worker that wrote the snapshot, and is not again.
@@ -27,33 +26,33 @@ from shared.codec import decode_sets, encode_sets
 from shared.errors import IntegrityError, WireError
 from shared.sealing import OVERHEAD_BYTES, SIGNATURE_BYTES, Sealer
 from shared.types import SetCreated
-from workers.ann_index import GraphImage
-from workers.memory_file import MemoryFile
 from workers.reference_table import ReferenceTable
 from workers.table_columns import from_columns, to_columns
+from workers.vector_codes import CodeImage
 
 MAGIC: Final = b"SLIX"
-VERSION: Final = 3
+VERSION: Final = 4
 HEADER_LIMIT: Final = 1 << 20
 PART_BYTES: Final = 8 << 20
 """A part is sealed in 1 ms, and no blob comes near the store's limit of 2 GiB."""
 _NAME_BYTES: Final = 16
 _PREAMBLE: Final = struct.Struct(">4sBI")
 _SETS: Final = "sets"
-_AXES: Final = "axes"
+_PLANES: Final = "planes"
+_CODES: Final = "codes"
 ALIGNMENT: Final = 64
 """A column begins at a multiple of this, whatever it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """An index at one position of its log; ``graph`` is None where search is exact, or the graph was not wanted."""
+    """An index at one position of its log; ``codes`` is None where search is exact."""
 
     encoder: str
     position: int
     sets: tuple[SetCreated, ...]
     references: ReferenceTable = field(default_factory=lambda: ReferenceTable.of(()))
-    graph: GraphImage | None = None
+    codes: CodeImage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,6 @@ class SnapshotHeader:
     sets: int
     references: int
     columns: tuple[tuple[str, int], ...]
-    graph_bytes: int
 
     def layout(self) -> dict[str, slice]:
         """Return where each column is."""
@@ -83,13 +81,10 @@ class SnapshotHeader:
 
     @property
     def parts(self) -> tuple[slice, ...]:
-        """Where each part is: those of the columns first, then those of the graph."""
-        return (*_cuts(self.body_bytes), *_cuts(self.graph_bytes))
-
-    @property
-    def body_parts(self) -> int:
-        """How many parts the columns have."""
-        return len(_cuts(self.body_bytes))
+        """Where each part is."""
+        return tuple(
+            slice(first, min(first + PART_BYTES, self.body_bytes)) for first in range(0, self.body_bytes, PART_BYTES)
+        )
 
 
 class SnapshotWriter:
@@ -98,7 +93,6 @@ class SnapshotWriter:
     def __init__(self, snapshot: Snapshot, sealer: Sealer) -> None:
         self._sealer = sealer
         self._columns = _columns(snapshot)
-        self._graph = memoryview(b"") if snapshot.graph is None else snapshot.graph.file.map()
         self._header = SnapshotHeader(
             name=secrets.token_hex(_NAME_BYTES),
             encoder=snapshot.encoder,
@@ -106,7 +100,6 @@ class SnapshotWriter:
             sets=len(snapshot.sets),
             references=len(snapshot.references),
             columns=tuple((name, len(column)) for name, column in self._columns.items()),
-            graph_bytes=len(self._graph),
         )
         self._layout, self._parts = self._header.layout(), self._header.parts
 
@@ -123,9 +116,7 @@ class SnapshotWriter:
 
     def part(self, number: int) -> bytes:
         """Return one part."""
-        place = self._parts[number]
-        plain = self._graph[place] if number >= self._header.body_parts else self._body(place)
-        return self._sealer.seal(plain, place=_place(self._header, number))
+        return self._sealer.seal(self._body(self._parts[number]), place=_place(self._header, number))
 
     def _body(self, part: slice) -> bytes:
         pieces: list[bytes | memoryview] = []
@@ -149,21 +140,23 @@ class SnapshotWriter:
 class SnapshotReader:
     """Checks a snapshot's header, then takes in its parts, in any order and in several threads at once.
 
-    ``encoder`` None takes any encoder's; without ``graph`` the graph's parts are not wanted.  Everything raises
-    IntegrityError for what is not a whole snapshot of this deployment and encoder.
+    ``encoder`` None takes any encoder's.  Everything raises IntegrityError for what is not a whole snapshot of this
+    deployment and encoder.
     """
 
-    def __init__(self, data: bytes, sealer: Sealer, *, encoder: str | None = None, graph: bool = True) -> None:
+    def __init__(self, data: bytes, sealer: Sealer, *, encoder: str | None = None) -> None:
         self.header = _read_header(data, sealer)
         if encoder is not None and self.header.encoder != encoder:
             raise IntegrityError(f"the index snapshot is of encoder {self.header.encoder}, this worker has {encoder}")
         self._sealer = sealer
-        self._parts, self._body_parts = self.header.parts, self.header.body_parts
-        self.wanted = tuple(range(len(self._parts) if graph else self._body_parts))
-        """The numbers of the parts to take in."""
-        self._left = set(self.wanted)
+        self._parts = self.header.parts
+        self._left = set(range(len(self._parts)))
         self._body = np.empty(self.header.body_bytes, np.uint8)
-        self._file = MemoryFile(self.header.graph_bytes if graph else 0)
+
+    @property
+    def parts(self) -> int:
+        """How many parts there are."""
+        return len(self._parts)
 
     @property
     def largest_part(self) -> int:
@@ -177,11 +170,7 @@ class SnapshotReader:
         place = self._parts[number]
         if len(sealed) != place.stop - place.start + OVERHEAD_BYTES:
             raise IntegrityError("the index snapshot is cut off or changed")
-        in_body = number < self._body_parts
-        out = memoryview(self._body[place] if in_body else np.empty(place.stop - place.start, np.uint8))
-        self._sealer.open_into(sealed, place=_place(self.header, number), out=out)
-        if not in_body:
-            self._file.write(out, place.start)
+        self._sealer.open_into(sealed, place=_place(self.header, number), out=memoryview(self._body[place]))
         self._left.discard(number)
 
     def snapshot(self) -> Snapshot:
@@ -195,9 +184,9 @@ class SnapshotReader:
             raise IntegrityError(f"the index snapshot cannot be read: {error}") from error
         if (len(sets), len(references)) != (self.header.sets, self.header.references):
             raise IntegrityError("the index snapshot does not hold what its header says")
-        graph = GraphImage(axes=columns[_AXES].tobytes(), file=self._file) if len(self._file) else None
+        codes = CodeImage(planes=columns[_PLANES], codes=columns[_CODES]) if _CODES in columns else None
         return Snapshot(
-            encoder=self.header.encoder, position=self.header.position, sets=sets, references=references, graph=graph
+            encoder=self.header.encoder, position=self.header.position, sets=sets, references=references, codes=codes
         )
 
 
@@ -207,13 +196,11 @@ def part_count(header: bytes, sealer: Sealer) -> int:
 
 
 def _columns(snapshot: Snapshot) -> Mapping[str, memoryview]:
-    axes = b"" if snapshot.graph is None else snapshot.graph.axes
-    tables = {name: memoryview(column) for name, column in to_columns(snapshot.references).items()}
-    return {_SETS: memoryview(encode_sets(snapshot.sets)), _AXES: memoryview(axes), **tables}
-
-
-def _cuts(size: int) -> tuple[slice, ...]:
-    return tuple(slice(first, min(first + PART_BYTES, size)) for first in range(0, size, PART_BYTES))
+    columns = to_columns(snapshot.references)
+    if snapshot.codes is not None:
+        columns |= {_PLANES: snapshot.codes.planes, _CODES: snapshot.codes.codes}
+    tables = {name: memoryview(column) for name, column in columns.items()}
+    return {_SETS: memoryview(encode_sets(snapshot.sets)), **tables}
 
 
 def _place(header: SnapshotHeader, number: int) -> str:

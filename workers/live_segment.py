@@ -224,10 +224,9 @@ class LiveSegment:
         return self.segment.signs.near(signs(probe.vector), np.where(least > 1.0, -1, farthest))
 
     def _near_hashes(self, probe: Probe) -> Numbers:
-        farthest = int(self.reach.distances.max(initial=-1))
-        if not probe.pdq or farthest < 0:
+        if not probe.pdq:
             return np.empty(0, np.intp)
-        return self.segment.pdq.near(probe.pdq, farthest)
+        return self.segment.pdq.near(probe.pdq, self.reach.distances, self.segment.set_of)
 
     def _view_cosines(self, numbers: Numbers, probe: Probe) -> Floats:
         cosines = np.full(len(numbers), np.nan)

@@ -1,7 +1,7 @@
 """Does the index still find what is in it?  A sample of the kept vectors, each searched for as an image would be.
 
-A graph can lose what it holds without a word: by deletions, by an unlucky order of building, by broken memory.  Every
-worker has a graph of its own, so every worker asks its own.
+An index can lose what it holds without a word: by codes that are not its vectors', by broken memory.  Every worker has
+one of its own, so every worker asks its own.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from shared.errors import IntegrityError
 from workers.byte_column import ByteColumn, Bytes
-from workers.hamming import Words, hamming
+from workers.hamming import Words, within
 
 Places = npt.NDArray[np.int64]
 
@@ -118,8 +118,9 @@ class SignIndex:
         for first, last in pairwise(breaks):  # neighbouring sets of one limit at once
             limit, start = int(own[first]), int(self.edges[first])
             if limit >= 0:
-                distances = hamming(self.words[:, start : int(self.edges[last])], query)
-                places = start + np.flatnonzero(distances <= self._sample_limit(limit))
+                places = start + within(
+                    self.words[:, start : int(self.edges[last])], query, self._sample_limit(limit) + 1
+                )
                 of_set = np.searchsorted(self.edges, places, side="right") - 1
                 codes = self.firsts[of_set] + places - self.edges[of_set]
                 found.append(codes[_distances(self.codes[codes], wanted) <= limit])

@@ -9,7 +9,7 @@ the base takes it in, however fast references arrive.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from shared.core.matching import Calibration, SetFacts
 from shared.errors import IntegrityError
 from shared.types import Reference, SetCreated
-from workers.ann_index import EXACT_LIMIT, AnnIndex, GraphImage
+from workers.ann_index import EXACT_LIMIT, AnnIndex
 from workers.embeddings import Stored
 from workers.index_segment import Segment, check_reference
 from workers.index_snapshot import Snapshot
@@ -35,7 +35,8 @@ DELTA_LIMIT: Final = 500
 WORN_SHARE: Final = 0.1
 """Tombstones, or more than DELTA_LIMIT references outside the base, of this share of it: the base is built anew.
 
-Deleted nodes cost an HNSW graph its recall (https://github.com/qdrant/qdrant/issues/10547).
+They cost time and memory; no recall, as they do where a graph leads over them
+(https://github.com/qdrant/qdrant/issues/10547).
 """
 MERGE_RATIO: Final = 2
 
@@ -195,7 +196,7 @@ class ViewBuilder:
         return (
             self.tombstones > WORN_SHARE * size
             or outside > max(DELTA_LIMIT, WORN_SHARE * size)
-            or (len(base.segment.owner) > self._exact_limit and base.segment.ann.graph is None)
+            or (len(base.segment.owner) > self._exact_limit and base.segment.ann.codes is None)
         )
 
     def crowded(self) -> bool:
@@ -205,13 +206,13 @@ class ViewBuilder:
     def restore(self, state: IndexState, snapshot: Snapshot | None = None) -> None:
         """Start from ``state``, which stands on the references of ``snapshot``, if there is one; safe in a thread.
 
-        What a snapshot holds was checked by who wrote it.  A graph that is missing is left for later: exact search
-        serves at once.  Raises IntegrityError for a graph that is not the snapshot's.
+        What a snapshot holds was checked by who wrote it.  Codes that are missing are left for later: exact search
+        serves at once.  Raises IntegrityError for codes that are not the snapshot's.
         """
         if snapshot is None or not _of_one_kind(state.table, self._encoder):
-            self._parts = [_Part.of(Segment.build(self._searchable(state), _exact))]
+            self._parts = [_Part.of(Segment.build(self._searchable(state), AnnIndex.exact))]
             return
-        make_ann = _exact if snapshot.graph is None else partial(_with_graph, image=snapshot.graph)
+        make_ann = AnnIndex.exact if snapshot.codes is None else partial(AnnIndex.coded, image=snapshot.codes)
         base = Segment.build(state.table, make_ann)
         self._parts = [_Part.alive_in(base, state.alive())]
         self._dimension = base.ann.stored.shape[1] or None
@@ -219,7 +220,7 @@ class ViewBuilder:
         if len(since) <= FRESH_LIMIT:
             self._fresh = dict(since)
         else:
-            self._parts.append(_Part.of(Segment.build((reference for _, reference in since), _exact)))
+            self._parts.append(_Part.of(Segment.build((reference for _, reference in since), AnnIndex.exact)))
 
     def _searchable(self, state: IndexState) -> Iterator[Reference]:
         for reference in state.references():
@@ -231,8 +232,8 @@ class ViewBuilder:
     def build_segment(self, job: Job, stopped: Callable[[], bool]) -> Segment:
         """Build the job's segment; safe in a thread.  Raises BuildStoppedError."""
 
-        def make_ann(stored: Stored, blocks: Sequence[tuple[int, int]]) -> AnnIndex:
-            return AnnIndex.build(stored, blocks, exact_limit=self._exact_limit, stopped=stopped)
+        def make_ann(stored: Stored) -> AnnIndex:
+            return AnnIndex.build(stored, exact_limit=self._exact_limit, stopped=stopped)
 
         return Segment.build(job.references(), make_ann)
 
@@ -285,7 +286,7 @@ class ViewBuilder:
 
     def build(self, inputs: Inputs) -> IndexView:
         """Build a view; safe in a thread."""
-        fresh = Segment.build(inputs.fresh, _exact)
+        fresh = Segment.build(inputs.fresh, AnnIndex.exact)
         parts = (*inputs.parts, (fresh, np.ones(len(inputs.fresh), dtype=np.bool_)))
         sets = {facts.name: facts for facts in inputs.sets}
         return IndexView(
@@ -303,14 +304,6 @@ def _of_one_kind(table: ReferenceTable, encoder: str) -> bool:
     lengths, counts = table.vectors.lengths(), table.vector_counts.astype(np.int64)
     longest = int(lengths.max()) // max(1, int(counts[lengths.argmax()]))
     return set(table.encoder_counts()) == {encoder} and bool((lengths == counts * longest).all())
-
-
-def _exact(stored: Stored, _: Sequence[tuple[int, int]]) -> AnnIndex:
-    return AnnIndex.exact(stored)
-
-
-def _with_graph(stored: Stored, blocks: Sequence[tuple[int, int]], *, image: GraphImage) -> AnnIndex:
-    return AnnIndex.from_graph(stored, blocks, image)
 
 
 def _sizes(part: _Part) -> Mapping[str, int]:

@@ -233,7 +233,7 @@ async def test_a_refused_snapshot_leaves_the_index_serving_and_unready() -> None
 async def test_a_worn_base_is_rebuilt_while_searches_go_on(store: Store) -> None:
     await write(store, make_set(), *(added(seed) for seed in range(60)))
     async with tailing(make_replica(store, exact_limit=20)) as replica:
-        await until(lambda: replica.current().segments[0].segment.ann.graph is not None)
+        await until(lambda: replica.current().segments[0].segment.ann.codes is not None)
         before = replica.current().segments[0].segment
         sets = ImageSets(store, SEALER)
         gone = [f"r{seed}" for seed in range(10)]
@@ -262,7 +262,7 @@ async def test_a_compactor_that_died_is_taken_over_from(store: Store, other: Sto
 
 
 async def test_64_threads_search_while_the_index_is_swapped() -> None:
-    """hnswlib is not safe to query while it is written: https://github.com/nmslib/hnswlib/issues/562."""
+    """Indexes that are written while they are asked are not safe: https://github.com/nmslib/hnswlib/issues/562."""
     store = MemoryStore()
     await write(store, make_set(), *(added(seed) for seed in range(100)))
     replica = make_replica(store, exact_limit=20)

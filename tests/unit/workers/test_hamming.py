@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from workers.hamming import CHUNK_ROWS, hamming
+from workers.hamming import CHUNK_ROWS, WORDS_A_BYTE, hamming, within
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 4, 8])
@@ -16,3 +16,19 @@ def test_bits_that_differ_are_counted(words: int, rows: int) -> None:
 
 def test_all_bits_can_differ() -> None:
     assert hamming(np.zeros((8, 1), np.uint64), ~np.zeros(8, np.uint64)).tolist() == [512]
+
+
+@pytest.mark.parametrize("words", [1, WORDS_A_BYTE])
+def test_rows_in_which_fewer_bits_differ_are_within(words: int) -> None:
+    rng = np.random.default_rng(words)
+    packed = rng.integers(0, 1 << 64, (words, CHUNK_ROWS + 500), dtype=np.uint64)
+    query = packed[:, -1].copy()
+    limits = rng.integers(0, 64 * words, packed.shape[1], dtype=np.uint8)
+    bits = hamming(packed, query)
+    assert within(packed, query, limits).tolist() == np.flatnonzero(bits < limits).tolist()
+    for limit in (0, 1, 30 * words, 256):
+        assert within(packed, query, limit).tolist() == np.flatnonzero(bits < limit).tolist()
+
+
+def test_of_no_rows_none_is_within() -> None:
+    assert within(np.empty((2, 0), np.uint64), np.zeros(2, np.uint64), 200).tolist() == []

@@ -263,7 +263,7 @@ async def test_an_encoder_begins_with_anothers_snapshot_and_converts_what_comes(
     await log.append(added(2), added(3, encoder=OTHER))
     follower = await load_other(store)
     assert follower.snapshot is not None
-    assert (follower.snapshot.encoder, follower.snapshot.graph) == (OTHER, None)
+    assert (follower.snapshot.encoder, follower.snapshot.codes) == (OTHER, None)
     await log.append(added(4))
     await follower.advance()
     assert encoders_of(follower) == dict.fromkeys(("r1", "r2", "r3", "r4"), OTHER)

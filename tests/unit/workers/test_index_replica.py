@@ -57,14 +57,14 @@ async def test_what_is_in_the_log_is_found_after_loading(count: int) -> None:
     assert metrics.value("safelight_index_position") == count + 1
 
 
-@pytest.mark.parametrize("exact_limit", [1000, 10], ids=["exact", "graph"])
+@pytest.mark.parametrize("exact_limit", [1000, 10], ids=["exact", "codes"])
 async def test_a_snapshot_and_what_came_since_are_found_after_loading(exact_limit: int) -> None:
     store = MemoryStore()
     await write(store, make_set(), *(added(seed) for seed in range(40)))
     first, _ = make_replica(store, exact_limit=exact_limit)
     await first.load()
     snapshot = await first.rebuild()
-    assert bool(snapshot.graph) == (exact_limit == 10)
+    assert bool(snapshot.codes) == (exact_limit == 10)
     assert await first.log.publish(snapshot, None, 0.0)
     await write(store, added(99))
     second, _ = make_replica(store, exact_limit=exact_limit)

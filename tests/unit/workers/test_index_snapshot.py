@@ -2,30 +2,37 @@ import json
 import struct
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from shared.errors import IntegrityError
 from shared.sealing import Sealer
 from tests.index_factories import ENCODER, SEALER, make_reference, make_set
 from tests.index_snapshots import pack, unpack
-from workers.ann_index import GraphImage
 from workers.index_snapshot import HEADER_LIMIT, PART_BYTES, VERSION, Snapshot, SnapshotReader, part_count
-from workers.memory_file import MemoryFile
 from workers.reference_table import ReferenceTable
+from workers.vector_codes import CodeImage
 
 SNAPSHOT = Snapshot(
     encoder=ENCODER,
     position=17,
     sets=(make_set("a"), make_set("b", threshold=50.0, relation="any")),
     references=ReferenceTable.of([make_reference(1, set="a"), make_reference(2, set="b")]),
-    graph=GraphImage(axes=b"axes", file=MemoryFile.of(b"graph")),
+    codes=CodeImage(planes=np.frombuffer(b"planes", np.uint8), codes=np.frombuffer(b"codes", np.uint8)),
+)
+LARGE = Snapshot(
+    encoder=ENCODER,
+    position=1,
+    sets=(make_set(),),
+    references=ReferenceTable.of(make_reference(seed, local=bytes([seed]) * (PART_BYTES // 2)) for seed in range(3)),
+    codes=CodeImage(planes=np.zeros(1, np.uint8), codes=np.ones(PART_BYTES // 2 + 1, np.uint8)),
 )
 
 
 def same(one: Snapshot, other: Snapshot) -> bool:
-    """Compare everything; a graph by its bytes."""
-    graphs = [each.graph and (each.graph.axes, bytes(each.graph.file.map())) for each in (one, other)]
-    return graphs[0] == graphs[1] and replace(one, graph=None) == replace(other, graph=None)
+    """Compare everything; codes by their bytes."""
+    codes = [each.codes and (each.codes.planes.tobytes(), each.codes.codes.tobytes()) for each in (one, other)]
+    return codes[0] == codes[1] and replace(one, codes=None) == replace(other, codes=None)
 
 
 @pytest.mark.parametrize("snapshot", [SNAPSHOT, Snapshot(encoder=ENCODER, position=0, sets=())], ids=["full", "empty"])
@@ -54,7 +61,7 @@ def test_neither_embeddings_nor_names_are_readable() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 6, 20, 300, -1])
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("place", [0, 1])
 def test_a_cut_off_snapshot_is_refused(place: int, size: int) -> None:
     data = pack(SNAPSHOT, SEALER)
     shorter = data[place][:size]
@@ -64,51 +71,35 @@ def test_a_cut_off_snapshot_is_refused(place: int, size: int) -> None:
 
 
 def test_a_part_that_was_changed_or_is_another_is_refused() -> None:
-    header, *parts = pack(SNAPSHOT, SEALER)
+    header, *parts = pack(LARGE, SEALER)
     for place, part in enumerate(parts):
         changed = [*parts[:place], part[:-1] + bytes([part[-1] ^ 1]), *parts[place + 1 :]]
         with pytest.raises(IntegrityError, match="does not open"):
             unpack([header, *changed], SEALER)
     with pytest.raises(IntegrityError, match="cut off or changed"):
         unpack([header, *parts[::-1]], SEALER)
-    _, *of_another = pack(SNAPSHOT, SEALER)
+    _, *of_another = pack(LARGE, SEALER)
     with pytest.raises(IntegrityError, match="does not open"):
         unpack([header, *of_another], SEALER)
 
 
 def test_all_parts_and_no_more_are_a_snapshot() -> None:
     data = pack(SNAPSHOT, SEALER)
-    assert len(data) == 3  # header, columns, graph
-    assert part_count(data[0], SEALER) == 2
+    assert len(data) == 2  # header, columns
+    assert part_count(data[0], SEALER) == 1
     with pytest.raises(IntegrityError, match="header says"):
         unpack(data[:-1], SEALER)
     with pytest.raises(IntegrityError, match="other parts"):
         unpack([*data, data[-1]], SEALER)
 
 
-def test_without_the_graph_its_parts_are_not_wanted() -> None:
-    header, *parts = pack(SNAPSHOT, SEALER)
-    reader = SnapshotReader(header, SEALER, graph=False)
-    assert reader.wanted == (0,)
-    reader.take(0, parts[0])
-    assert same(reader.snapshot(), replace(SNAPSHOT, graph=None))
-
-
-def test_many_references_and_a_large_graph_go_into_several_parts_in_any_order() -> None:
-    large = ReferenceTable.of(make_reference(seed, local=bytes([seed]) * (PART_BYTES // 2)) for seed in range(3))
-    snapshot = Snapshot(
-        encoder=ENCODER,
-        position=1,
-        sets=(make_set(),),
-        references=large,
-        graph=GraphImage(axes=b"a", file=MemoryFile.of(bytes(PART_BYTES + 1))),
-    )
-    header, *parts = pack(snapshot, SEALER)
-    assert len(parts) == 2 + 2
+def test_many_references_and_codes_go_into_several_parts_in_any_order() -> None:
+    header, *parts = pack(LARGE, SEALER)
     reader = SnapshotReader(header, SEALER)
-    for number in (3, 1, 0, 2):
+    assert len(parts) == reader.parts == 3
+    for number in (2, 0, 1):
         reader.take(number, parts[number])
-    assert same(reader.snapshot(), snapshot)
+    assert same(reader.snapshot(), LARGE)
 
 
 @pytest.mark.parametrize("start", [b"JUNK", b"SLIX\1"])

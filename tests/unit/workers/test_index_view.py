@@ -14,7 +14,7 @@ from workers.live_segment import Probe
 from workers.local_features import REFERENCE_FEATURES, extract, pack
 
 NO_SHA256 = "f" * 64
-LIMITS = pytest.mark.parametrize("exact_limit", [EXACT_LIMIT, 0], ids=["exact", "graph"])
+LIMITS = pytest.mark.parametrize("exact_limit", [EXACT_LIMIT, 0], ids=["exact", "codes"])
 
 
 def look(

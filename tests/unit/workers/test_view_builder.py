@@ -106,7 +106,7 @@ def test_the_base_wears_out_by_deletions_and_by_additions() -> None:
     assert builder.worn()
 
 
-def test_every_exact_duplicate_is_found_after_many_deletions_in_a_graph() -> None:
+def test_every_exact_duplicate_is_found_after_many_deletions_behind_codes() -> None:
     builder, state = make_builder(exact_limit=50), IndexState()
     play(builder, state, [make_set(), *(added(seed) for seed in range(300))])
     rebase(builder, state)
@@ -140,7 +140,7 @@ def test_the_first_vector_fixes_the_dimension() -> None:
     assert len(refused) == 1
 
 
-def test_a_snapshots_graph_serves_with_what_came_since() -> None:
+def test_a_snapshots_codes_serve_with_what_came_since() -> None:
     references = [make_reference(seed) for seed in range(60)]
     first, before = make_builder(exact_limit=10), IndexState([make_set()], references)
     first.restore(before)
@@ -150,7 +150,7 @@ def test_a_snapshots_graph_serves_with_what_came_since() -> None:
         position=1,
         sets=(make_set(),),
         references=base.references,
-        graph=base.ann.graph_image(),
+        codes=base.ann.code_image(),
     )
     state = IndexState(snapshot.sets, snapshot.references)
     for event in (added(99), ReferenceRemoved(set="designs", reference="r5")):
@@ -199,7 +199,7 @@ def test_a_set_that_goes_and_comes_while_a_base_is_built_holds_what_came_after()
     assert [reference.reference for reference in state.references()] == ["r2"]
 
 
-def test_without_a_graph_a_large_index_serves_exactly_and_asks_for_one() -> None:
+def test_without_codes_a_large_index_serves_exactly_and_asks_for_them() -> None:
     state = IndexState([make_set()], [make_reference(seed) for seed in range(60)])
     builder = make_builder(exact_limit=10)
     builder.restore(state)
