@@ -48,7 +48,7 @@ from workers.pdq import pdq
 from workers.training.drawing import FAMILIES, draw
 
 RECALL_AIM: Final = 0.999
-QUERIES: Final = 2000
+QUERIES: Final = 1000
 TIMED: Final = 200
 FLOOR: Final = 0.5
 EVEN: Final = "even"
