@@ -142,7 +142,7 @@ class IndexLog:
         left = iter(range(reader.parts))
 
         async def take() -> bool:
-            memory = memoryview(bytearray(reader.largest_part))
+            memory = memoryview(np.empty(reader.largest_part, np.uint8))  # zeroes would be written for nothing
             for number in left:
                 size = await self.store.read_blob(f"{name}/{number}", memory)
                 if size is None:
@@ -150,7 +150,7 @@ class IndexLog:
                 await asyncio.to_thread(reader.take, number, memory[:size])
             return True
 
-        if not all(await _all(take() for _ in range(PARTS_AT_ONCE))):
+        if not all(await _all(take() for _ in range(min(PARTS_AT_ONCE, reader.parts)))):
             return None
         return await asyncio.to_thread(reader.snapshot)
 

@@ -79,7 +79,9 @@ class Reach:
     def of(cls, calibration: Calibration, facts: Sequence[SetFacts | None]) -> Reach:
         """Return the reach of sets; nothing comes near one that is None."""
         known = [place for place, each in enumerate(facts) if each is not None]
-        needed = np.array([needed_log10(floor_of(each), each.chances) for each in facts if each is not None])
+        asked = [(floor_of(each), each.chances) for each in facts if each is not None]
+        of_kind = {kind: needed_log10(*kind) for kind in set(asked)}
+        needed = np.array([of_kind[kind] for kind in asked])
         reach = cls(
             cosines=np.full(len(facts), np.inf, np.float32),
             views=np.full(len(facts), np.inf, np.float32),
