@@ -1,4 +1,4 @@
-"""How long a worker takes to have its index from Redis, beside a plain load of the same columns from files.
+"""How long a worker takes to have its index from Redis, beside a load of the same columns from plain files.
 
     python -m benchmarks.cold_start [--references 10000 100000] [-o FOLDER]
 
@@ -23,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.deployments import ready_pid, ready_process, role, wait_until
-from benchmarks.index_child import CODES, make_replica
+from benchmarks.index_child import CODES, PLANES, make_replica
 from benchmarks.made_up_index import configure, fill, references, shipped_index_id
 from benchmarks.proxies import say
 from benchmarks.reporting import options_parser, report_on, target
@@ -63,12 +63,12 @@ async def prepare(settings: Settings, count: int, files: Path) -> None:
 
 
 def write_files(files: Path, segment: Segment) -> None:
-    """Write everything that is kept of the references, and the codes, as it is in memory."""
+    """Write everything that is kept of the references, and their codes, as it is in memory."""
     files.mkdir()
     columns = to_columns(segment.references)
     image = segment.ann.code_image()
     if image is not None:
-        columns[CODES] = image.codes
+        columns |= {PLANES: image.planes, CODES: image.codes}
     for name, column in columns.items():
         np.save(files / f"{name}.npy", column)
 
@@ -138,9 +138,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All sizes."""
     rows = [measure_count(count, folder / str(count), options.repeats) for count in options.references]
     note = (
-        "References have an embedding and a PDQ hash, no local features. Plain files: the same columns, unsealed, and"
-        " nothing made of them but what exact search wants. The worker's start has the interpreter, encoder and"
-        " decoders in it."
+        "References have an embedding and a PDQ hash, no local features. Plain files: the same columns, unsealed,"
+        " and an index made of them. The worker's start has the interpreter, encoder and decoders in it."
     )
     return {
         "title": "Cold start",

@@ -1,7 +1,7 @@
 """An index in a process of its own: how long it takes to load, what it weighs, when it has what was enrolled.
 
     python -m benchmarks.index_child load CONFIG      from the store, as a worker does
-    python -m benchmarks.index_child file FOLDER      the same columns from plain files, with nothing around them
+    python -m benchmarks.index_child file FOLDER      the same index from plain files, unsealed
     python -m benchmarks.index_child watch CONFIG     says ``ready``, then POSITION and the monotonic time of each view
 
 The first two print one line of JSON: seconds, seconds of processor time, and MB of resident memory that came with it.
@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +26,15 @@ from shared.config import load as load_settings
 from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics
-from workers.embeddings import STORED
+from workers.ann_index import AnnIndex
 from workers.encoder_files import MODELS, choose_encoder
 from workers.index_replica import IndexReplica
+from workers.index_segment import Segment
+from workers.table_columns import from_columns
+from workers.vector_codes import CodeImage
 
-VECTORS: Final = "vectors"
 CODES: Final = "codes"
+PLANES: Final = "planes"
 LOOK_SECONDS: Final = 0.002
 
 
@@ -58,13 +62,15 @@ async def load(config: Path) -> dict[str, float]:
 
 
 def load_file(folder: Path) -> dict[str, float]:
-    """Load the same columns from plain files; without codes, the vectors also as exact search wants them."""
+    """Load the same columns from plain files and make an index of them; ``read``: the seconds before it is made."""
     before, begun, used = resident_mb(os.getpid()), time.perf_counter(), time.process_time()
     held = {path.stem: np.load(path) for path in sorted(folder.iterdir())}
-    if CODES not in held:
-        held[CODES] = held[VECTORS].view(STORED).astype(np.float32)
+    read, read_cpu = time.perf_counter() - begun, time.process_time() - used
+    coded = partial(AnnIndex.coded, image=CodeImage(planes=held[PLANES], codes=held[CODES])) if CODES in held else None
+    Segment.build(from_columns(held), coded or AnnIndex.exact)
     seconds, cpu = time.perf_counter() - begun, time.process_time() - used
-    return {"seconds": seconds, "cpu": cpu, "mb": resident_mb(os.getpid()) - before}
+    memory = resident_mb(os.getpid()) - before
+    return {"seconds": seconds, "cpu": cpu, "mb": memory, "read": read, "read_cpu": read_cpu}
 
 
 async def watch(config: Path) -> None:

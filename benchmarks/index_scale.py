@@ -215,6 +215,7 @@ def loads(count: int, segment: Segment, options: argparse.Namespace, folder: Pat
         "publish, s": published,
         "from Redis, s": statistics.median(ours["seconds"] for ours, _ in turns),
         "plain files, s": statistics.median(theirs["seconds"] for _, theirs in turns),
+        "of which reading, s": statistics.median(theirs["read"] for _, theirs in turns),
         "Redis / files": ratio("seconds"),
         "Redis / files, cpu": ratio("cpu"),
         "memory, MB": memory,
@@ -256,8 +257,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All sizes."""
     rows = [measure_count(count, options, folder / str(count)) for count in options.references]
     note = (
-        "Plain files: the same columns, unsealed, and nothing made of them but what exact search wants. Recall: the"
-        " original of a near copy comes first. Memory: what the process that loaded it holds more than before."
+        "Plain files: the same columns, unsealed, and an index made of them; reading them is a part of that. Recall:"
+        " the original of a near copy comes first. Memory: what the process that loaded it holds more than before."
     )
     return {
         "title": "The index by its size",

@@ -33,8 +33,8 @@ from workers.vector_codes import CodeImage
 MAGIC: Final = b"SLIX"
 VERSION: Final = 4
 HEADER_LIMIT: Final = 1 << 20
-PART_BYTES: Final = 2 << 20
-"""A part stays in a core's second-level cache from the store to its place, and the smallest index has some to overlap."""
+PART_BYTES: Final = 4 << 20
+"""A part is sealed in 1 ms, small indexes have some to overlap, and no blob comes near the store's limit of 2 GiB."""
 _NAME_BYTES: Final = 16
 _PREAMBLE: Final = struct.Struct(">4sBI")
 _SETS: Final = "sets"
