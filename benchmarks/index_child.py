@@ -67,9 +67,10 @@ def load_file(folder: Path) -> dict[str, float]:
     held = {path.stem: np.load(path) for path in sorted(folder.iterdir())}
     read, read_cpu = time.perf_counter() - begun, time.process_time() - used
     coded = partial(AnnIndex.coded, image=CodeImage(planes=held[PLANES], codes=held[CODES])) if CODES in held else None
-    Segment.build(from_columns(held), coded or AnnIndex.exact)
+    index = Segment.build(from_columns(held), coded or AnnIndex.exact)
     seconds, cpu = time.perf_counter() - begun, time.process_time() - used
     memory = resident_mb(os.getpid()) - before
+    assert len(index.references)
     return {"seconds": seconds, "cpu": cpu, "mb": memory, "read": read, "read_cpu": read_cpu}
 
 
