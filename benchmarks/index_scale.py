@@ -121,15 +121,15 @@ def recalls(ann: AnnIndex, asked: npt.NDArray[np.intp], kind: Kind) -> dict[str,
     }
 
 
-def rows_asked(count: int) -> npt.NDArray[np.intp]:
+def rows_asked(count: int, queries: int) -> npt.NDArray[np.intp]:
     """Return the rows whose copies are searched for."""
-    return np.random.default_rng(3).choice(count, min(QUERIES, count), replace=False)
+    return np.random.default_rng(3).choice(count, min(queries, count), replace=False)
 
 
-def even_quality(count: int) -> dict[str, Cell]:
+def even_quality(count: int, queries: int = QUERIES) -> dict[str, Cell]:
     """Ask an index of even vectors."""
     stored = np.concatenate([chunk.astype(STORED) for chunk in vector_chunks(count, 1, EVEN)])
-    found = recalls(AnnIndex.build(stored), rows_asked(count), EVEN)
+    found = recalls(AnnIndex.build(stored), rows_asked(count, queries), EVEN)
     return {f"even, {kind}": share for kind, share in found.items()}
 
 
@@ -139,10 +139,10 @@ def turned_hashes(count: int) -> list[tuple[str, ...]]:
     return [pdq(np.asarray(picture)).variants for picture in drawn]
 
 
-def quality(segment: Segment) -> dict[str, Cell]:
+def quality(segment: Segment, queries: int = QUERIES) -> dict[str, Cell]:
     """Ask the index."""
     count = len(segment.references)
-    asked = rows_asked(count)
+    asked = rows_asked(count, queries)
     view = make_view(segment, np.ones(count, dtype=np.bool_), calibration())
     timed = copies(segment.ann.stored[asked[:TIMED]].astype(np.float32), COSINES[0], 4)
     pdqs = turned_hashes(len(timed))
@@ -227,10 +227,10 @@ def measure_count(count: int, options: argparse.Namespace, folder: Path) -> dict
     """One line: so many references."""
     segment, row = build(count, options)
     say(f"{count:,} references: asking")
-    row |= {**quality(segment), **loads(count, segment, options, folder)}
+    row |= {**quality(segment, options.queries), **loads(count, segment, options, folder)}
     del segment
     say(f"{count:,} references: even vectors")
-    return row | even_quality(count)
+    return row | even_quality(count, options.queries)
 
 
 def targets(rows: list[dict[str, Cell]]) -> list[dict[str, Cell]]:
@@ -275,6 +275,7 @@ def main() -> int:
     parser.add_argument("--references", type=int, nargs="+", default=[10_000, 100_000], help="sizes of the index")
     parser.add_argument("--sets", type=int, default=1000, help="sets they are in")
     parser.add_argument("--views", type=int, default=0, help="views of each reference")
+    parser.add_argument("--queries", type=int, default=QUERIES, help="near copies of each kind that are searched for")
     parser.add_argument("--repeats", type=int, default=3, help="loads of each kind")
     return report_on(parser.parse_args(), "index_scale", measure)
 
