@@ -59,7 +59,8 @@ def make_heif(name: str) -> bytes:
     """Return a HEIF file that x265 wrote of drawn pictures, since nothing that is installed writes any.
 
     ``photograph``: make_picture() and a thumbnail of it; ``burst``: make_picture(240, 160) of the seeds 1 to 4, the
-    third of them the main one; ``white_on_clear``: white shapes on nothing.
+    third of them the main one; ``white_on_clear``: white shapes on nothing; ``tiles``: make_picture(330, 200) in six
+    tiles of 128 x 128, to be turned by 90 degrees.
     """
     return (HEIF_FILES / f"{name}.heic").read_bytes()
 

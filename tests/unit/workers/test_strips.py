@@ -77,3 +77,17 @@ def test_a_webp_is_scaled_by_its_decoder() -> None:
     assert (found.size, found.scale, orientation_of(found.told)) == (SIZE, (4, 4), 6)
     off = np.abs(np.asarray(found.image).astype(int) - np.asarray(picture.reduce(4)))
     assert (found.image.size, off[:-1, :-1].max() <= 2) == ((751, 551), True)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_of_a_progressive_jpeg_the_means_are_read(orientation: int) -> None:
+    size = (3700, 3601)
+    data = make_file(make_picture(*size), "JPEG", progressive=True, exif=make_exif(orientation))
+    found = by_strips(data)
+    assert found is not None
+    assert (found.size, found.scale, orientation_of(found.told)) == (size, (8, 8), orientation)
+    assert found.image.size == (463, 451)
+
+
+def test_a_progressive_jpeg_of_few_blocks_is_left_whole() -> None:
+    assert by_strips(make_file(make_picture(*SIZE), "JPEG", progressive=True)) is None
