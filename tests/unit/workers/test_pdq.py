@@ -10,7 +10,7 @@ from PIL import Image
 from shared.core.hashing import Variant, hamming
 from tests.image_factories import make_file, make_picture
 from workers.decode_child import Limits, decode
-from workers.pdq import PdqHashes, pdq
+from workers.pdq import BAND, GRID, PdqHashes, pdq, sampling_bands
 from workers.training.drawing import draw
 
 ROUNDING_BITS = 4
@@ -43,6 +43,15 @@ def test_upright_hash_is_the_library_s(size: tuple[int, int]) -> None:
     found = hashed(image)
     assert hamming(found.variants[Variant.UPRIGHT], expected) <= ROUNDING_BITS
     assert abs(found.quality - quality) <= 1
+
+
+@pytest.mark.parametrize("length", [600, 640, 683, 750, 768, 1000, 1023, 1024])
+def test_only_pixels_that_count_are_multiplied(length: int) -> None:
+    sample, window = length / GRID, length / (2 * GRID) + 1
+    widths = [band.last - band.first for band in sampling_bands(length, 1)]
+    assert max(widths) <= (BAND - 1) * sample + 2 * window + 2
+    rows = np.concatenate([band.weights.sum(axis=1) for band in sampling_bands(length, 1)])
+    np.testing.assert_allclose(rows, 1.0, rtol=1e-5)
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG"])
