@@ -13,6 +13,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import batched, cycle, islice
 from pathlib import Path
 
@@ -24,10 +25,10 @@ from shared.config import Settings
 from shared.config import load as load_settings
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics
-from shared.types import DecodedFrame, ReferenceMatch
+from shared.types import DecodedFrame
 from workers.decode_child import Limits, decode, prepare
 from workers.encoder import Encoder
-from workers.evidence import PictureNeededError, Sight, UnseenSight
+from workers.evidence import UnseenSight
 from workers.index_replica import IndexReplica, IndexView
 from workers.index_view import looks_at_all
 
@@ -45,32 +46,21 @@ async def load_view(settings: Settings, encoder: Encoder) -> IndexView:
         await store.stop()
 
 
-def sight_of(frame: DecodedFrame) -> Sight | None:
-    """Return what a closer look needs, as a worker that is asked as fast as it answers makes it."""
-    if frame.low_information:
-        return None
-    if not frame.plane:
-        return UnseenSight(frame.size, time.monotonic, UNTIL, spare=False)
-    width, height = frame.plane_size
-    plane = np.frombuffer(frame.plane, np.uint8).reshape(height, width)
-    return Sight(plane, frame.size, time.monotonic, UNTIL, spare=False)
+class LoopSight(UnseenSight):
+    """Decodes a still once more where somebody looks at it closely and its plane is not there, as a worker does."""
 
+    def __init__(self, data: bytes, frame: DecodedFrame, limits: Limits) -> None:
+        super().__init__(frame.size, time.monotonic, UNTIL, spare=False)
+        self._data = data
+        self._frame = frame
+        self._limits = limits
 
-def searched(view: IndexView, frame: DecodedFrame, vector: NDArray[np.float32]) -> tuple[ReferenceMatch, ...]:
-    """Return a frame's matches; raises PictureNeededError where its plane is wanted and was not decoded."""
-    (matches,) = view.search(
-        [
-            view.probe(
-                "",
-                vector,
-                frame.pdq,
-                pdq_quality=frame.pdq_quality,
-                low_information=frame.low_information,
-                sight=sight_of(frame),
-            )
-        ]
-    )
-    return matches
+    @cached_property
+    def plane(self) -> NDArray[np.uint8]:
+        """The grey picture, height x width."""
+        frame = self._frame if self._frame.plane else decode(self._data, self._limits).frames[0]
+        width, height = frame.plane_size
+        return np.frombuffer(frame.plane, np.uint8).reshape(height, width)
 
 
 def judge(files: Sequence[bytes], encoder: Encoder, view: IndexView, limits: Limits) -> int:
@@ -78,14 +68,18 @@ def judge(files: Sequence[bytes], encoder: Encoder, view: IndexView, limits: Lim
     planes = looks_at_all(view.sets, spare=False)
     frames = [decode(data, limits, planes=planes).frames[0] for data in files]
     vectors = encoder.embed([frame.pixels for frame in frames])
-    matched = 0
-    for data, frame, vector in zip(files, frames, vectors, strict=True):
-        try:
-            matches = searched(view, frame, vector)
-        except PictureNeededError:
-            matches = searched(view, decode(data, limits).frames[0], vector)
-        matched += any(match.matched for match in matches)
-    return matched
+    probes = [
+        view.probe(
+            "",
+            vector,
+            frame.pdq,
+            pdq_quality=frame.pdq_quality,
+            low_information=frame.low_information,
+            sight=LoopSight(data, frame, limits),
+        )
+        for data, frame, vector in zip(files, frames, vectors, strict=True)
+    ]
+    return sum(any(match.matched for match in matches) for matches in view.search(probes))
 
 
 def main() -> int:
