@@ -344,6 +344,19 @@ async def test_what_cannot_be_obscured_costs_itself_alone(pool: DecodePool, metr
     assert (await pool.decode(make_file())).info.format == "PNG"
 
 
+async def test_planes_leave_a_child_only_where_they_are_wanted() -> None:
+    pool = DecodePool(size=1, side=96, timeout=30.0, max_pixels=1_000_000, metrics=Metrics())
+    data = make_file(make_picture(300, 120))
+    await pool.start()
+    try:
+        (with_plane,) = (await pool.decode(data)).frames
+        (without,) = (await pool.decode(data, planes=False)).frames
+    finally:
+        await pool.stop()
+    assert (with_plane.plane_size, without.plane_size) == ((300, 120), (0, 0))
+    assert (without.pdq, without.pixels) == (with_plane.pdq, with_plane.pixels)
+
+
 async def test_frames_that_are_not_judged_are_counted_by_limit() -> None:
     metrics = Metrics()
     pool = DecodePool(size=1, side=96, timeout=30.0, max_pixels=1_000_000, metrics=metrics, max_frames=4)
