@@ -66,7 +66,7 @@ class Limits:
 def decode(data: bytes, limits: Limits, *, views: bool = False, planes: bool = True) -> DecodedImage:
     """Return an image's facts and the pixels of every frame to be judged; with ``views`` as a reference is enrolled.
 
-    Without ``planes`` there is nothing for local features to come from, and a photograph costs a quarter less.
+    Without ``planes`` there is nothing for local features to come from, and a photograph costs a sixth less.
     Raises DecodeError with the reason, and nothing else but MemoryError.
     """
     media_type = sniff(data)

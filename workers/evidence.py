@@ -102,7 +102,7 @@ class Sight:
 
 
 class UnseenSight(Sight):
-    """An image whose plane was not decoded: most are never looked at, and it would cost every one of them 1.3 ms."""
+    """An image whose plane was not decoded: most are never looked at, and it would cost every one of them 1 ms."""
 
     def __init__(
         self, image_size: tuple[int, int], clock: Callable[[], float], until: float = math.inf, *, spare: bool = True

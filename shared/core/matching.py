@@ -90,7 +90,7 @@ class Curve:
             raise ValueError("points must ascend")
         if sorted(self.ys) != list(self.ys) and sorted(self.ys, reverse=True) != list(self.ys):
             raise ValueError("the probability must be monotone")
-        # Made once: a search asks ten times, and took a quarter of its time to make them anew.
+        # Made once: a search asks ten times, and took a sixth of its time to make them anew.
         object.__setattr__(self, "_points", (np.array(self.xs), np.array(self.ys)))
         ends = _end_slope(self.xs, self.ys), _end_slope(self.xs[::-1], self.ys[::-1])
         object.__setattr__(self, "_end_slopes", ends)
