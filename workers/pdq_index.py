@@ -27,6 +27,9 @@ UNKNOWN: Final = 257
 REACH: Final = 105
 """Bits up to which a limit and what a turn is off may add up, for the turn to be one with another that has words
 negated: by chance one hash in 500 is as near."""
+SAMPLE: Final = 2000
+USUAL_SHARE: Final = 0.98
+"""Of the rows, by a sample: what is worth while is decided by their limits; the smallest sets' are the widest."""
 FEWER_WORDS: Final = ((40, 2), (64, 3))
 """Up to so many bits, so many words are looked at for all: by chance one hash in a million is as near in them."""
 
@@ -93,22 +96,25 @@ class PdqIndex:
 
     def near(self, variants: Sequence[str], limits: Limits, group_of: npt.NDArray[np.int32]) -> Rows:
         """Return the rows within their group's limit of any of the variants, in bits, ascending; -1: none is."""
-        queries, farthest = _queries(variants), int(limits.max(initial=-1))
+        queries, farthest, count = _queries(variants), int(limits.max(initial=-1)), len(self.known)
         if farthest < 0:
             return np.empty(0, np.intp)
-        same = bool((limits == limits[0]).all())
-        of_row = farthest if same else np.maximum(limits, 0).astype(np.uint16)[group_of]
-        maybe = np.zeros(self.words.shape[1], np.bool_)
-        for turns in _grouped(queries, REACH - farthest):
-            self._mark(turns, of_row, maybe)
+        of_row: int | Distances = farthest
+        usual = farthest
+        if count and bool((limits != limits[0]).any()):
+            of_row = np.maximum(limits, 0).astype(np.uint16)[group_of]
+            usual = int(np.quantile(of_row[:: 1 + count // SAMPLE], USUAL_SHARE))
+        maybe = np.zeros(count, np.bool_)
+        for turns in _grouped(queries, REACH - usual):
+            self._mark(turns, of_row, usual, maybe)
         rows = np.flatnonzero(maybe & self.known)
         nearest = np.minimum.reduce([hamming(self.words[:, rows], query) for query in queries])
         return rows[nearest <= limits[group_of[rows]]]
 
-    def _mark(self, turns: _Turns, limits: int | Distances, maybe: Known) -> None:
+    def _mark(self, turns: _Turns, limits: int | Distances, usual: int, maybe: Known) -> None:
         """Mark the rows that may be within their limit, or that of all, of one of these turns."""
-        farthest = int(np.max(limits, initial=0)) + turns.farthest_off
-        used = next((words for most, words in FEWER_WORDS if farthest <= most), HASH_WORDS)
+        bits = usual + turns.farthest_off
+        used = next((words for most, words in FEWER_WORDS if bits <= most), HASH_WORDS)
         highest = np.asarray(np.minimum(np.add(limits, turns.farthest_off), 255), np.uint8)
         counters = [Counter(len(maybe)) for _ in range(used)]
         for part in chunks(len(maybe)):

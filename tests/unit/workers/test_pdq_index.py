@@ -73,6 +73,21 @@ def test_every_set_has_a_limit_of_its_own(turned: tuple[str, ...]) -> None:
     assert found.tolist() == [*range(10, 20), *range(30, 40)]
 
 
+def test_a_few_small_sets_do_not_hide_what_is_near_in_large_ones(turned: tuple[str, ...]) -> None:
+    source = np.random.default_rng(1)
+    hashes = [source.bytes(32).hex() for _ in range(5000)]
+    hashes[100], hashes[4990] = spoiled(turned[1], 31, 2), spoiled(turned[5], 93, 3)
+    groups = (np.arange(5000) >= 4980).astype(np.int32)
+    limits = np.array([31, 93], np.int16)
+    expected = [
+        row
+        for row, each in enumerate(hashes)
+        if min(hamming(variant, each) for variant in turned) <= limits[groups[row]]
+    ]
+    assert {100, 4990} <= set(expected)
+    assert PdqIndex.build(hashes).near(turned, limits, groups).tolist() == expected
+
+
 def near(index: PdqIndex, variants: Sequence[str], limit: int) -> list[int]:
     """Return the rows near where all have one limit."""
     groups = np.zeros(len(index.known), np.int32)
