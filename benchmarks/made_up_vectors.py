@@ -57,7 +57,7 @@ def copies(vectors: Vectors, cosine: float, seed: int, kind: Kind = "fitted") ->
     """Return what an edit makes of each vector, at this cosine or nearly."""
     noise = np.random.default_rng(seed).standard_normal(vectors.shape, dtype=np.float32)
     if kind == "fitted":
-        noise = noise * _deviations("edits") @ _directions()
+        noise = (noise * _deviations("edits") @ _directions()).astype(np.float32)
     aside = normalised(noise - np.vecdot(noise, vectors)[:, None] * vectors)
     return normalised(cosine * vectors + np.float32(np.sqrt(1 - cosine * cosine)) * aside)
 

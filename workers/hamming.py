@@ -53,7 +53,8 @@ class Counter:
 
     def count(self, words: Words, query: Words) -> Counts:
         """Return the sums over `WORDS_A_BYTE` words at most of a chunk's rows; the next call overwrites them."""
-        differing, counts, sums = (each[: words.shape[1]] for each in (self._differing, self._counts, self._sums))
+        rows = slice(0, words.shape[1])
+        differing, counts, sums = self._differing[rows], self._counts[rows], self._sums[rows]
         for place, wanted in enumerate(query):
             np.bitwise_xor(words[place], wanted, out=differing)
             np.bitwise_count(differing, out=counts if place else sums)

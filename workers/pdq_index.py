@@ -108,8 +108,9 @@ class PdqIndex:
         for turns in _grouped(queries, REACH - usual):
             self._mark(turns, of_row, usual, maybe)
         rows = np.flatnonzero(maybe & self.known)
-        nearest = np.minimum.reduce([hamming(self.words[:, rows], query) for query in queries])
-        return rows[nearest <= limits[group_of[rows]]]
+        nearest: Distances = np.minimum.reduce([hamming(self.words[:, rows], query) for query in queries])
+        near: Rows = rows[nearest <= limits[group_of[rows]]]
+        return near
 
     def _mark(self, turns: _Turns, limits: int | Distances, usual: int, maybe: Known) -> None:
         """Mark the rows that may be within their limit, or that of all, of one of these turns."""

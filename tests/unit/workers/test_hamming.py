@@ -23,7 +23,7 @@ def test_rows_in_which_fewer_bits_differ_are_within(words: int) -> None:
     rng = np.random.default_rng(words)
     packed = rng.integers(0, 1 << 64, (words, CHUNK_ROWS + 500), dtype=np.uint64)
     query = packed[:, -1].copy()
-    limits = rng.integers(0, 64 * words, packed.shape[1], dtype=np.uint8)
+    limits = np.asarray(rng.integers(0, 64 * words, packed.shape[1]), np.uint8)
     bits = hamming(packed, query)
     assert within(packed, query, limits).tolist() == np.flatnonzero(bits < limits).tolist()
     for limit in (0, 1, 30 * words, 256):

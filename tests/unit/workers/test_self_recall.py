@@ -14,7 +14,9 @@ def test_every_vector_of_a_sound_index_finds_itself() -> None:
 
 def test_what_is_lost_is_counted() -> None:
     view = make_view([make_reference(seed) for seed in range(40)])
-    np.negative(view.segments[0].segment.ann.dense[:10], out=view.segments[0].segment.ann.dense[:10])
+    dense = view.segments[0].segment.ann.dense
+    assert dense is not None
+    np.negative(dense[:10], out=dense[:10])
     assert self_recall(view) == SelfRecall(tried=40, found=30)
     assert self_recall(view).share == 0.75
 
