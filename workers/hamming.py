@@ -22,7 +22,7 @@ WORDS_A_BYTE: Final = 3
 def hamming(words: Words, query: Words) -> Distances:
     """Return the bits in which each of n rows differs from ``query`` (w words); ``words`` is w x n, a row a word."""
     bits = np.zeros(words.shape[1], dtype=np.uint16)
-    counter = Counter(words.shape[1])
+    counter = BitCounter(words.shape[1])
     for part in chunks(words.shape[1]):
         for start in range(0, len(query), WORDS_A_BYTE):
             some = slice(start, start + WORDS_A_BYTE)
@@ -36,14 +36,14 @@ def within(words: Words, query: Words, limits: int | Counts) -> Rows:
     At most `WORDS_A_BYTE` words a row.
     """
     found = [np.empty(0, np.intp)]
-    counter = Counter(words.shape[1])
+    counter = BitCounter(words.shape[1])
     for part in chunks(words.shape[1]):
         near = counter.count(words[:, part], query) < (limits if isinstance(limits, int) else limits[part])
         found.append(part.start + np.flatnonzero(near))
     return np.concatenate(found)
 
 
-class Counter:
+class BitCounter:
     """Counts bits without asking for memory again and again."""
 
     def __init__(self, rows: int) -> None:
@@ -71,7 +71,7 @@ def chunks(rows: int) -> Iterator[slice]:
 __all__ = [
     "CHUNK_ROWS",
     "WORDS_A_BYTE",
-    "Counter",
+    "BitCounter",
     "Counts",
     "Distances",
     "Rows",

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from workers.hamming import Counter, Counts, Distances, Rows, Words, chunks, hamming
+from workers.hamming import BitCounter, Counts, Distances, Rows, Words, chunks, hamming
 
 HASH_BYTES: Final = 32
 HASH_WORDS: Final = 4
@@ -117,7 +117,7 @@ class PdqIndex:
         bits = usual + turns.farthest_off
         used = next((words for most, words in FEWER_WORDS if bits <= most), HASH_WORDS)
         highest = np.asarray(np.minimum(np.add(limits, turns.farthest_off), 255), np.uint8)
-        counters = [Counter(len(maybe)) for _ in range(used)]
+        counters = [BitCounter(len(maybe)) for _ in range(used)]
         for part in chunks(len(maybe)):
             counts = [
                 counter.count(self.words[place : place + 1, part], turns.base[place : place + 1])
