@@ -32,6 +32,45 @@ def png_of(stream: bytes, size: tuple[int, int], *, depth: int = 8, colour: int 
 def filtered_png(samples: NDArray[Any], filters: Sequence[int] = (0, 1, 2, 3, 4)) -> bytes:
     """Return a PNG of height x width x channels of 8 or 16 bits whose rows are filtered in these ways in turn."""
     height, width, channels = samples.shape
+    stream = zlib.compress(_filtered(samples, filters), 1)
+    return png_of(stream, (width, height), depth=8 * samples.dtype.itemsize, colour=COLOURS[channels])
+
+
+def interlaced_png(samples: NDArray[Any], filters: Sequence[int] = (0, 1, 2, 3, 4), level: int = 1) -> bytes:
+    """Return such a PNG, interlaced."""
+    height, width, channels = samples.shape
+    parts = [samples[rows, columns] for rows, columns in PASSES]
+    stream = zlib.compress(b"".join(_filtered(part, filters) for part in parts if part.size), level)
+    return interlaced(png_of(stream, (width, height), depth=8 * samples.dtype.itemsize, colour=COLOURS[channels]))
+
+
+def interlaced_palette(indices: NDArray[np.uint8], depth: int, palette: bytes, clear: bytes = b"") -> bytes:
+    """Return an interlaced PNG of height x width colours of a palette, ``depth`` bits each."""
+    height, width = indices.shape
+    lines = []
+    for part in (indices[rows, columns] for rows, columns in PASSES):
+        for row in part if part.size else ():
+            bits = np.unpackbits(row[:, None], axis=1)[:, 8 - depth :]
+            lines.append(b"\0" + np.packbits(bits.ravel()).tobytes())
+    data = interlaced(png_of(zlib.compress(b"".join(lines)), (width, height), depth=depth, colour=3))
+    colours = chunk(b"PLTE", palette) + (chunk(b"tRNS", clear) if clear else b"")
+    return data[:33] + colours + data[33:]
+
+
+def interlaced(data: bytes) -> bytes:
+    """Return a PNG that says it is interlaced."""
+    return data[:8] + chunk(b"IHDR", data[16:28] + b"\1") + data[33:]
+
+
+PASSES: Final = (
+    np.s_[::8, ::8], np.s_[::8, 4::8], np.s_[4::8, ::4], np.s_[::4, 2::4], np.s_[2::4, ::2], np.s_[::2, 1::2],
+    np.s_[1::2, :],
+)  # fmt: skip
+"""Rows and columns of an interlaced picture's passes (PNG, third edition, 8.2)."""
+
+
+def _filtered(samples: NDArray[Any], filters: Sequence[int]) -> bytes:
+    height, _, channels = samples.shape
     depth = 8 * samples.dtype.itemsize
     rows = np.frombuffer(samples.astype(f">u{depth // 8}").tobytes(), np.uint8).reshape(height, -1).astype(np.int64)
     step = channels * depth // 8
@@ -41,7 +80,7 @@ def filtered_png(samples: NDArray[Any], filters: Sequence[int] = (0, 1, 2, 3, 4)
         before, corner = (np.concatenate((np.zeros(step, np.int64), each[:-step])) for each in (row, above))
         lines.append(bytes((way,)) + ((row - _FILTERS[way](before, above, corner)) & 255).astype(np.uint8).tobytes())
         above = row
-    return png_of(zlib.compress(b"".join(lines), 1), (width, height), depth=depth, colour=COLOURS[channels])
+    return b"".join(lines)
 
 
 def _paeth(before: Row, above: Row, corner: Row) -> Row:

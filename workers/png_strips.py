@@ -5,8 +5,8 @@ of the same place in its pixel: the same byte of the pixel before, and of both i
 below the last row of the one before, is a picture of its own with 8 bits a channel, which Pillow's decoder undoes; and
 of samples of 16 bits the higher bytes alone are one.
 
-What Pillow accepts is accepted, what it refuses is refused: neither compares the checksums of IDAT.  Interlaced
-pictures are not read here.  Runs in the sandbox.
+What Pillow accepts is accepted, what it refuses is refused: neither compares the checksums of IDAT.  Of an interlaced
+picture this reads one pass after the other, each of them a picture of its own.  Runs in the sandbox.
 """
 
 from __future__ import annotations
@@ -47,15 +47,38 @@ class PngLayout:
     depth: int
     colour: int
     first: int
+    interlaced: bool
 
     @property
     def row_bytes(self) -> int:
         """Bytes of a row without its filter."""
         return (self.width * self.depth * _CHANNELS[self.colour] + 7) // 8
 
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all rows, filters included; a picture without columns has none."""
+        return self.height * (1 + self.row_bytes) if self.width else 0
+
+
+class PngStream:
+    """What the IDAT chunks from ``first`` on hold, inflated as it is taken; what is behind ``size`` bytes is unread."""
+
+    def __init__(self, data: bytes, first: int, size: int) -> None:
+        self._held = bytearray()
+        self._inflated = _inflated(data, first, size)
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """Return the next ``size`` bytes; raises OSError and zlib.error."""
+        while len(self._held) < size:
+            self._held += next(self._inflated)
+        with memoryview(self._held) as view:
+            taken = np.frombuffer(bytes(view[:size]), np.uint8)
+        del self._held[:size]
+        return taken
+
 
 def png_layout(image: Image.Image, data: bytes) -> PngLayout | None:
-    """Return the layout of a PNG that Pillow opened; None for one that is interlaced, animated or not as it says."""
+    """Return the layout of a PNG that Pillow opened; None for one that is animated or not as it says."""
     first, heads = 0, 0
     for place, kind, _ in png_chunks(data):
         if kind == b"IDAT":
@@ -67,18 +90,28 @@ def png_layout(image: Image.Image, data: bytes) -> PngLayout | None:
     if not first or heads != 1 or data[12:16] != b"IHDR":
         return None
     width, height, depth, colour, _, _, interlaced = _BITMAP.unpack_from(data, 16)
-    if (width, height) != image.size or interlaced:
+    if (width, height) != image.size:
         return None
-    return PngLayout(width=width, height=height, depth=depth, colour=colour, first=first)
+    return PngLayout(width=width, height=height, depth=depth, colour=colour, first=first, interlaced=interlaced != 0)
 
 
 def png_strips(image: Image.Image, data: bytes, layout: PngLayout, rows: int) -> Iterator[Image.Image]:
-    """Yield the picture from top to bottom, ``rows`` rows at a time; raises OSError, ValueError and zlib.error."""
+    """Yield a picture that is not interlaced from top to bottom, ``rows`` rows at a time.
+
+    Raises OSError, ValueError and zlib.error.
+    """
+    return pass_strips(image, layout, PngStream(data, layout.first, layout.stored_bytes), rows)
+
+
+def pass_strips(image: Image.Image, layout: PngLayout, stream: PngStream, rows: int) -> Iterator[Image.Image]:
+    """Yield what a stream holds next, a picture of the ``layout``; raises as ``png_strips`` does."""
     deep = layout.depth == 16
     channels = _CHANNELS[layout.colour] if layout.depth >= 8 else 1
     mode = _MODES[channels]
     above = np.zeros(layout.row_bytes // 2 if deep else layout.row_bytes, np.uint8)
-    for filtered in _filtered(data, layout, rows):
+    line = 1 + layout.row_bytes
+    for top in range(0, layout.height, rows):
+        filtered = stream.take(min(rows, layout.height - top) * line).reshape(-1, line)
         lines = np.empty((len(filtered) + 1, 1 + above.size), np.uint8)
         lines[0, 0], lines[0, 1:] = 0, above
         lines[1:, 0], lines[1:, 1:] = filtered[:, 0], filtered[:, 1 :: 2 if deep else 1]
@@ -115,20 +148,6 @@ def _as_told(image: Image.Image, plain: Image.Image, layout: PngLayout) -> Image
     if "transparency" in image.info and not (layout.depth == 16 and layout.colour == _GREY):
         strip.info["transparency"] = image.info["transparency"]
     return strip
-
-
-def _filtered(data: bytes, layout: PngLayout, rows: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield the inflated rows, ``rows`` at a time, each with its filter in front."""
-    line = 1 + layout.row_bytes
-    held, inflated = bytearray(), _inflated(data, layout.first, layout.height * line)
-    for top in range(0, layout.height, rows):
-        size = min(rows, layout.height - top) * line
-        while len(held) < size:
-            held += next(inflated)
-        with memoryview(held) as view:
-            strip = np.frombuffer(bytes(view[:size]), np.uint8)
-        del held[:size]
-        yield strip.reshape(-1, line)
 
 
 def _inflated(data: bytes, first: int, size: int) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from PIL.ExifTags import Base
 from workers.heif_tiles import heif_tiles
 from workers.picture_formats import HEIF, open_picture
 from workers.pixels import reducible, reduction
+from workers.png_passes import reduced_by_passes
 from workers.png_strips import png_layout, png_strips, without_pixels
 from workers.progressive_jpeg import BLOCK, block_means
 from workers.tiff_strips import tiff_layout, tiff_strips
@@ -72,7 +73,12 @@ def _png(image: Image.Image, data: bytes) -> Reduced | None:
     layout = png_layout(image, data) if rows else None
     if layout is None:
         return None
-    reduced = _put_together(png_strips(image, data, layout, rows), image.size, scale)
+    if layout.interlaced:
+        reduced = reduced_by_passes(image, data, layout, scale)
+    else:
+        reduced = _put_together(png_strips(image, data, layout, rows), image.size, scale)
+    if reduced is None:
+        return None
     told = open_picture(without_pixels(data, layout), "image/png")
     told.load()
     return Reduced(image=reduced, size=image.size, scale=scale, told=told)

@@ -217,16 +217,15 @@ async def test_without_a_spare_there_is_one_child_and_another_when_it_dies(metri
 
 
 async def test_memory_is_bounded(pool: DecodePool) -> None:
-    side = 20_000  # one bit a pixel in the file, 1.6 GB as RGB; interlaced, so it cannot be read strip by strip
-    rows = zlib.compress(bytes((side // 8 + 8) * side), 1)
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 1)),
-        (b"IDAT", rows),
-        (b"IEND", b""),
-    )
-    bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
-    )
+    side = 20_000  # one bit a pixel in the file, 1.6 GB as RGB; in one strip, which is decoded as a whole
+    rows = zlib.compress(bytes(side // 8 * side), 1)
+    width, height, compression, photometric, place, rows_a_strip, length = 256, 257, 259, 262, 273, 278, 279
+    deflate, black_is_zero = 8, 1
+    tags = {width: side, height: side, compression: deflate, photometric: black_is_zero}
+    tags |= {place: 8, rows_a_strip: side, length: len(rows)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    bomb = struct.pack("<2sHI", b"II", 42, 8 + len(rows)) + rows + directory
     assert await code_of(pool, bomb) == ErrorCode.OVER_BUDGET
     assert (await pool.decode(make_file())).info.width == 320
 
