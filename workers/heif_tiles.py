@@ -201,15 +201,24 @@ def _strips(handle: ctypes.c_void_p, tiling: _Tiling, data: bytes, stack: ExitSt
         stack.callback(_LIBRARY.heif_decoding_options_free, options)
         options.contents.leave_as_stored = options.contents.to_8_bits = 1
         row = np.empty((tiling.tile_height, tiling.width, _CHANNELS), np.uint8)
+        failed: OSError | None = None
+        seen = False
         for top in range(0, tiling.height, tiling.tile_height):
             row[:] = 0
             for left in range(0, tiling.width, tiling.tile_width):
-                tile = _tile(handle, options, left // tiling.tile_width, top // tiling.tile_height)
+                try:
+                    tile = _tile(handle, options, left // tiling.tile_width, top // tiling.tile_height)
+                except OSError as error:
+                    failed = error
+                    continue
+                seen = True
                 part = row[: tile.shape[0], left : left + min(tile.shape[1], tiling.tile_width)]
                 part[...] = tile[: part.shape[0], : part.shape[1]]
             shown = row[: min(tiling.tile_height, tiling.height - top)]
             for start in range(0, len(shown), STRIP_ROWS):
                 yield Image.fromarray(shown[start : start + STRIP_ROWS])
+        if failed is not None and not seen:
+            raise failed
     del data
 
 

@@ -23,10 +23,12 @@ MOST_BLOCKS: Final = 10
 _SOF2, _DHT, _EOI, _SOS, _DQT, _DRI, _APP0, _APP14 = 0xC2, 0xC4, 0xD9, 0xDA, 0xDB, 0xDD, 0xE0, 0xEE
 _OTHERS: Final = frozenset({*range(0xC0, 0xD0), 0xDC, 0xDE, 0xDF}) - {_SOF2, _DHT, 0xC8}
 """Other frames, arithmetic coding, and a number of lines that is told only behind the first scan."""
-_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_MARKER: Final = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 """Of something; those of nothing are passed over like what is between markers."""
-_END_OF_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_END_OF_SCAN: Final = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
+"""What is below is no marker in use: libjpeg goes on behind one where there are intervals, and so does this."""
 _RESTART: Final = re.compile(rb"\xff[\xd0-\xd7]")
+_LEAST_OF_SCAN: Final = 6
 _LARGEST_CATEGORY: Final = 15
 _MOST_BYTES: Final = 8
 """Of a block's mean in a file: a code of 16 bits and 15 more, every byte followed by a zero."""
@@ -136,6 +138,8 @@ def mean_scans(data: bytes, frame: JpegFrame) -> Iterator[MeanScan]:
             return
         if marker in _OTHERS:
             raise ValueError("a progressive JPEG with a part that is none")
+        if marker == _SOS and len(content) < _LEAST_OF_SCAN:
+            raise ValueError("a scan that is not as it should be")
         if marker == _SOS and content[-3] == 0:
             found += 1
             if found > MAX_MEAN_SCANS:

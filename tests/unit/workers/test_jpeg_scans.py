@@ -81,6 +81,7 @@ def test_what_is_no_plain_progressive_picture_has_no_frame(data: bytes) -> None:
         (0xDC, b"\0\1", "a part that is none"),
         (0xC4, b"\0" + bytes([3]) + bytes(15) + b"\0\1\2", "without its tables"),
         (0xC4, b"\0" + bytes([1]) + bytes(15) + b"\x10", "without its tables"),
+        (0xDA, b"\1\0", "not as it should be"),
         (0xDA, b"\2\1\0\0\0\0", "not as it should be"),
         (0xDA, b"\2\2\0\1\0\0\0\0", "in no order"),
         (0xDA, b"\1\7\0\0\0\0", "not in"),
@@ -96,3 +97,8 @@ def test_bytes_of_nothing_take_no_longer_than_they_are() -> None:
     assert jpeg_frame(b"\xff\xd8" + b"\xff" * 4_000_000) is None
     assert jpeg_frame(b"\xff\xd8" + b"\xff\x01" * 2_000_000) is None
     assert len(scans_of(DATA[:-2] + b"\xff" * 4_000_000 + b"\xff\xd9")) == 2
+
+
+def test_a_marker_that_is_none_ends_no_scan() -> None:
+    head = SCAN + 2 + int.from_bytes(DATA[SCAN + 2 : SCAN + 4])
+    assert len(scans_of(DATA[: head + 90] + b"\xff\x41" + DATA[head + 92 :])) == 2

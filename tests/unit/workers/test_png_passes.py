@@ -4,9 +4,11 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.damage import damaged
 from tests.image_factories import make_picture
 from tests.png_factories import interlaced, interlaced_palette, interlaced_png, png_of
 from workers.picture_formats import open_picture
@@ -76,9 +78,9 @@ def test_many_strips_make_a_pass() -> None:
 
 def test_what_breaks_off_or_is_damaged_is_refused() -> None:
     data = interlaced_png(SAMPLES[..., :3])
-    for damaged in (data[: len(data) // 2], data[:60] + bytes([data[60] ^ 0x10]) + data[61:]):
+    for broken in (data[: len(data) // 2], data[:60] + bytes([data[60] ^ 0x10]) + data[61:]):
         with pytest.raises((OSError, ValueError, zlib.error)):
-            by_passes(damaged, (2, 2))
+            by_passes(broken, (2, 2))
     short = interlaced(png_of(zlib.compress(bytes(1 + 3 * SIZE[0])), SIZE))
     with pytest.raises(OSError, match="truncated"):
         by_passes(short, (2, 2))
@@ -87,3 +89,17 @@ def test_what_breaks_off_or_is_damaged_is_refused() -> None:
 def test_a_picture_of_too_many_blocks_is_left_whole() -> None:
     side = int((LARGEST_SUMS / 4) ** 0.5) + 1
     assert by_passes(interlaced(png_of(zlib.compress(b""), (side, side))), (1, 1)) is None
+
+
+@settings(max_examples=150)
+@given(damaged(interlaced_png(SAMPLES[:60, :80, :3]), interlaced_png(SAMPLES[:60, :80])))
+def test_any_bytes_are_a_picture_or_a_named_error(data: bytes) -> None:
+    try:
+        image = open_picture(data, "image/png")
+        layout = png_layout(image, data)
+        if layout is None or not layout.interlaced or image.width * image.height > 1 << 20:
+            return
+        found = reduced_by_passes(image, data, layout, (2, 2))
+    except (OSError, ValueError, SyntaxError, zlib.error):
+        return
+    assert found is None or found.size == (-(-image.width // 2), -(-image.height // 2))

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from PIL import Image
 
 from shared.errors import DecodeError, ErrorCode
+from tests.damage import damaged
 from tests.image_factories import make_file, make_picture
 from workers.jpeg_scans import MAX_MEAN_SCANS
 from workers.picture_formats import open_picture
@@ -144,3 +146,14 @@ def test_an_interval_that_the_scans_do_not_keep_costs_blocks_not_the_picture(int
     data = progressive(make_picture(*SIZE).convert("L"))
     means = means_of(data[:2] + b"\xff\xdd" + struct.pack(">HH", 4, interval) + data[2:])
     assert means.size == (77, 51)
+
+
+@settings(max_examples=150)
+@given(damaged(progressive(make_picture(160, 120)), progressive(make_picture(96, 64), restart_marker_blocks=2)))
+def test_any_bytes_are_a_picture_or_a_named_error(data: bytes) -> None:
+    try:
+        image = open_picture(data, "image/jpeg")
+        means = block_means(image, data)
+    except (DecodeError, OSError, ValueError, SyntaxError):
+        return
+    assert means is None or means.size == (-(-image.width // 8), -(-image.height // 8))
