@@ -161,7 +161,7 @@ def _name(context: int, image: Image.Image) -> int | None:
         return None
     names = (ctypes.c_uint32 * count)()
     _LIBRARY.heif_context_get_list_of_top_level_image_IDs(context, names, count)
-    return names[image.tell()]
+    return int(names[image.tell()])
 
 
 def _orientation(context: int, name: int) -> int | None:
@@ -183,7 +183,7 @@ def _orientation(context: int, name: int) -> int | None:
             seen = seen[::-1] if direction == _UPSIDE_DOWN else seen[:, ::-1]
         else:
             return None
-    return next(way for way in range(1, 9) if np.array_equal(turned(Image.fromarray(marks), way), seen))
+    return next(way for way in range(1, 9) if np.array_equal(np.asarray(turned(Image.fromarray(marks), way)), seen))
 
 
 def _is_grid(tiling: _Tiling) -> bool:
@@ -191,7 +191,7 @@ def _is_grid(tiling: _Tiling) -> bool:
     covered = (tiling.columns * tiling.tile_width, tiling.rows * tiling.tile_height)
     flat = tiling.dimensions == 0 and tiling.columns * tiling.rows > 1
     enough = covered[0] >= tiling.width and covered[1] >= tiling.height
-    return flat and enough and covered[0] * tiling.tile_height <= MOST_ROW_PIXELS
+    return bool(flat and enough and covered[0] * tiling.tile_height <= MOST_ROW_PIXELS)
 
 
 def _strips(handle: ctypes.c_void_p, tiling: _Tiling, data: bytes, stack: ExitStack) -> Iterator[Image.Image]:

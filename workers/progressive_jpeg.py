@@ -238,7 +238,8 @@ class _Piece:
 
     def _words_at(self, place: NDArray[np.int32]) -> NDArray[np.uint32]:
         """Return the 16 bits that begin at places."""
-        return self._words[place >> 3] << (place & 7).astype(np.uint32) >> np.uint32(16)
+        words: NDArray[np.uint32] = self._words[place >> 3] << (place & 7).astype(np.uint32)
+        return words >> np.uint32(16)
 
 
 @lru_cache(maxsize=8)
