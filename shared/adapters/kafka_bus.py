@@ -19,7 +19,7 @@ from shared.adapters.inbox import Inbox
 from shared.adapters.kafka_clients import Clients, open_clients
 from shared.adapters.kafka_commits import Committer
 from shared.adapters.kafka_link import KafkaLink, message_of
-from shared.adapters.kafka_members import member_settings
+from shared.adapters.kafka_members import member_client_id, member_settings, sign_off_dead
 from shared.adapters.kafka_offsets import OffsetTracker
 from shared.adapters.kafka_settings import consumer_settings, producer_settings
 from shared.adapters.kafka_topics import Topics, ensure_topics
@@ -106,6 +106,8 @@ class KafkaAnsweringBus:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._client_id = member_client_id()
+        self._was_member = False
         self._topics = Topics.of(settings.tenant)
         self._link = KafkaLink(self._connect, self._topics.inspect)
         self._offsets: OffsetTracker[int] = OffsetTracker()
@@ -171,8 +173,11 @@ class KafkaAnsweringBus:
 
     async def _connect(self) -> Clients:
         await ensure_topics(self._settings)
+        if self._was_member:
+            await sign_off_dead(self._settings, self._client_id)
+        self._was_member = True
         producer = AIOKafkaProducer(**producer_settings(self._settings))
-        consumer = AIOKafkaConsumer(**member_settings(self._settings))
+        consumer = AIOKafkaConsumer(**member_settings(self._settings, self._client_id))
         return await open_clients(producer, consumer, self._join, (self._topics.inspect, self._topics.verdicts))
 
     async def _join(self, consumer: AIOKafkaConsumer) -> None:

@@ -11,14 +11,21 @@ A worker on a machine that is gone is missed as before, by its session.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
+import secrets
 from dataclasses import replace
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
 from aiokafka.protocol.group import LeaveGroupRequest
 
 from shared.adapters.kafka_calls import bounded, closed
@@ -29,59 +36,75 @@ from shared.errors import BusError
 
 SIGN_OFF_TIMEOUT: Final = 2.0
 CLOSE_TIMEOUT: Final = 1.0
-_PROCESS: Final = re.compile(r"safelight-worker-([0-9a-f]{16})-([0-9]{1,9})-([0-9]{1,19})", re.ASCII)
+POLL_SECONDS: Final = 0.05
+NOT_YET: Final = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
+_MEMBER: Final = re.compile(r"safelight-worker-([0-9a-f]{16})-([0-9]{1,9})-([0-9]{1,19})-[0-9a-f]{8}", re.ASCII)
 _logger = logging.getLogger(__name__)
 
 
 def member_client_id() -> str:
-    """Return a client id that says which process this is, of which machine (or container)."""
+    """Return a new client id that says which process this is, of which machine (or container)."""
     me = this_process()
-    return f"safelight-worker-{_machine(me)}-{me.pid}-{me.started}"
+    return f"safelight-worker-{_machine(me)}-{me.pid}-{me.started}-{secrets.token_hex(4)}"
 
 
 def is_dead(client_id: str) -> bool:
     """Tell whether a member was a process of this machine that has ended; False where that cannot be known."""
-    found = _PROCESS.fullmatch(client_id)
+    found = _MEMBER.fullmatch(client_id)
     me = this_process()
     if found is None or found[1] != _machine(me):
         return False
     return replace(me, pid=int(found[2]), started=int(found[3])).is_dead()
 
 
-def member_settings(settings: Settings) -> dict[str, Any]:
+def member_settings(settings: Settings, client_id: str) -> dict[str, Any]:
     """Return a worker's consumer's arguments; a client id that was configured stays, for quotas may go by it."""
-    named = {} if "client.id" in settings.kafka else {"client_id": member_client_id()}
+    named = {} if "client.id" in settings.kafka else {"client_id": client_id}
     return {**group_settings(settings), **named}
 
 
-async def sign_off_dead(settings: Settings) -> int:
+async def sign_off_dead(settings: Settings, former: str | None = None) -> int:
     """Take the dead of this machine out of the workers' group; return how many.
 
-    Whatever goes wrong is logged and no more: without this a session ends as well, a few seconds later.
+    ``former`` is the client id of who asks, where it was a member and is none any more: clients that are made anew
+    after an outage would wait for their own former session.  Whatever goes wrong is logged and no more: without this
+    a session ends as well, a few seconds later.
     """
     admin = AIOKafkaAdminClient(**client_settings(settings))
     group = group_settings(settings)["group_id"]
     try:
-        signed_off = await bounded(_sign_off(admin, group), SIGN_OFF_TIMEOUT, "Kafka did not say who is in a group")
+        signed_off = await bounded(
+            _sign_off(admin, group, former), SIGN_OFF_TIMEOUT, "Kafka did not say who is in a group"
+        )
     except BusError as error:
         _logger.warning("%s; what dead workers had is given out when their sessions end", error)
         return 0
     finally:
         await closed(admin.close(), CLOSE_TIMEOUT, "Kafka's admin client")
     if signed_off:
-        _logger.info("%d dead worker(s) of this machine signed off from group %s", signed_off, group)
+        _logger.info("%d member(s) of group %s that have ended were signed off", signed_off, group)
     return signed_off
 
 
-async def _sign_off(admin: AIOKafkaAdminClient, group: str) -> int:
+async def _sign_off(admin: AIOKafkaAdminClient, group: str, former: str | None) -> int:
     await admin.start()
-    try:
-        coordinator = await admin.find_coordinator(group)
-    except GroupCoordinatorNotAvailableError:
-        return 0  # a cluster that has had no group yet
+    while True:
+        try:
+            return await _sign_off_now(admin, group, former)
+        except NOT_YET:
+            if former is None:
+                return 0  # a cluster that has had no group yet
+            await asyncio.sleep(POLL_SECONDS)  # one that has just started, and reads what groups it had
+
+
+async def _sign_off_now(admin: AIOKafkaAdminClient, group: str, former: str | None) -> int:
+    coordinator = await admin.find_coordinator(group)
     (described,) = await admin.describe_consumer_groups([group], coordinator)
     # Of a group: error, name, state, protocol type, protocol, members; of a member: its id, its client's id, more.
-    dead = [member[0] for found in described.groups for member in found[5] if is_dead(member[1])]
+    (found,) = described.groups
+    if found[0]:
+        raise for_code(found[0])
+    dead = [member[0] for member in found[5] if member[1] == former or is_dead(member[1])]
     # The admin client has no call for it, only the protocol has.
     version = admin._matching_api_version(LeaveGroupRequest)  # noqa: SLF001
     for member_id in dead:

@@ -14,14 +14,14 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
-from shared.adapters.kafka_members import sign_off_dead
+from shared.adapters.kafka_members import member_settings, sign_off_dead
 from shared.adapters.kafka_settings import producer_settings
-from shared.adapters.kafka_topics import VERDICTS_PARTITIONS, Topics
+from shared.adapters.kafka_topics import VERDICTS_PARTITIONS, Topics, ensure_topics
 from shared.config import Settings
 from shared.errors import BusError, BusTimeoutError
 from shared.ports import AnsweringBus, AskingBus
@@ -161,6 +161,17 @@ class TestKafkaBus(BusContract):
         world.settings = Settings(bus=world.broker.url, kafka=own)
         await world.answering()
         assert await sign_off_dead(world.settings) == 0
+
+    async def test_a_membership_of_before_an_outage_is_signed_off(self, world: KafkaWorld) -> None:
+        settings = Settings(bus=world.broker.url, kafka={"group.id": f"former-{uuid.uuid4().hex}"})
+        await ensure_topics(settings)
+        consumer = AIOKafkaConsumer(INSPECT_TOPIC, **member_settings(settings, "before"))
+        await consumer.start()
+        try:
+            assert await sign_off_dead(settings) == 0
+            assert await sign_off_dead(settings, "before") == 1
+        finally:
+            await consumer.stop()
 
     async def test_no_broker_at_start_is_a_timeout_error(self) -> None:
         settings = Settings(bus="kafka://127.0.0.1:9")

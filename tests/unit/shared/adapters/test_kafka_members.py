@@ -25,8 +25,8 @@ def test_a_process_is_dead_once_it_has_ended() -> None:
 
 
 def test_a_number_that_another_process_has_now_is_a_dead_ones() -> None:
-    own, _, started = member_client_id().rpartition("-")
-    assert is_dead(f"{own}-{int(started) - 1}")
+    own, started, which = member_client_id().rsplit("-", 2)
+    assert is_dead(f"{own}-{int(started) - 1}-{which}")
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ def test_a_number_that_another_process_has_now_is_a_dead_ones() -> None:
     [
         "",
         "safelight",
-        "safelight-worker-0123456789abcdef-1-1",  # of another machine
+        "safelight-worker-0123456789abcdef-1-1-01234567",  # of another machine
         member_client_id() + "-more",
         member_client_id().replace("safelight-worker", "somebody-elses"),
-        "safelight-worker-0123456789abcdef-99999999999-1",
+        "safelight-worker-0123456789abcdef-99999999999-1-01234567",
     ],
 )
 def test_nobody_else_is_taken_for_dead(client_id: str) -> None:
@@ -45,6 +45,6 @@ def test_nobody_else_is_taken_for_dead(client_id: str) -> None:
 
 
 def test_a_client_id_of_the_operators_own_stays() -> None:
-    assert member_settings(Settings(bus="kafka://a:9092"))["client_id"] == member_client_id()
+    assert member_settings(Settings(bus="kafka://a:9092"), "member-1")["client_id"] == "member-1"
     named = Settings(bus="kafka://a:9092", kafka={"client.id": "quota-1"})
-    assert member_settings(named)["client_id"] == "quota-1"
+    assert member_settings(named, "member-1")["client_id"] == "quota-1"
