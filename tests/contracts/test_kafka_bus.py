@@ -165,7 +165,7 @@ class TestKafkaBus(BusContract):
     async def test_a_membership_of_before_an_outage_is_signed_off(self, world: KafkaWorld) -> None:
         settings = Settings(bus=world.broker.url, kafka={"group.id": f"former-{uuid.uuid4().hex}"})
         await ensure_topics(settings)
-        consumer = AIOKafkaConsumer(INSPECT_TOPIC, **member_settings(settings, "before"))
+        consumer = AIOKafkaConsumer(TOPICS.inspect, **member_settings(settings, "before"))
         await consumer.start()
         try:
             assert await sign_off_dead(settings) == 0
