@@ -11,7 +11,7 @@ from shared.config import Settings
 from workers.classifying.bank import Bank, bank_path, load_bank
 from workers.classifying.fitting import Recipe, fit
 from workers.classifying.revisions import ClassifierBook
-from workers.classifying.teaching import Merged
+from workers.classifying.teaching import Merged, advice_on
 from workers.classifying.vectors import Space, shipped_features
 from workers.encoder_names import EncoderName, card_of
 
@@ -34,10 +34,13 @@ async def fit_and_publish(
 ) -> None:
     """Put the classifier of the merged examples in force in place of revision ``base``, and report it."""
     classifier = await asyncio.to_thread(fit, recipe, merged.examples, bank, space, SystemClock().wall())
-    note = f"{note_on}: {merged.added} added, {merged.relabelled} re-labelled"
+    negatives = f" ({merged.negatives} of them negatives)" if merged.negatives else ""
+    note = f"{note_on}: {merged.added} added{negatives}, {merged.relabelled} re-labelled"
     revision = await book.publish(recipe.name, classifier, base, note)
     counts = {"added": merged.added, "relabelled": merged.relabelled, "known": merged.known}
     session.row(
         classifier_reports.details(revision, classifier) | counts,
         f"{note}, {merged.known} known already\n{classifier_reports.sentences(revision, classifier)}",
     )
+    for advice in advice_on(classifier.rates):
+        session.note(f"advice: {advice}")

@@ -191,6 +191,7 @@ async def _examples(
     session: Session, eyes: Eyes, files: Sequence[tuple[Path, str]], limit: int
 ) -> tuple[list[Example], int]:
     """Return the examples in the order of the files, and how many files were rejected."""
+    from rich.console import Console
     from rich.progress import Progress
 
     from workers.classifying.model import Example
@@ -206,7 +207,8 @@ async def _examples(
             finally:
                 progress.advance(task)
 
-    with Progress(transient=True, disable=session.json or len(files) < 2) as progress:
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal or len(files) < 2) as progress:
         task = progress.add_task("looking", total=len(files))
         found = await asyncio.gather(*(one(path, label) for path, label in files))
     for (path, label), outcome in zip(files, found, strict=True):

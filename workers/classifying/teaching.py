@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 
@@ -15,8 +15,12 @@ from shared.errors import UsageError
 from shared.types import DecodedImage, Priority
 from workers.classifying.fitting import ADVISED, FEWEST
 from workers.classifying.model import Example
+from workers.classifying.rates import Rates
 from workers.classifying.vectors import FeatureModel, row_of
 from workers.embedding import EmbeddingQueue
+
+MANY_STRANGERS: Final = 0.05
+"""Share of negatives and drawn documents that are surely given a label, from which on a user is told what helps."""
 
 OnDuplicate = Literal["relabel", "add"]
 
@@ -54,10 +58,14 @@ class Eyes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """The examples of the next revision, and how many of the new ones were new, re-labelled or known already."""
+    """The examples of the next revision, and how many of the new ones were new, re-labelled or known already.
+
+    Of those that were ``added``, so many are ``negatives``.
+    """
 
     examples: tuple[Example, ...]
     added: int
+    negatives: int
     relabelled: int
     known: int
 
@@ -68,14 +76,15 @@ def merge(old: Sequence[Example], new: Sequence[Example], on_duplicate: OnDuplic
     An image given again with another label is re-labelled, the last word counts; with ``add`` it shows both.
     """
     kept = {_key(example, on_duplicate): example for example in old}
-    added = relabelled = known = 0
+    added = negatives = relabelled = known = 0
     for example in new:
         before = kept.get(_key(example, on_duplicate))
         added += before is None
+        negatives += before is None and example.label == OTHER
         known += before is not None and before.label == example.label
         relabelled += before is not None and before.label != example.label
         kept[_key(example, on_duplicate)] = example if before is None else replace(before, label=example.label)
-    return Merged(examples=tuple(kept.values()), added=added, relabelled=relabelled, known=known)
+    return Merged(examples=tuple(kept.values()), added=added, negatives=negatives, relabelled=relabelled, known=known)
 
 
 def check_label(label: str) -> None:
@@ -95,6 +104,14 @@ def warnings_about(label: str, count: int) -> tuple[str, ...]:
     if FEWEST <= count < ADVISED:
         advice = f"{ADVISED} to 100 are advised, and the interval says how little is known"
         return (f"label {label} has {count} images; {advice}",)
+    return ()
+
+
+def advice_on(rates: Rates) -> tuple[str, ...]:
+    """Return what would make a classifier better, going by its rates."""
+    if rates.strangers.interval.low > MANY_STRANGERS:
+        share = f"{100 * rates.strangers.share:.0f} % of the drawn documents and negatives that show no label"
+        return (f"{share} are given one; documents of other kinds as --negatives teach it what a label is not",)
     return ()
 
 

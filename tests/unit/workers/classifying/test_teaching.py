@@ -12,7 +12,8 @@ from tests.classifier_factories import make_examples, make_rows
 from tests.factories import make_frame, make_image_info
 from tests.inspection_doubles import DIMENSION, KnownEncoder, StillClock
 from workers.classifying.model import OTHER
-from workers.classifying.teaching import Eyes, check_count, check_label, merge, warnings_about
+from workers.classifying.rates import Rates, rate
+from workers.classifying.teaching import Eyes, advice_on, check_count, check_label, merge, warnings_about
 from workers.classifying.vectors import shipped_features
 from workers.embedding import EmbeddingQueue
 
@@ -72,6 +73,21 @@ def test_an_image_given_again_is_relabelled(label: str) -> None:
     both = merge(RECEIPTS, again, "add")
     assert (both.added, both.relabelled, len(both.examples)) == (2, 0, 8)
     assert merge(RECEIPTS, RECEIPTS, "relabel").known == 6
+
+
+def test_negatives_that_were_added_are_counted() -> None:
+    merged = merge(RECEIPTS, make_examples(OTHER, make_rows(4, 2)), "relabel")
+    assert (merged.added, merged.negatives) == (4, 4)
+    assert merge(merged.examples, make_examples(OTHER, make_rows(4, 2)), "relabel").negatives == 0
+
+
+@pytest.mark.parametrize(("count", "told"), [(30, True), (3, False), (0, False)])
+def test_negatives_are_advised_where_other_documents_are_given_a_label(count: int, told: bool) -> None:
+    none = rate(0, 100)
+    rates = Rates(
+        labels=(), false_positives=none, strangers=rate(count, 100), confusions=(), true_curve=(), false_curve=()
+    )
+    assert ("--negatives" in " ".join(advice_on(rates))) is told
 
 
 @pytest.mark.parametrize("label", ["", " ", " receipt", OTHER])
