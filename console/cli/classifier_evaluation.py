@@ -47,7 +47,7 @@ def evaluate(
         ),
     ] = None,
     baseline_seconds: Annotated[
-        float, typer.Option(min=10, help="Processor seconds that the longest training of a network takes.")
+        float, typer.Option(min=1, help="Processor seconds that the longest training of a network takes.")
     ] = 240.0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", file_okay=False, help="Folder for report.html and report.json.")
