@@ -22,8 +22,9 @@ from types import MappingProxyType
 from typing import Any, Final, TypedDict
 from uuid import uuid4
 
-from proxy_addon.breaker import Breaker, BreakerState
+from proxy_addon.breaker import Breaker
 from proxy_addon.judging import judgement_of
+from proxy_addon.outage_log import OutageLog
 from proxy_addon.pending import Pending
 from shared import codec
 from shared.errors import (
@@ -125,6 +126,7 @@ class Gateway:
         self._breaker = breaker or Breaker(jitter=random.random)
         self._pending = pending or Pending()
         self._connected = True  # whether the bus was, when last somebody asked
+        self._outage = OutageLog(_log, "cannot ask for a verdict")
         self._heard = -math.inf  # when something last came from the other side
         self._questions: dict[str, _Question] = {}
         self._sending: set[asyncio.Task[Any]] = set()
@@ -264,6 +266,7 @@ class Gateway:
     async def _take(self, message: BusMessage) -> None:
         self._heard = self._clock.monotonic()
         self._breaker.succeeded()
+        self._outage.over()  # not where a question was taken: while nobody answers, some still find room to wait
         question = self._questions.get(message.correlation_id)
         if question is None or question.answer.done():
             self._orphan("late")
@@ -307,10 +310,10 @@ class Gateway:
         if error is None:
             return
         # Whatever went wrong, nobody will answer: the question waits no longer.
-        known = isinstance(error, BusError | StoreError)
-        # Of an outage the first are told; every request of it would be a hundred lines a second.
-        level = logging.WARNING if self._breaker.state is BreakerState.CLOSED else logging.DEBUG
-        _log.log(level if known else logging.ERROR, "cannot ask for a verdict: %s", error, exc_info=not known)
+        if isinstance(error, BusError | StoreError):
+            self._outage.failed(error)
+        else:
+            _log.error("cannot ask for a verdict: %s", error, exc_info=error)
         self._metrics.count("safelight_bus_errors_total", operation="ask")
         full = isinstance(error, BusFullError)
         if full:

@@ -267,7 +267,7 @@ async def test_more_than_may_wait_are_told_at_once() -> None:
         assert w.metrics.value("safelight_proxy_pending_bytes") == 0
 
 
-async def test_a_bus_without_room_is_overloaded_and_not_down() -> None:
+async def test_a_bus_without_room_is_overloaded_and_not_down(caplog: pytest.LogCaptureFixture) -> None:
     def full(_: Asked) -> list[BusMessage]:
         raise BusFullError("4096 requests wait")
 
@@ -277,6 +277,11 @@ async def test_a_bus_without_room_is_overloaded_and_not_down() -> None:
             assert judgement.uninspected is UninspectedReason.OVERLOADED
         assert len(w.bus.asked) == 4
         assert w.metrics.value("safelight_proxy_unasked_total", cause="bus") == 4
+        w.bus.answer = lambda asked: [make_reply(asked)]
+        await w.gateway.verdicts([make_part()], Inquiry(deadline=FAR))
+    begin, end = caplog.messages
+    assert begin.startswith("cannot ask for a verdict")
+    assert end.endswith("failures: 4")
 
 
 async def test_a_question_says_how_urgent_it_is() -> None:
