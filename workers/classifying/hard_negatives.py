@@ -131,7 +131,8 @@ async def append(store: Store, sealer: Sealer, candidates: Sequence[Candidate]) 
     if candidates:
         sealed = [sealer.seal(_pack(each), place=_PLACE) for each in candidates]
         last = await store.append(HARD_NEGATIVES_LOG, sealed)
-        await store.truncate(HARD_NEGATIVES_LOG, max(0, last - KEPT))
+        if last > KEPT:
+            await store.truncate(HARD_NEGATIVES_LOG, last - KEPT)
 
 
 async def candidates_of(store: Store, sealer: Sealer, classifier: Classifier, now: float) -> tuple[Candidate, ...]:

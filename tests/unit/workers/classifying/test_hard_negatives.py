@@ -115,6 +115,26 @@ def test_any_bytes_are_left_out(data: bytes) -> None:
     assert found(store) == ()
 
 
+class Truncations(MemoryStore):
+    """Counts what it was asked to forget."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.upto: list[int] = []
+
+    async def truncate(self, log: str, upto: int) -> None:
+        self.upto.append(upto)
+        await super().truncate(log, upto)
+
+
+async def test_the_store_is_asked_to_forget_only_where_there_is_too_much() -> None:
+    store, (candidate,) = Truncations(), noted("aa").take()
+    await append(store, SEALER, [candidate] * KEPT)
+    assert store.upto == []
+    await append(store, SEALER, [candidate] * 2)
+    assert store.upto == [2]
+
+
 class AwayOnce(MemoryStore):
     """Takes nothing the first time; another image comes by meanwhile."""
 
