@@ -191,9 +191,7 @@ class RevisionBook[Model]:
     async def publish(self, name: str, model: Model, base: int, note: str) -> Revision:
         """Put a model in force in place of revision ``base``; raises StoreError where another was first."""
         blob = await self._log.put(lambda: self._kind.pack(model))
-        revision = await self._replace(name, base, blob, note)
-        await self._forget(name)
-        return revision
+        return await self._replace(name, base, blob, note)
 
     async def roll_back(self, name: str, number: int) -> Revision:
         """Put an older revision in force again; raises UsageError for one that is not kept."""
@@ -227,6 +225,7 @@ class RevisionBook[Model]:
         mine = next((one for one in reversed(history) if one.number == position), None)
         if mine is None:
             raise StoreError(f"{self._kind.name} {name} was changed by somebody else at the same time; try again")
+        await self._forget()
         return mine
 
     def _kept(self, log: RevisionLog, name: str) -> tuple[Revision, ...]:
@@ -236,9 +235,9 @@ class RevisionBook[Model]:
         replaced = tuple(one for one, next_ in pairwise(revisions) if next_.at >= oldest)
         return (*replaced, *revisions[-1:])
 
-    async def _forget(self, name: str) -> None:
-        """Delete the blobs that no kept revision names."""
-        kept = {one.blob for one in self._kept(self._log, name)}
-        for revision in self._log.history[name]:
-            if revision.blob and revision.blob not in kept:
-                await self._log.store.delete_blob(revision.blob)
+    async def _forget(self) -> None:
+        """Delete the blobs that no kept revision names: of every name, for one that was deleted is written no more."""
+        for name, history in self._log.history.items():
+            kept = {one.blob for one in self._kept(self._log, name)}
+            for blob in {one.blob for one in history} - kept - {""}:
+                await self._log.store.delete_blob(blob)

@@ -108,6 +108,20 @@ async def test_replaced_revisions_are_kept_for_a_month() -> None:
         await book(store, clock).roll_back("poem", first.number)
 
 
+async def test_what_was_deleted_is_forgotten_after_a_month_whatever_is_written_then() -> None:
+    store, clock = MemoryStore(), LaterClock()
+    poem = await book(store, clock).publish("poem", "one", 0, "first")
+    await book(store, clock).delete("poem")
+    clock.days = KEPT_DAYS - 1
+    await book(store, clock).publish("ode", "one", 0, "another's")
+    assert set(store.blobs) >= {poem.blob}, "until then it can come back"
+    clock.days = KEPT_DAYS + 1
+    song = await book(store, clock, SONGS).publish("song", "la", 0, "of another kind")
+    assert poem.blob not in store.blobs
+    assert song.blob in store.blobs
+    assert len(store.blobs) == 2
+
+
 async def test_another_key_s_entries_are_refused() -> None:
     store = MemoryStore()
     await book(store).publish("poem", "one", 0, "first")
