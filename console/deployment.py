@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 from console.services.policies import PolicyBook
@@ -10,7 +11,7 @@ from proxy_addon.catalogue import load_catalogue
 from shared.adapters.role import SystemClock
 from shared.config import Settings
 from shared.core.policy_file import KnownNames
-from shared.errors import ConfigError, EncoderUnavailableError
+from shared.errors import ConfigError, EncoderUnavailableError, IntegrityError
 from shared.ports import Store
 from shared.sealing import Sealer
 from workers.classifying.builtin import builtins_of
@@ -19,6 +20,7 @@ from workers.classifying.revision_log import names_in_force
 from workers.classifying.revisions import ClassifierBook
 from workers.encoder_in_force import in_force
 from workers.enrolment import ImageSets
+from workers.labels.published import LabelSpaceBook
 
 
 async def classifier_book(settings: Settings, store: Store, sealer: Sealer) -> ClassifierBook:
@@ -33,6 +35,20 @@ async def _shipped(settings: Settings, store: Store) -> Mapping[str, Classifier]
         return MappingProxyType({})  # this host judges nothing: the workers' have the encoder
 
 
+async def _labels(settings: Settings, store: Store, sealer: Sealer) -> Mapping[str, frozenset[str]]:
+    """Return the labels of what can be read here; raises StoreError."""
+    classifiers = await classifier_book(settings, store, sealer)
+    spaces = LabelSpaceBook(store, sealer, SystemClock())
+    labels: dict[str, frozenset[str]] = {}
+    for name in await classifiers.names():
+        with suppress(IntegrityError):
+            labels[name] = frozenset((await classifiers.show(name))[1].labels)
+    for name in await spaces.names():
+        with suppress(IntegrityError):
+            labels[name] = frozenset((await spaces.show(name))[1].card.names)
+    return labels
+
+
 def policy_book(settings: Settings, store: Store, sealer: Sealer) -> PolicyBook:
     """Return the policies of this deployment, checked against its sets, what gives labels and its catalogue."""
 
@@ -45,6 +61,7 @@ def policy_book(settings: Settings, store: Store, sealer: Sealer) -> PolicyBook:
             tags=catalogue.tags,
             classifiers=frozenset({*await names_in_force(store, sealer), *await _shipped(settings, store)}),
             hash_lists=frozenset(),
+            labels=await _labels(settings, store, sealer),
         )
 
     return PolicyBook(store, SystemClock(), known)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
@@ -26,6 +26,7 @@ from shared.core.policy import (
     Selectors,
 )
 from shared.core.policy_conditions import (
+    OTHER,
     Condition,
     HashListCondition,
     ImageCondition,
@@ -66,6 +67,8 @@ class KnownNames:
     tags: frozenset[str] = frozenset()
     classifiers: frozenset[str] = frozenset()
     hash_lists: frozenset[str] = frozenset()
+    labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By classifier; of one that is not here any label may be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,11 +225,16 @@ class _Parser:
 
     def _label(self, node: Node) -> LabelCondition:
         values = node.mapping(("classifier", "is"))
-        classifier = _required(node, values, "classifier")
-        return LabelCondition(
-            classifier=self._named(classifier, "classifier", lambda known: known.classifiers),
-            label=_text(_required(node, values, "is")),
-        )
+        classifier = self._named(_required(node, values, "classifier"), "classifier", lambda known: known.classifiers)
+        label = _required(node, values, "is")
+        return LabelCondition(classifier=classifier, label=self._label_of(classifier, label))
+
+    def _label_of(self, classifier: str, node: Node) -> str:
+        label = _text(node)
+        labels = None if self._known is None else self._known.labels.get(classifier)
+        if labels is not None and label not in {*labels, OTHER}:
+            node.fail(f"{classifier} has no label {shown(label)}; {nearest(label, {*labels, OTHER})}")
+        return label
 
     def _app(self, node: Node) -> str:
         name = _text(node)

@@ -50,8 +50,15 @@ def test_it_is_listed_and_shown(published: CommandLine) -> None:
 
 
 def test_a_policy_may_name_it_and_no_other(published: CommandLine) -> None:
-    for name, status in (("scenes", 0), ("rooms", 2)):
-        condition = {"label": {"classifier": name, "is": "form"}}
+    for name, label, status in (
+        ("scenes", "form", 0),
+        ("scenes", "other", 0),
+        ("builtin-documents", "receipt", 0),
+        ("rooms", "form", 2),
+        ("scenes", "from", 2),
+        ("builtin-documents", "recipe", 2),
+    ):
+        condition = {"label": {"classifier": name, "is": label}}
         policy = {"name": "p", "when": {"any": [condition]}, "then": {"action": "block"}}
         (published.folder / "policies.yaml").write_text(json.dumps({"policies": [policy]}))
         published("policy", "apply", "policies.yaml", status=status)

@@ -263,6 +263,17 @@ def test_names_of_what_there_is_none() -> None:
         parse(one("  when: {any: [{set: designs}]}"), KnownNames())
 
 
+def test_a_label_is_one_that_the_classifier_has_where_its_labels_are_known() -> None:
+    known = KnownNames(classifiers=frozenset({"documents", "scenes"}), labels={"scenes": frozenset({"beach", "attic"})})
+    asks = "  when: {any: [{label: {classifier: %s, is: %s}}]}"
+    for classifier, label in (("scenes", "beach"), ("scenes", "other"), ("documents", "whatever")):
+        assert parse(one(asks % (classifier, label)), known)
+    assert parse(one(asks % ("scenes", "bech")))
+    with pytest.raises(PolicyError, match=r"scenes has no label 'bech'; .*beach") as raised:
+        parse(one(asks % ("scenes", "bech")), known)
+    assert raised.value.where == "policies[0].when.any[0].label.is"
+
+
 def test_names_are_not_looked_up_without_a_list() -> None:
     assert len(parse(FULL)) == 1
 
