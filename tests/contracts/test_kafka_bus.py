@@ -25,6 +25,7 @@ from shared.adapters.kafka_topics import VERDICTS_PARTITIONS, Topics, ensure_top
 from shared.config import Settings
 from shared.errors import BusError, BusTimeoutError
 from shared.ports import AnsweringBus, AskingBus
+from shared.types import BusMessage
 from tests.contracts.bus_contract import (
     ARRIVES_WITHIN,
     CRASHER,
@@ -121,7 +122,7 @@ class TestKafkaBus(BusContract):
                 await asker.ask(message)
             ids = {message.correlation_id for message in asked}
             for worker, message in zip(workers, asked, strict=True):
-                taken = []
+                taken: list[BusMessage] = []
                 while not taken:
                     for delivery in await worker.receive(16, 1.0):
                         await worker.commit([delivery])
