@@ -12,6 +12,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaProducer
 
+from shared.adapters.durable import sync_folder
 from shared.adapters.kafka_calls import bounded, closed
 from shared.adapters.kafka_settings import producer_settings
 from shared.adapters.kafka_topics import Topics, ensure_topics
@@ -53,7 +54,7 @@ class JsonlSink:
             file.flush()
             os.fsync(file.fileno())
             if new:
-                _sync_folder(self._path.parent)
+                sync_folder(self._path.parent)
 
     async def stop(self) -> None:
         """Nothing is held between batches."""
@@ -61,15 +62,6 @@ class JsonlSink:
 
 def _last_byte(descriptor: int) -> bytes:
     return os.pread(descriptor, 1, os.fstat(descriptor).st_size - 1)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name survive a power cut, too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class KafkaSink:

@@ -9,6 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from shared.adapters.durable import sync_folder
+
 ORPHAN_SECONDS: Final = 3600.0
 """A file that no row points to after this long was left by a process killed between file and row."""
 _PARTIAL: Final = ".part"
@@ -40,7 +42,7 @@ class BlobFiles:
             partial.unlink(missing_ok=True)
             raise
         if durable:
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         return file
 
     def read(self, file: str) -> bytes | None:
@@ -65,11 +67,3 @@ class BlobFiles:
                     path.unlink()
             except FileNotFoundError:  # another process swept it
                 continue
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
