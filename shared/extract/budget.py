@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -25,14 +25,15 @@ type Steps[T] = Generator[None, None, T]
 """A computation that hands control back every 2 ms of CPU at the latest, and returns a T."""
 
 
-def finished[T](steps: Steps[T]) -> T:
-    """Return what a computation returns, without pausing."""
+def finished[T](steps: Steps[T], between: Callable[[], object] = lambda: None) -> T:
+    """Return what a computation returns, without pausing; raises what ``between`` does, called after each step."""
     while True:
         try:
             next(steps)
         except StopIteration as done:
             result: T = done.value
             return result
+        between()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Final
 
 from shared.errors import ErrorCode
 from shared.extract import pipeline
-from shared.extract.budget import Steps
+from shared.extract.budget import Steps, finished
 from shared.extract.sniff import SNIFF_BYTES, sniff, sniff_container
 from shared.types import Direction, HttpHead, HttpMessage
 from workers.unpacking.budget import Budget, BudgetSpentError, Limit, Limits
@@ -132,13 +132,7 @@ class Walk:
 
     def finish[T](self, steps: Steps[T]) -> T:
         """Return what a computation returns, as long as there is time; raises BudgetSpentError."""
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                result: T = done.value
-                return result
-            self.budget.tick()
+        return finished(steps, self.budget.tick)
 
     def _open(self, kind: str, data: bytes, path: str, depth: int) -> None:
         if depth > self.budget.limits.max_depth:
