@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import socket
 from collections.abc import Awaitable, Callable
@@ -11,13 +10,14 @@ from typing import Annotated, Final
 
 import typer
 
-from console.cli.session import Session, session_of
+from console.cli.session import Session, session_of, with_store
 from console.services.bypass import BypassSwitch, Change
 from shared.adapters.bypass_board import BypassFile, BypassInStore
-from shared.adapters.opening import open_sealer, open_store
 from shared.adapters.role import SystemClock
+from shared.config import Settings
 from shared.core.bypass import LONGEST_SECONDS, Bypass, parse_duration
-from shared.errors import StoreError
+from shared.ports import Store
+from shared.sealing import Sealer
 
 PARTLY: Final = 1
 app = typer.Typer(help="Switch inspection off for a while: everything passes uninspected.", no_args_is_help=True)
@@ -70,22 +70,11 @@ def _change(session: Session, change: Callable[[BypassSwitch], Awaitable[Change]
 
 
 def _with_switch[T](session: Session, use: Callable[[BypassSwitch], Awaitable[T]]) -> T:
-    settings = session.settings()
+    async def run(settings: Settings, store: Store, sealer: Sealer) -> T:
+        switch = BypassSwitch(BypassFile(settings.data_dir, sealer), BypassInStore(store, sealer), SystemClock())
+        return await use(switch)
 
-    async def run() -> T:
-        sealer = open_sealer(settings)
-        store = open_store(settings)
-        try:
-            try:
-                await store.start()
-            except StoreError as error:
-                session.note(f"note: {error}")
-            shared = BypassInStore(store, sealer)
-            return await use(BypassSwitch(BypassFile(settings.data_dir, sealer), shared, SystemClock()))
-        finally:
-            await store.stop()
-
-    return asyncio.run(run())
+    return with_store(session, run, away=lambda error: session.note(f"note: {error}"))
 
 
 def _who() -> str:

@@ -14,6 +14,7 @@ import typer
 from shared import config
 from shared.adapters.opening import open_sealer, open_store
 from shared.config import Settings
+from shared.errors import StoreError
 from shared.ports import Store
 from shared.sealing import Sealer
 
@@ -62,15 +63,25 @@ def session_of(context: typer.Context) -> Session:
     return session
 
 
-def with_store[T](session: Session, use: Callable[[Settings, Store, Sealer], Awaitable[T]]) -> T:
-    """Open the configured store, run ``use`` on it, close it."""
+def with_store[T](
+    session: Session,
+    use: Callable[[Settings, Store, Sealer], Awaitable[T]],
+    *,
+    away: Callable[[StoreError], None] | None = None,
+) -> T:
+    """Open the configured store, run ``use`` on it, close it; a store that is away is told to ``away``, else raised."""
     settings = session.settings()
 
     async def run() -> T:
         sealer = open_sealer(settings)
         store = open_store(settings)
         try:
-            await store.start()
+            try:
+                await store.start()
+            except StoreError as error:
+                if away is None:
+                    raise
+                away(error)
             return await use(settings, store, sealer)
         finally:
             await store.stop()
