@@ -87,13 +87,15 @@ def refusal_page(told: Told, error: str = "") -> str:
         "time": f"<dt>Time</dt><dd>{escaped(shown)}</dd>" if shown else "",
     }
     if told.ticket:
-        return page("coach.html", **fields, error=error, ticket=escaped(told.ticket), path=COACH_PATH)
-    return page("blocked.html", **fields)
+        form = {"error": error, "ticket": escaped(told.ticket), "path": COACH_PATH}
+        return page("coach.html", title="A reason is asked for", **fields, **form)
+    return page("blocked.html", title="Blocked by policy", **fields)
 
 
-def page(template: str, **fields: str) -> str:
-    """Return a page; ``fields`` are HTML."""
-    return _template(template).substitute(fields)
+def page(template: str, *, title: str, **fields: str) -> str:
+    """Return a page; ``title`` and ``fields`` are HTML."""
+    body = _template(template).substitute(fields, title=title)
+    return _template("frame.html").substitute(title=title, body=body)
 
 
 def escaped(text: str) -> str:
