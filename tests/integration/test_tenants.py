@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -63,7 +64,7 @@ async def tenants(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Tenant,
 async def copy(redis_url: str, source: Tenant, target: Tenant, pattern: str) -> int:
     """Copy what one tenant has, byte for byte, to the other's names; return how much that was."""
     client = Redis.from_url(redis_url)
-    found = await client.keys(f"safelight:*:@{source.name}/{pattern}")
+    found: Any = await client.keys(f"safelight:*:@{source.name}/{pattern}")
     for key in found:
         await client.copy(key, key.replace(f"@{source.name}/".encode(), f"@{target.name}/".encode()), replace=True)
     await client.aclose()
