@@ -22,6 +22,8 @@ CORPUS: Final = Path(os.environ.get("SAFELIGHT_CORPUS") or ROOT.parent / "shared
 TRAINING_TESTS: Final = Path("train")
 SHARED, ALONE = "shared", "alone"
 SOAK: Final = "soak"
+LONG_S: Final = 240
+"""A test whose marker gives it so many seconds or more may take long."""
 _left_out = pytest.StashKey[dict[str, int]]()
 
 
@@ -61,12 +63,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose the asked half. Without the folder of real images its tests are skipped, counted and shouted about."""
     _choose(config, items)
+    # Long ones first: one that begins last would run on while all other processes have nothing to do.
+    items.sort(key=_is_short)
     corpus = [item for item in items if item.get_closest_marker("corpus")]
     if not corpus or (CORPUS / "manifest.jsonl.gz").is_file():
         return
     for item in corpus:
         item.add_marker(pytest.mark.skip(reason="the corpus of real images is not here (SAFELIGHT_CORPUS names it)"))
     config.stash[_left_out]["tests that need the corpus of real images (set SAFELIGHT_CORPUS)"] = len(corpus)
+
+
+def _is_short(item: pytest.Item) -> bool:
+    limit = item.get_closest_marker("timeout")
+    return limit is None or limit.args[0] < LONG_S
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
