@@ -17,9 +17,15 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, Final
 
+from tests.servers import ROOT
+
 LIMIT_S: Final = 120
-# Not onnxruntime, which starts a thread where it is imported: a process that forks must have one.
-_IMPORTED: Final = ["console.cli.app", "shared.adapters.redis_store"]
+# Every command, which the program itself loads when it is named.  Not onnxruntime, which starts a thread where it is
+# imported: a process that forks must have one.
+_IMPORTED: Final = [
+    "shared.adapters.redis_store",
+    *(f"console.cli.{path.stem}" for path in sorted((ROOT / "console" / "cli").glob("[a-z]*.py"))),
+]
 
 
 @dataclass(frozen=True)
