@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ MAX_BATCH: Final = 1024
 
 def write_graph(network: nn.Module, example: Tensor, out: Path, output: str) -> None:
     """Write the network, float32, input ``x`` N x the example's other sides; ``output`` is what it gives."""
+    # Four warnings that torchvision, which nothing here uses, is not installed.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     torch.onnx.export(
         network,
         (example,),
