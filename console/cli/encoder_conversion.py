@@ -72,11 +72,11 @@ def converter(  # noqa: PLR0913, PLR0917 - the options of a command
                 session.note(f"wrote {bank}, the bank of other pictures that classifiers need")
             for file in complete_classifiers(made.converter, old, new):
                 session.note(f"wrote {file}, a classifier that ships, converted")
-        path = _path(session, there, ends, images, data, copies)
     except (OSError, ValueError) as error:
         raise UsageError(f"no converter from {source} to {target}: {error}") from error
     for made in (there, back):
         _print(session, made)
+    path = _path(session, there, ends, images, data, copies)
     if report is not None:
         from workers.evaluation.conversion import conversion_report
 

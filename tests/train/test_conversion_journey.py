@@ -15,6 +15,7 @@ from tests.classifier_factories import make_examples
 from tests.index_factories import make_reference, make_set
 from tests.index_views import rebase
 from workers.classifying.bank import bank_path, load_bank
+from workers.classifying.builtin import builtin_classifiers
 from workers.classifying.dense_features import grid_descriptors
 from workers.classifying.fitting import Recipe, fit
 from workers.classifying.vectors import row_of, shipped_features, space_of
@@ -26,6 +27,7 @@ from workers.index_state import IndexState
 from workers.training.conversion import End, complete_bank
 from workers.training.dataset import squash
 from workers.training.drawing import FAMILIES, draw
+from workers.training.edits import EDITS, encode
 from workers.view_builder import ViewBuilder
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(900)]
@@ -42,6 +44,7 @@ class Journey:
     report: Path
     listed: list[dict[str, object]]
     converters: list[dict[str, object]]
+    found: list[dict[str, object]]
 
     @property
     def imported(self) -> Path:
@@ -70,8 +73,11 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
     given = ["--images", str(images)]
     safelight("train", "--out", str(run), "--from", OLD, "--minutes", "0.1", "--drawings", "2", *given)
     safelight("export", str(run / "checkpoint.pt"), "--name", "ours", "--pictures", "100", *given)
-    made = safelight("converter", "--from", OLD, "--to", "ours", "--pictures", "60", "--report", str(page), *given)
-    return Journey(data_dir=folder / "data", report=page, listed=safelight("list"), converters=made)
+    options = ["--pictures", "60", "--copies", "2", "--report", str(page)]
+    there, back, *found = safelight("converter", "--from", OLD, "--to", "ours", *options, *given)
+    return Journey(
+        data_dir=folder / "data", report=page, listed=safelight("list"), converters=[there, back], found=found
+    )
 
 
 def squares(encoder: Encoder, seeds: range, family: str) -> NDArray[np.float32]:
@@ -93,7 +99,18 @@ def test_converters_go_both_ways_and_say_what_they_are_worth(journey: Journey) -
     for row in (there, back):
         assert 0 < float(str(row["scale"])) <= 1.2
         assert float(str(row["converted"])) > 0.5
-    assert "Converted references" in (journey.report / "report.html").read_text()
+    page = (journey.report / "report.html").read_text()
+    assert "Converted references" in page
+    assert "Whole inspection" in page
+
+
+def test_what_the_whole_inspection_finds_is_told(journey: Journey) -> None:
+    assert [row["mode"] for row in journey.found] == ["no local features", "gated", "thorough"]
+    for row in journey.found:
+        assert row["copies"] == 2 * len(EDITS)
+        assert 0 <= float(str(row["converted"])) <= 1
+    *_, thorough = journey.found
+    assert float(str(thorough["converted"])) > 0.5, "hashes and local features know no encoder"
 
 
 def test_converted_and_native_references_are_found_in_one_index(journey: Journey) -> None:
@@ -145,6 +162,48 @@ def test_classifiers_go_on_with_a_bank_that_was_converted(journey: Journey) -> N
         for family, label in LABELS.items()
     ]
     assert np.mean(named) >= 0.75  # the converter has seen 45 pictures
+
+
+def test_classifiers_that_ship_come_along(journey: Journey) -> None:
+    card = choose_encoder("ours", MODELS, journey.imported)
+    theirs, ours = builtin_classifiers(choose_encoder(OLD, MODELS, None), "int8"), builtin_classifiers(card, "int8")
+    assert theirs.keys() == ours.keys() != set()
+    for name, classifier in ours.items():
+        assert classifier.space == space_of(journey.new().id)
+        assert classifier.labels == theirs[name].labels
+
+
+def test_references_are_found_by_the_new_encoder_and_by_the_old_one_again(journey: Journey, tmp_path: Path) -> None:
+    runner = CliRunner(env={"SAFELIGHT_DATA_DIR": str(journey.data_dir)})
+
+    def safelight(*arguments: str, status: int = 0) -> dict[str, object]:
+        ended = runner.invoke(app, ["--json", *arguments])
+        assert ended.exit_code == status, (arguments, ended.output, ended.exception)
+        return dict(json.loads(ended.stdout.splitlines()[-1]))
+
+    def picture(seed: int, quality: int = 90) -> str:
+        path = tmp_path / f"{seed}-{quality}.jpg"
+        path.write_bytes(encode(draw("poster", seed, size=(480, 360)), quality=quality))
+        return str(path)
+
+    def found(seed: int) -> tuple[object, bool]:
+        verdict = safelight("check", picture(seed, quality=40), status=1)
+        matches = verdict["matches"]
+        assert isinstance(matches, list)
+        return verdict["encoder"], any(match["matched"] and match["name"] == f"{seed}-90.jpg" for match in matches)
+
+    old, new = f"{OLD}.int8", journey.new().id
+    safelight("set", "create", "designs")
+    safelight("set", "add", "designs", picture(1))
+    there = safelight("index", "migrate", "--to", "ours")
+    assert (there["encoder"], there["phase"], there["left_behind"]) == (new, "switched", [])
+    safelight("set", "add", "designs", picture(2))
+    assert (found(1), found(2)) == ((new, True), (new, True))
+    assert safelight("index", "migrate", "--rollback")["encoder"] == old
+    assert (found(1), found(2)) == ((old, True), (old, True))
+    assert safelight("index", "migrate", "--to", "ours")["encoder"] == new
+    assert safelight("index", "migrate", "--finish")["phase"] == "settled"
+    assert (found(1), found(2)) == ((new, True), (new, True))
 
 
 def test_a_file_that_shares_a_calibration_stands_for_the_one_that_has_it(journey: Journey) -> None:

@@ -51,6 +51,21 @@ def test_it_begins_as_the_least_squares_map(vectors: tuple[Vectors, Vectors]) ->
     assert np.vecdot(begun.eval().convert(vectors[1]), expected).min() > 0.999
 
 
+def test_what_few_pictures_say_nothing_of_stays_between_encoders_of_one_family(
+    vectors: tuple[Vectors, Vectors],
+) -> None:
+    """Fewer pictures than dimensions, from an encoder to one that was trained on from it."""
+    rng = np.random.default_rng(4)
+    shift = np.eye(INPUTS) + 0.05 * rng.normal(size=(INPUTS, INPUTS))
+    moved = [unit(each @ shift) for each in vectors]
+    begun = ConverterNetwork(INPUTS, INPUTS)
+    begun.begin(vectors[0][:20], moved[0][:20])
+    assert np.vecdot(begun.eval().convert(vectors[1]), moved[1]).mean() > 0.9
+    turned = ConverterNetwork(INPUTS, INPUTS)
+    turned.begin(vectors[0][:20], vectors[0][:20] @ rotation(INPUTS, INPUTS))
+    assert np.vecdot(turned.eval().convert(vectors[1]), vectors[1]).mean() < 0.3, "nothing is taken for granted"
+
+
 def test_signs_are_enough_for_signs(vectors: tuple[Vectors, Vectors]) -> None:
     turned = rotation(INPUTS, OUTPUTS)
     views = train_network(signs_of(vectors[0]), vectors[0] @ turned, QUICK)
