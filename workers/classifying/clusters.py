@@ -1,7 +1,7 @@
 """Which examples belong together: near-duplicates and bursts, so that none is tested by a head that knows its twin.
 
-Two examples are linked by a PDQ distance of at most 60 bits , or by a
-cosine of the encoder's vectors of at least .9; a cluster is what links connect.
+Two examples are linked by a PDQ distance of at most PDQ_BITS, or by a cosine of their rows of at least COSINE; a
+cluster is what links connect.
 """
 
 from __future__ import annotations
