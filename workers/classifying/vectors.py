@@ -28,8 +28,8 @@ from workers.encoder_files import MODELS
 FEATURES: Final = MODELS / "classifier-v1" / "features.npz"
 WORDS, EDGES, TEXTURE, COLOURS = "words", "edges", "texture", "colours"
 KINDS: Final = (WORDS, EDGES, TEXTURE, COLOURS)
-WEIGHTS: Final = MappingProxyType({"encoder": 1.0, WORDS: 1.3, EDGES: 1.0, TEXTURE: 1.0, COLOURS: 0.7})
-"""Of each kind: half as much or twice as much of any moves the share of documents that are named by half a point."""
+WEIGHTS: Final = MappingProxyType({"encoder": 1.0, WORDS: 1.3, EDGES: 0.7, TEXTURE: 1.0, COLOURS: 0.7})
+"""Of each kind: half as much again of any moves the share of documents that are named by a point at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

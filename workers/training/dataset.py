@@ -54,17 +54,25 @@ class Item:
 
 def read_archives(data: Path, *, wanted: Callable[[bytes], bool]) -> Iterator[Item]:
     """Every wanted JPEG of `photos/*.tar` and `classes/*.tar` under `data`, in a fixed order; groups are folders."""
+    for source, group, payload in read_files(data):
+        if wanted(payload):
+            yield Item(source=source, group=group, image=opened(payload))
+
+
+def read_files(data: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Source, group and bytes of every such JPEG, which nobody has decoded yet."""
     for archive in sorted((*data.glob("photos/*.tar"), *data.glob("classes/*.tar"))):
         source = f"{archive.parent.name}/{archive.stem}"
         with tarfile.open(archive) as tar:
             for member in tar:
                 stream = tar.extractfile(member) if member.isfile() else None
-                if stream is None or not member.name.lower().endswith((".jpg", ".jpeg")):
-                    continue
-                payload = stream.read()
-                if wanted(payload):
-                    image = Image.open(io.BytesIO(payload)).convert("RGB")
-                    yield Item(source=source, group=f"{source}/{member.name.split('/')[0]}", image=image)
+                if stream is not None and member.name.lower().endswith((".jpg", ".jpeg")):
+                    yield source, f"{source}/{member.name.split('/')[0]}", stream.read()
+
+
+def opened(payload: bytes) -> Image.Image:
+    """The RGB pixels of a file; raises OSError where they cannot be read."""
+    return Image.open(io.BytesIO(payload)).convert("RGB")
 
 
 def read_drawings(per_family: int) -> Iterator[Item]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from workers.classifying.vectors import KINDS, load_features
 from workers.training.classifier_bank import CENTRES, LENGTHS, fit_features, project, see, write_features
@@ -16,8 +17,21 @@ SEEN = [
 ]
 
 
-def test_documents_are_for_the_codebook_alone_and_drawings_are_not_ordinary() -> None:
-    assert [(one.other, one.ordinary) for one in SEEN[:3]] == [(True, True), (False, True), (True, False)]
+def test_documents_are_for_the_projections_alone_and_drawings_are_not_ordinary() -> None:
+    assert [(one.other, one.ordinary) for one in SEEN[1:3]] == [(False, True), (True, False)]
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_no_photograph_is_in_the_bank_that_the_projections_were_fitted_on(fits: bool) -> None:
+    item = Item(source="photos/own", group="", image=draw("poster", 1, size=(160, 120)))
+    seen = see(item, 128, fits=fits)
+    assert (seen.fits, seen.other, seen.ordinary) == (fits, not fits, True)
+
+
+def test_the_projections_are_those_of_the_pictures_that_fit_alone() -> None:
+    item = Item(source="photos/own", group="", image=draw("poster", 1, size=(160, 120)))
+    alone, beside = fit_features(SEEN), fit_features([*SEEN, see(item, 128, fits=False)])
+    assert np.array_equal(alone.projections["edges"].axes, beside.projections["edges"].axes)
 
 
 def test_what_is_fitted_is_read_again(tmp_path: Path) -> None:
@@ -33,11 +47,21 @@ def test_what_is_fitted_is_read_again(tmp_path: Path) -> None:
 
 def test_whitened_axes_have_equal_spread() -> None:
     vectors = np.random.default_rng(0).normal(size=(2000, 3)).astype(np.float32) * np.array([1, 9, 4], np.float32)
-    spreads = project(vectors, 3, 1.0).apply(vectors).std(axis=0)
-    assert np.abs(spreads / spreads[0] - 1).max() < 0.01
+    spreads = project(vectors, 3, whitened=True).apply(vectors).std(axis=0)
+    assert np.abs(spreads / spreads[0] - 1).max() < 0.05
 
 
 def test_a_projection_keeps_the_axes_along_which_there_is_most() -> None:
     vectors = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32) * np.array([1, 9, 1, 5], np.float32)
     kept = np.abs(project(vectors, 2).axes)
     assert kept.argmax(axis=0).tolist() == [1, 3]
+
+
+def test_fewer_pictures_than_values_have_the_same_axes() -> None:
+    vectors = np.random.default_rng(0).normal(size=(40, 39)).astype(np.float32) * np.linspace(
+        1, 9, 39, dtype=np.float32
+    )
+    padded = np.concatenate([vectors, np.zeros((40, 200), np.float32)], axis=1)
+    few, many = project(padded, 5, whitened=True), project(vectors, 5, whitened=True)
+    assert np.abs(np.abs(few.axes[:39]) - np.abs(many.axes)).max() < 1e-3
+    assert np.abs(few.axes[39:]).max() < 1e-3
