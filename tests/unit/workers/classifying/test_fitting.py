@@ -32,7 +32,8 @@ def test_the_answer_does_not_depend_on_how_large_the_bank_is() -> None:
 
 def test_the_rates_are_held_out_and_have_intervals() -> None:
     (receipt,) = make_classifier("receipt").rates.labels
-    assert receipt.examples == receipt.clusters == 20
+    assert receipt.examples == 20
+    assert 18 <= receipt.clusters <= 20  # two of the rows may lie as near as pictures of a burst
     assert receipt.true_positives.share > 0.85
     assert receipt.true_positives.interval.low < 0.9
     assert receipt.false_positives.share <= 0.01
