@@ -21,7 +21,7 @@ class Noisy(nn.Module):
 
 
 def test_it_is_written_as_it_computes(tmp_path: Path) -> None:
-    write_checked(nn.Linear(6, 3), EXAMPLE, tmp_path / "net.onnx", "found", 1e-5)
+    write_checked(nn.Linear(6, 3).eval(), EXAMPLE, tmp_path / "net.onnx", "found", 1e-5)
     model = onnx.load(str(tmp_path / "net.onnx"))
     assert [tensor.name for tensor in (*model.graph.input, *model.graph.output)] == ["x", "found"]
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
@@ -30,4 +30,4 @@ def test_it_is_written_as_it_computes(tmp_path: Path) -> None:
 
 def test_what_computes_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="differs from the trained network"):
-        write_checked(Noisy(), EXAMPLE, tmp_path / "net.onnx", "found", 1e-5)
+        write_checked(Noisy().eval(), EXAMPLE, tmp_path / "net.onnx", "found", 1e-5)
