@@ -39,6 +39,8 @@ def test_a_number_that_another_process_has_now_is_a_dead_ones() -> None:
         member_client_id().replace("safelight-worker", "somebody-elses"),
         "safelight-worker-0123456789abcdef-99999999999-1-01234567",
     ],
+    # This process's number in a name would be another in each of pytest's processes.
+    ids=["none", "no process", "another machine", "more", "somebody else", "no process id"],
 )
 def test_nobody_else_is_taken_for_dead(client_id: str) -> None:
     assert not is_dead(client_id)
