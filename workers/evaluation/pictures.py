@@ -86,6 +86,7 @@ def read_picture(data: bytes) -> Image.Image:
                 if image.width * image.height > MAX_PIXELS:
                     raise OSError(f"{image.width} x {image.height} pixels are too many")
                 orientation = image.getexif().get(EXIF_ORIENTATION, UPRIGHT)
+                image.load()  # what needs no conversion would be read after its file was closed
                 return upright(reducible(image), orientation)
     except OSError:
         raise
