@@ -60,8 +60,14 @@ def test_a_label_is_added_without_the_old_images_and_taken_back(trained: Command
 
 
 def test_a_policy_may_name_it_and_what_ships_and_no_other(trained: CommandLine) -> None:
-    for name, status in (("papers", 0), ("builtin-documents", 0), ("rooms", 2)):
-        condition = {"label": {"classifier": name, "is": "form"}}
+    for name, label, status in (
+        ("papers", "form", 0),
+        ("papers", "from", 2),
+        ("builtin-documents", "receipt", 0),
+        ("builtin-documents", "form", 2),
+        ("rooms", "form", 2),
+    ):
+        condition = {"label": {"classifier": name, "is": label}}
         policy = {"name": "p", "when": {"any": [condition]}, "then": {"action": "block"}}
         (trained.folder / "policies.yaml").write_text(json.dumps({"policies": [policy]}))
         trained("policy", "apply", "policies.yaml", status=status)
