@@ -204,6 +204,7 @@ def test_no_request_is_without_a_verdict_while_the_encoder_changes_there_and_bac
         deployment.stop()
 
 
+@pytest.mark.alone
 @pytest.mark.e2e
 @pytest.mark.kafka
 @pytest.mark.redis
