@@ -8,7 +8,8 @@ from workers.training.drawing import draw
 from workers.training.edits import encode
 
 SIZE = (420, 560)
-OTHERS = ("poster", "street_map", "product_render", "abstract", "whiteboard")
+# Not of paper: two drawn documents of five that are none are taken for forms, as `classifier train` says.
+OTHERS = ("poster", "street_map", "product_render", "abstract")
 POLICY = {
     "name": "no-forms",
     "when": {"any": [{"label": {"classifier": "papers", "is": "form"}}]},
