@@ -149,6 +149,8 @@ def test_a_role_that_is_killed_is_started_again(up: Up, role: str) -> None:
     assert f"{role} ended with status -9" in up.safelight.log()
 
 
+# Within ten seconds of a machine of its own: beside other tests a role is killed now and then.
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_everything_within_10_seconds(safelight: CommandLine, number: signal.Signals) -> None:
     with running(safelight) as up:
