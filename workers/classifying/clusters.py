@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from workers.classifying.dense_features import Floats
 
 PDQ_BITS: Final = 60
-COSINE: Final = 0.82
-"""Of 736 documents, 265 of 270,480 pairs lie nearer; all of them are of one label."""
+COSINE: Final = 0.85
+"""Of 1,785 documents, 362 of 1,592,220 pairs lie nearer; all of them are of one label."""
 
 
 def cluster(pdqs: Sequence[str], directions: Floats) -> tuple[int, ...]:

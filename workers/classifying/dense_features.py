@@ -1,10 +1,11 @@
-"""What a classifier sees beside the encoder's vector: gradients on a grid, oriented edges, texture and colours.
+"""What a classifier sees beside the encoder's vector: gradients on a grid, oriented edges, texture, colours and shape.
 
 *Words*: RootSIFT on a regular grid (Arandjelovic and Zisserman, CVPR 2012) aggregated as VLAD over a small codebook
-(Jegou et al., CVPR 2010), signed square roots, L2.  *Texture*: local binary patterns at two scales (Ojala et al., PAMI
-24(7), 2002), which tell print from handwriting and screens from scans.  *Edges*: histograms of oriented gradients,
-8 x 8 cells of 9 directions (Dalal and Triggs, CVPR 2005).  *Colours*: a 4 x 4 x 4 histogram and the mean and spread of
-4 x 4 places.  All are computed where a classifier is asked and nowhere else, from what the decode child hands out.
+(Jegou et al., CVPR 2010), signed square roots, L2.  *Texture*: local ternary patterns at two radii (Tan and Triggs,
+IEEE TIP 19(6), 2010), which tell print from handwriting and screens from scans.  *Edges*: histograms of oriented
+gradients, 8 x 8 cells of 9 directions (Dalal and Triggs, CVPR 2005).  *Colours*: a 4 x 4 x 4 histogram and the mean
+and spread of 4 x 4 places.  *Shape*: the aspect ratio, softly.  All are computed where a classifier is asked and
+nowhere else, from what the decode child hands out.
 """
 
 from __future__ import annotations
@@ -32,14 +33,29 @@ COLOUR_LEVELS: Final = 4
 COLOUR_PLACES: Final = 4
 PLACE_SHARE: Final = 0.3
 """What the places' colours weigh beside the histogram."""
-TEXTURE_SIDES: Final = (256, 128)
-"""Long sides in pixels at which patterns are counted."""
-TEXTURE_NOISE: Final = 4
-"""Grey levels by which a neighbour must be lighter to count: less is noise and what JPEG leaves."""
+TEXTURE_SIDE: Final = 320
+"""Long side in pixels at which patterns are counted."""
+TEXTURE_RADII: Final = (1, 3)
+"""How far the neighbours lie, in pixels.
+
+Of 20 examples a label and of 50, this and the darker neighbours name 1.3 documents in 100 more than only the lighter
+ones next to each pixel, at two scales.
+"""
+TEXTURE_NOISE: Final = 6
+"""Grey levels by which a neighbour must be lighter, or darker, to count: less is noise and what JPEG leaves."""
 NEIGHBOURS: Final = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 DESCRIPTOR: Final = 128
-TEXTURES: Final = len(TEXTURE_SIDES) << len(NEIGHBOURS)
+TEXTURES: Final = 2 * len(TEXTURE_RADII) << len(NEIGHBOURS)
 EDGES: Final = EDGE_CELLS * EDGE_CELLS * EDGE_DIRECTIONS
+SHAPE_PLACES: Final = 9
+SHAPE_REACH: Final = 2.0
+"""The logarithm (base 2) of the aspect ratio, from which on a picture is just a strip: 4 to 1."""
+SHAPE_WIDTH: Final = 0.5
+"""Of a place, in that logarithm: what is asked for may be cut otherwise than what taught.
+
+Of 20 examples a label .8 documents in 100 more are named with the shape, of 50 .3; where the ratios of what is asked
+for are off by a quarter, .5 and .1.
+"""
 COLOURS: Final = COLOUR_LEVELS**3 + COLOUR_PLACES * COLOUR_PLACES * 6
 
 # Images share a worker's cores already; OpenCV's own threads only take them from the decoders.
@@ -61,19 +77,24 @@ def grid_descriptors(plane: Pixels) -> Floats:
 
 
 def texture(plane: Pixels) -> Floats:
-    """Return the TEXTURES shares of local binary patterns of a height x width grey picture, L2 = 1."""
-    return _unit(np.concatenate([np.sqrt(_patterns(_resized(plane, side))) for side in TEXTURE_SIDES]))
+    """Return the TEXTURES shares of local ternary patterns of a height x width grey picture, L2 = 1."""
+    grey = _resized(plane, TEXTURE_SIDE).astype(np.int16)
+    return _unit(np.sqrt(np.concatenate([_patterns(grey, radius) for radius in TEXTURE_RADII])))
 
 
-def _patterns(plane: Pixels) -> NDArray[np.float64]:
-    grey = plane.astype(np.int16)
-    inner = grey[1:-1, 1:-1] + TEXTURE_NOISE
+def _patterns(grey: NDArray[np.int16], radius: int) -> NDArray[np.float64]:
+    """How often which neighbours are lighter, and then how often which are darker."""
+    inner = grey[radius:-radius, radius:-radius]
+    light, dark = inner + TEXTURE_NOISE, inner - TEXTURE_NOISE
     height, width = inner.shape
-    codes = np.zeros(inner.shape, np.uint8)
+    lighter, darker = np.zeros(inner.shape, np.uint8), np.zeros(inner.shape, np.uint8)
     for bit, (down, across) in enumerate(NEIGHBOURS):
-        lighter = grey[1 + down : 1 + down + height, 1 + across : 1 + across + width] > inner
-        codes |= lighter.astype(np.uint8) << bit
-    return np.bincount(codes.ravel(), minlength=1 << len(NEIGHBOURS)) / codes.size
+        top, left = radius * (1 + down), radius * (1 + across)
+        neighbour = grey[top : top + height, left : left + width]
+        lighter |= (neighbour > light).view(np.uint8) << bit
+        darker |= (neighbour < dark).view(np.uint8) << bit
+    counts = [np.bincount(codes.ravel(), minlength=1 << len(NEIGHBOURS)) for codes in (lighter, darker)]
+    return np.concatenate(counts) / inner.size
 
 
 def _resized(plane: Pixels, side: int) -> Pixels:
@@ -83,6 +104,14 @@ def _resized(plane: Pixels, side: int) -> Pixels:
     return np.asarray(
         cv2.resize(plane, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR), np.uint8
     )
+
+
+def shape(plane: Pixels) -> Floats:
+    """Return how near a picture's aspect ratio is to each of SHAPE_PLACES, from upright to lying strips, L2 = 1."""
+    height, width = plane.shape
+    ratio = np.clip(np.log2(width / height), -SHAPE_REACH, SHAPE_REACH)
+    places = np.linspace(-SHAPE_REACH, SHAPE_REACH, SHAPE_PLACES)
+    return _unit(np.exp(-(((ratio - places) / SHAPE_WIDTH) ** 2)))
 
 
 def edges(pixels: Pixels) -> Floats:

@@ -31,6 +31,7 @@ from workers.classifying.vectors import (
     EDGES,
     FEATURES,
     KINDS,
+    SHAPE,
     TEXTURE,
     WORDS,
     FeatureModel,
@@ -57,7 +58,7 @@ LEFT_OUT: Final = ("photos/tiny_imagenet64",)
 SAMPLED: Final = 60
 """Grid descriptors of a picture that the codebook is fitted on."""
 CENTRES: Final = 64
-LENGTHS: Final = MappingProxyType({"descriptor": 32, WORDS: 256, EDGES: 128, TEXTURE: 128, COLOURS: 64})
+LENGTHS: Final = MappingProxyType({"descriptor": 32, WORDS: 256, EDGES: 128, TEXTURE: 192, COLOURS: 64, SHAPE: 9})
 FLOOR: Final = 0.001
 """Of the largest variance, that every axis is taken to have more than its own: the last ones are noise.
 
@@ -175,7 +176,9 @@ def fit_features(pictured: list[Seen]) -> FeatureModel:
     plain = FeatureModel(name="", descriptor=shorter, centres=centres, projections=MappingProxyType({}))
     found = [plain.kinds(one.descriptors, one.plane, one.pixels) for one in seen]
     projections = {
-        kind: project(np.stack([kinds[kind] for kinds in found]), LENGTHS[kind], whitened=True) for kind in KINDS
+        # All places of a shape are kept: there is nothing that all shapes share and that would outweigh the rest.
+        kind: project(np.stack([kinds[kind] for kinds in found]), LENGTHS[kind], whitened=kind != SHAPE)
+        for kind in KINDS
     }
     return replace(plain, projections=MappingProxyType(projections))
 

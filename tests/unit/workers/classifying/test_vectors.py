@@ -16,12 +16,14 @@ from workers.classifying.bank import bank_path, load_bank, to_bytes, write_own_b
 from workers.classifying.dense_features import (
     COLOURS,
     EDGES,
+    SHAPE_PLACES,
     TEXTURE_NOISE,
     TEXTURES,
     aggregate,
     colours,
     edges,
     grid_descriptors,
+    shape,
     texture,
 )
 from workers.classifying.vectors import FEATURES, load_features, row_of, shipped_features, unit
@@ -76,7 +78,29 @@ def test_stripes_have_another_texture_than_noise_and_plain_paper_has_but_one_pat
     assert texture(stripes) @ texture(moved) > 0.95
     assert texture(stripes) @ texture(noise) < 0.8
     paper = np.full((256, 256), 250, np.uint8) + np.arange(256, dtype=np.uint8) % TEXTURE_NOISE
-    assert np.count_nonzero(texture(paper)) == 2  # one a scale
+    assert np.count_nonzero(texture(paper)) == 4  # lighter and darker, one a radius
+
+
+def test_light_on_dark_has_another_texture_than_dark_on_light() -> None:
+    dots = np.full((320, 320), 255, np.uint8)
+    dots[4::8, 4::8] = 0
+    lighter, darker = np.split(texture(dots), 4)[:2]
+    assert np.array_equal(np.split(texture(255 - dots), 4)[:2], [darker, lighter])
+    assert np.argmax(darker[1:]) != np.argmax(lighter[1:])
+
+
+def test_a_turned_page_has_another_shape_and_a_cut_one_nearly_the_same() -> None:
+    page, cut, turned = (shape(np.zeros(size, np.uint8)) for size in ((297, 210), (270, 210), (210, 297)))
+    assert page @ cut > 0.9
+    assert page @ turned < 0.6
+    assert np.array_equal(turned, page[::-1])
+
+
+@pytest.mark.parametrize("size", [(1, 512), (512, 1), (1, 1)])
+def test_a_strip_has_a_shape(size: tuple[int, int]) -> None:
+    found = shape(np.zeros(size, np.uint8))
+    assert found.shape == (SHAPE_PLACES,)
+    assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
 
 
 def test_vlad_is_the_residuals_of_the_nearest_centres() -> None:

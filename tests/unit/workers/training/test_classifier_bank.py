@@ -11,7 +11,7 @@ from workers.training.dataset import Item
 from workers.training.drawing import draw
 
 SEEN = [
-    see(Item(source=source, group="", image=draw(family, seed, size=(160, 120))), 128)
+    see(Item(source=source, group="", image=draw(family, seed, size=(160, 120 + 20 * seed))), 128)
     for seed in range(3)
     for family, source in (("poster", "photos/own"), ("document_page", "classes/own"), ("circuit", "drawn"))
 ]
