@@ -1,4 +1,4 @@
-"""Which of many vectors are near a query, by 512 bits of each: every one is looked at, none is lost in a graph.
+"""Which of many vectors are near a query, by 512 bits of each: every one is looked at, none is out of reach.
 
 A bit says on which side of a plane through the origin a vector lies.  Of random planes two vectors lie on different
 sides of as large a share as the angle between them is of pi (Charikar, "Similarity estimation techniques from rounding
