@@ -75,10 +75,28 @@ def test_identical_bytes_are_a_copy_whatever_the_look_gave() -> None:
 
 def test_silence_counts_against_only_where_it_tells() -> None:
     near = hit(cosine=0.85)
-    plain = copy_log10(WITH_LOCAL, near)
-    assert copy_log10(WITH_LOCAL, replace(near, finding=Finding(told=False))) == plain
-    assert copy_log10(WITH_LOCAL, replace(near, finding=Finding(told=True))) == pytest.approx(plain + SILENCE)
-    assert copy_log10(WITH_LOCAL, replace(hit(), finding=Finding(told=True))) == 0.0
+    plain = float(WITH_LOCAL.pair_log10(near.discounted, near.views, near.distance))
+    assert plain < -SILENCE
+    assert copy_log10(near, plain) == plain
+    assert copy_log10(replace(near, finding=Finding(told=False)), plain) == plain
+    assert copy_log10(replace(near, finding=Finding(told=True)), plain) == pytest.approx(plain + SILENCE)
+    assert copy_log10(replace(hit(), finding=Finding(told=True)), 0.0) == 0.0
+
+
+def test_hits_are_scored_together_as_each_alone() -> None:
+    hits = [
+        hit(cosine=0.9),
+        hit(distance=12),
+        hit(),
+        hit(identical=True),
+        hit(cosine=0.99, distance=4, finding=verified(60, 0.05)),
+        hit(cosine=0.7, finding=verified(30, 0.95)),
+        hit(cosine=0.85, finding=Finding(told=True)),
+    ]
+    together = score_hits(WITH_LOCAL, hits, None)
+    assert together == [scored for each in hits for scored in score_hits(WITH_LOCAL, [each], None)]
+    assert [Matcher.LOCAL in found.match.matched_by for found in together] == [False] * 5 + [True, False]
+    assert score_hits(WITH_LOCAL, [], None) == []
 
 
 def test_each_matcher_that_would_do_is_named() -> None:
