@@ -122,6 +122,24 @@ async def until_true(condition: Callable[[], bool], within: float = ARRIVES_WITH
             await asyncio.sleep(0.05)
 
 
+async def killed_with_a_request(world: World) -> BusMessage:
+    """Have a worker take a request and be killed before it answers; return the request."""
+    asker = await world.asking()
+    code = CRASHER.format(setup=world.worker_code())
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    try:
+        asked = world.message()
+        await asker.ask(asked)
+        assert child.stdout is not None
+        async with asyncio.timeout(ARRIVES_WITHIN):
+            while (await child.stdout.readline()).decode().strip() != asked.correlation_id:
+                pass
+    finally:
+        child.kill()
+        await child.wait()
+    return asked
+
+
 class BusContract:
     """Each test has clients of its own."""
 
@@ -193,19 +211,7 @@ class BusContract:
         assert [delivery.message for delivery in await requests(heir, asked[1:])] == asked[1:]
 
     async def test_what_a_killed_worker_held_is_delivered_to_another(self, world: World) -> None:
-        asker = await world.asking()
-        code = CRASHER.format(setup=world.worker_code())
-        child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
-        try:
-            asked = world.message()
-            await asker.ask(asked)
-            assert child.stdout is not None
-            async with asyncio.timeout(ARRIVES_WITHIN):
-                while (await child.stdout.readline()).decode().strip() != asked.correlation_id:
-                    pass
-        finally:
-            child.kill()
-            await child.wait()
+        asked = await killed_with_a_request(world)
         heir = await world.answering()
         assert [delivery.message for delivery in await requests(heir, [asked])] == [asked]
 

@@ -7,8 +7,6 @@ import gc
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -27,10 +25,9 @@ from shared.errors import BusError, BusTimeoutError
 from shared.ports import AnsweringBus, AskingBus
 from shared.types import BusMessage
 from tests.contracts.bus_contract import (
-    ARRIVES_WITHIN,
-    CRASHER,
     BusContract,
     World,
+    killed_with_a_request,
     next_reply,
     requests,
     until_true,
@@ -141,18 +138,7 @@ class TestKafkaBus(BusContract):
         # A minute's session, longer than a start may take: only who is signed off leaves its partitions sooner.
         own = {"group.id": f"heirs-{uuid.uuid4().hex}", "session.timeout.ms": "60000"}
         world.settings = Settings(bus=world.broker.url, kafka=own)
-        code = CRASHER.format(setup=world.worker_code())
-        child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
-        asker = await world.asking()
-        try:
-            await asker.ask(asked := world.message())
-            assert child.stdout is not None
-            async with asyncio.timeout(ARRIVES_WITHIN):
-                while (await child.stdout.readline()).decode().strip() != asked.correlation_id:
-                    pass
-        finally:
-            child.kill()
-            await child.wait()
+        asked = await killed_with_a_request(world)
         assert await sign_off_dead(world.settings) == 1
         heir = await world.answering()
         assert [delivery.message for delivery in await requests(heir, [asked])] == [asked]
