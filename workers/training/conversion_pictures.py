@@ -91,7 +91,8 @@ def _items(
     for item in islice(_photographs(data, images, wanted, photographs), photographs):
         found += 1
         yield item
-    for number in range(count - found if found == 0 else round(found * DRAWN_SHARE / (1 - DRAWN_SHARE))):
+    beside = round(found * DRAWN_SHARE / (1 - DRAWN_SHARE)) if found else count
+    for number in range(min(beside, count - found)):
         family = FAMILIES[number % len(FAMILIES)]
         image = draw(family, seeds + number // len(FAMILIES))
         yield Item(source=DRAWN, group=f"{DRAWN}/{family}", image=image)

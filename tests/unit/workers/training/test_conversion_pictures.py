@@ -65,6 +65,12 @@ def test_no_picture_is_trained_on_and_measured_on(tmp_path: Path) -> None:
     assert not set(drawn[0]) & set(drawn[1])
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_no_more_pictures_than_asked_for(tmp_path: Path, count: int) -> None:
+    make_picture_files(tmp_path, 24)
+    assert len(list(training_items(None, tmp_path, count))) == count
+
+
 def test_without_pictures_there_are_drawings(tmp_path: Path) -> None:
     assert [item.source for item in training_items(None, None, 5)] == [DRAWN] * 5
     with pytest.raises(FileNotFoundError, match="no archives"):
