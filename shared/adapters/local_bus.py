@@ -33,6 +33,8 @@ from shared.types import BusMessage, Delivery
 CONNECT_TIMEOUT: Final = 3.0
 SEND_TIMEOUT: Final = 1.0
 """Seconds for the hub to take one message; it answers in well under a millisecond when it runs."""
+UNSENT_BYTES: Final = 64 << 10
+"""Up to which a frame may wait for the hub to read: beyond, asyncio's transports ask who writes to wait."""
 RECONNECT_SECONDS: Final = 0.1
 WANT_SECONDS: Final = 0.25  # after a reconnection, the hub learns this late that a worker still waits
 REPLIES: Final = 16_384  # replies held for an asker that does not read
@@ -80,6 +82,8 @@ class _HubClient:
         if writer is None:
             raise BusError("the bus's hub is not there")
         writer.write(data)
+        if not writer.is_closing() and writer.transport.get_write_buffer_size() <= UNSENT_BYTES:
+            return  # a timer for every frame would cost as much as the frame
         try:
             await asyncio.wait_for(writer.drain(), SEND_TIMEOUT)
         except TimeoutError as error:
