@@ -13,6 +13,7 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 Kind = Literal["counter", "gauge", "histogram"]
+_Key = tuple[str, tuple[tuple[str, str], ...]]
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -130,32 +131,28 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._children: dict[tuple[str, tuple[tuple[str, str], ...]], Counter] = {}  # label values are bounded
         self._counters = {m.name: Counter(m.name, m.help, m.labels, registry=self.registry) for m in _of("counter")}
         self._gauges = {m.name: Gauge(m.name, m.help, m.labels, registry=self.registry) for m in _of("gauge")}
         self._histograms = {
             m.name: Histogram(m.name, m.help, m.labels, registry=self.registry, buckets=m.buckets)
             for m in _of("histogram")
         }
+        # By label values, which are bounded: to have the client library look a child up costs more than counting.
+        self._counted: dict[_Key, Counter] = {}
+        self._set: dict[_Key, Gauge] = {}
+        self._observed: dict[_Key, Histogram] = {}
 
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
         """Add to a counter."""
-        key = (name, tuple([(label, str(text)) for label, text in labels.items()]))
-        child = self._children.get(key)
-        if child is None:
-            counter = self._counters[name]
-            child = self._children[key] = counter.labels(**labels) if labels else counter
-        child.inc(amount)
+        _child(self._counters, self._counted, name, labels).inc(amount)
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
-        gauge = self._gauges[name]
-        (gauge.labels(**labels) if labels else gauge).set(value)
+        _child(self._gauges, self._set, name, labels).set(value)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add an observation to a histogram."""
-        histogram = self._histograms[name]
-        (histogram.labels(**labels) if labels else histogram).observe(value)
+        _child(self._histograms, self._observed, name, labels).observe(value)
 
     def value(self, name: str, **labels: str) -> float:
         """Return a counter's or gauge's value (a histogram's count); 0 where nothing happened yet."""
@@ -165,6 +162,18 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+def _child[M: (Counter, Gauge, Histogram)](
+    metrics: Mapping[str, M], children: dict[_Key, M], name: str, labels: Mapping[str, str]
+) -> M:
+    if not labels:
+        return metrics[name]
+    key = (name, tuple([(label, str(text)) for label, text in labels.items()]))
+    child = children.get(key)
+    if child is None:
+        child = children[key] = metrics[name].labels(**labels)
+    return child
 
 
 def _of(kind: Kind) -> tuple[Metric, ...]:
