@@ -335,7 +335,6 @@ class Inspector:
         if not any(facts.size for facts in view.sets.values()):
             return (), [None] * len(frames)
         sights = [self._sight(frame, until, spare=spare, unseen=unseen) for frame in frames]
-        told = vectors or [None] * len(frames)
 
         def search() -> list[tuple[ReferenceMatch, ...]]:
             # In the thread as well: a vector's discount takes 0.2 ms, for which nobody else would be served.
@@ -348,7 +347,7 @@ class Inspector:
                     low_information=frame.low_information,
                     sight=sight,
                 )
-                for frame, vector, sight in zip(frames, told, sights, strict=True)
+                for frame, vector, sight in zip(frames, vectors or [None] * len(frames), sights, strict=True)
             ]
             return view.search(probes)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -91,12 +92,12 @@ class PdqIndex:
     def distances(self, variants: Sequence[str], rows: Rows) -> tuple[Distances, Distances]:
         """Return these rows' distances to the first variant (upright) and to the nearest of all, in bits."""
         words, known = self.words[:, rows], self.known[rows]
-        each = [np.where(known, hamming(words, query), np.uint16(UNKNOWN)) for query in _queries(variants)]
+        each = [np.where(known, hamming(words, query), np.uint16(UNKNOWN)) for query in _queries(tuple(variants))]
         return each[0], np.minimum.reduce(each)
 
     def near(self, variants: Sequence[str], limits: Limits, group_of: npt.NDArray[np.int32]) -> Rows:
         """Return the rows within their group's limit of any of the variants, in bits, ascending; -1: none is."""
-        queries, farthest, count = _queries(variants), int(limits.max(initial=-1)), len(self.known)
+        queries, farthest, count = _queries(tuple(variants)), int(limits.max(initial=-1)), len(self.known)
         if farthest < 0:
             return np.empty(0, np.intp)
         of_row: int | Distances = farthest
@@ -137,7 +138,9 @@ def _by_parity(packed: npt.NDArray[np.uint8]) -> Words:
     return words
 
 
-def _queries(variants: Sequence[str]) -> Words:
+@lru_cache(maxsize=64)
+def _queries(variants: tuple[str, ...]) -> Words:
+    # One image's are asked for twice by each segment, and take 50 us to lay out.
     packed = np.frombuffer(bytes.fromhex("".join(variants)), np.uint8).reshape(-1, HASH_BYTES)
     return np.ascontiguousarray(_by_parity(packed).T)
 
