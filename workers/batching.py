@@ -29,7 +29,7 @@ class Due[T]:
 class MicroBatcher[T]:
     """``sizes`` a batch may have, 1 among them; ``wait`` seconds that the oldest is held back for others to join.
 
-    ``reserve`` is how many seconds a run takes as far as is known: change both as more becomes known.  The wait
+    ``reserve`` is how many seconds a run takes as far as is known: change it as that becomes better known.  The wait
     ends two of them before the deadline, one for the run and one for being woken late.
     """
 
@@ -37,7 +37,7 @@ class MicroBatcher[T]:
         if min(sizes, default=0) != 1 or min(wait, reserve) < 0:
             raise ValueError("the smallest size must be 1, wait and reserve not negative")
         self._sizes = tuple(sorted(sizes))
-        self.wait = wait
+        self._wait = wait
         self.reserve = reserve
         self._queue: LaneQueue[T] = LaneQueue()
 
@@ -62,7 +62,7 @@ class MicroBatcher[T]:
         oldest, urgent = self._queue.oldest, self._queue.most_urgent
         if oldest is None or len(self._queue) >= self.limit:
             return oldest
-        return oldest + self.wait if urgent is None else min(oldest + self.wait, urgent - 2 * self.reserve)
+        return oldest + self._wait if urgent is None else min(oldest + self._wait, urgent - 2 * self.reserve)
 
     def due(self, now: float) -> Due[T]:
         """Take what is due at ``now``: late items, and a batch where it is full or the wait is over."""

@@ -226,7 +226,7 @@ class Inspector:
     async def _inspect(self, data: bytes, sha256: str, inquiry: Inquiry, timings: dict[str, float]) -> KnownVerdict:
         if await digest(data) != sha256:
             raise DecodeError(ErrorCode.INTERNAL_ERROR, "the bytes do not have the digest that was asked for")
-        with self._timed("decode", timings), self._embedding.expecting():
+        with self._timed("decode", timings):
             spare = math.isinf(inquiry.deadline) or self._at_work <= SPARE_INSPECTIONS
             planes = bool(inquiry.classifiers) or looks_at_all(self._index.current().sets, spare=spare)
             image = await self._decoder.decode(data, deadline=inquiry.limit, planes=planes)

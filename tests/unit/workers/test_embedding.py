@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from shared.errors import DecodeError, EncoderUnavailableError, ErrorCode
 from shared.telemetry import Metrics
 from tests.inspection_doubles import KnownEncoder, StillClock
-from workers.embedding import BATCH_WAIT_SECONDS, COMPANY, EmbeddingQueue
+from workers.embedding import EmbeddingQueue
 
 PIXELS = bytes(12)
 
@@ -33,27 +32,6 @@ async def test_items_of_a_moment_share_a_run(queue: EmbeddingQueue, encoder: Kno
     vectors = await asyncio.gather(*(queue.embed(PIXELS) for _ in range(6)))
     assert encoder.batches == [4, 2]
     assert [vector.shape for vector in vectors] == [(4,)] * 6
-
-
-async def test_an_image_waits_for_company_only_where_many_are_coming() -> None:
-    clock, encoder = StillClock(), KnownEncoder()
-    queue = EmbeddingQueue(encoder, clock, Metrics(), sizes=(1, 2, 4))
-    queue.start()
-    try:
-        with ExitStack() as coming:
-            for _ in range(COMPANY - 1):
-                coming.enter_context(queue.expecting())
-            await queue.embed(PIXELS)
-            assert encoder.batches == [1]
-            with queue.expecting():
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(queue.embed(PIXELS), 5 * BATCH_WAIT_SECONDS)
-                assert encoder.batches == [1]
-                clock.now += BATCH_WAIT_SECONDS
-                await queue.embed(PIXELS)
-    finally:
-        await queue.stop()
-    assert encoder.batches == [1, 1]
 
 
 async def test_late_items_are_not_computed(queue: EmbeddingQueue, encoder: KnownEncoder) -> None:
