@@ -45,6 +45,7 @@ class Shadow:
         self._share = share
         self._chance = chance
         self._comparing: asyncio.Task[None] | None = None
+        self._stopped = False
         self.tally = Tally()
 
     async def answered(self, question: Question, answer: Callable[[Question], Awaitable[Verdict]]) -> Verdict:
@@ -65,14 +66,15 @@ class Shadow:
         return verdict
 
     async def stop(self) -> None:
-        """Compare no more; idempotent."""
+        """Compare no more, whichever answers come yet: the judge ends with its encoder; idempotent."""
+        self._stopped = True
         if self._comparing is not None:
             self._comparing.cancel()
             await asyncio.gather(self._comparing, return_exceptions=True)
 
     def _busy(self) -> bool:
         comparing = self._comparing is not None and not self._comparing.done()
-        return comparing or self._admission.at_work > SPARE_AT_WORK
+        return self._stopped or comparing or self._admission.at_work > SPARE_AT_WORK
 
     async def _compare(self, data: bytes, old: Verdict, asked: Inquiry) -> None:
         inquiry = Inquiry(priority=Priority.BACKGROUND, classifiers=asked.classifiers)

@@ -36,6 +36,9 @@ class Scene:
         self.admission = Admission(StillClock(), self.metrics, places=9)
         self.shadow = Shadow(self.judge, self.admission, self.metrics, share, lambda: chance)
 
+        self.may_answer, self.begun = asyncio.Event(), asyncio.Event()
+        self.may_answer.set()
+
     async def ask(self, verdict: Verdict = FOUND, *, fetches: bool = True) -> Verdict:
         async def fetch() -> bytes:
             return b"image"
@@ -43,6 +46,8 @@ class Scene:
         async def answer(question: Question) -> Verdict:
             if fetches:
                 assert await question.fetch() == b"image"
+            self.begun.set()
+            await self.may_answer.wait()
             return verdict
 
         question = Question(sha256="a" * 64, size=5, inquiry=Inquiry(deadline=200.0, classifiers=("c",)), fetch=fetch)
@@ -92,6 +97,20 @@ async def test_what_is_not_compared(share: float, chance: float, verdict: Verdic
     scene.judge.may_answer.set()
     assert await scene.ask(verdict, fetches=fetches) == verdict
     await scene.shadow.stop()
+    assert scene.judge.asked == []
+
+
+async def test_an_answer_that_comes_after_the_end_is_an_answer_and_not_compared() -> None:
+    """The exchange of encoders ends the judge while questions that were begun before it are under way."""
+    scene = Scene()
+    scene.judge.may_answer.set()
+    scene.may_answer.clear()
+    asked = asyncio.get_running_loop().create_task(scene.ask())
+    await scene.begun.wait()
+    await scene.shadow.stop()
+    scene.may_answer.set()
+    assert await asked == FOUND
+    await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.001)  # a comparison would begin here
     assert scene.judge.asked == []
 
 
