@@ -1,4 +1,4 @@
-"""mitmproxy's HTTP stream layer with holes closed: the only file that leans on its internals (pinned: 12.2.3).
+"""mitmproxy's HTTP stream layer with holes closed: this and http_connections lean on its internals (12.2.3).
 
 1. *Bounded holding.*  mitmproxy buffers a body whole before ``request``/``response``, and a chunked body says no
    length beforehand.  Past ``limit`` bytes the hook ``request_overflow`` or ``response_overflow`` asks what to do:
@@ -45,6 +45,7 @@ from mitmproxy.proxy.tunnel import TunnelLayer
 
 from proxy_addon import flows
 from proxy_addon.held_body import HeldBody
+from proxy_addon.http_connections import ForgettingHttpLayer, forked
 from proxy_addon.stream_refusals import Refusal
 from proxy_addon.unit_relay import Cut, UnitRelay
 from proxy_addon.websocket_stream import InspectedWebsocketLayer
@@ -373,7 +374,7 @@ def install(next_layer: layer.NextLayer, limit: int, accounts: Accounts, *, tric
         cast(TunnelLayer, context.layers[-2]).child_layer = bounded
 
 
-class InspectedHttpLayer(HttpLayer):
+class InspectedHttpLayer(ForgettingHttpLayer):
     """Makes bounded streams; otherwise mitmproxy's own."""
 
     def __init__(
@@ -386,15 +387,8 @@ class InspectedHttpLayer(HttpLayer):
 
     def make_stream(self, stream_id: int) -> Commands:
         """Start one stream."""
-        context, accounts = _fork(self.context), self._accounts
+        self.forget_ended()
+        context, accounts = forked(self.context), self._accounts
         stream = InspectedStream(context, stream_id, self._limit, accounts, trickles=self._trickles)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
-
-
-def _fork(context: Context) -> Context:
-    """Do what ``Context.fork`` does without the server connection that it makes first, to throw it away."""
-    forked = Context.__new__(Context)
-    forked.client, forked.options, forked.server = context.client, context.options, context.server
-    forked.layers = context.layers.copy()
-    return forked

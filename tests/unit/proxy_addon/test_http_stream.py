@@ -48,17 +48,17 @@ class Wire:
         self.counted = dict.fromkeys(Direction, 0)
         self.ends: list[HTTPFlow] = []
         self.layer = InspectedHttpLayer(Context(self.client, options), HTTPMode.regular, limit, self)
-        self._feed(events.Start())
+        self.feed(events.Start())
 
     def from_client(self, *pieces: bytes) -> None:
         for piece in pieces:
-            self._feed(events.DataReceived(self.client, piece))
+            self.feed(events.DataReceived(self.client, piece))
 
     def from_server(self, *pieces: bytes) -> None:
         for piece in pieces:
             assert self.server is not None
             if self.server.state is ConnectionState.OPEN:
-                self._feed(events.DataReceived(self.server, piece))
+                self.feed(events.DataReceived(self.server, piece))
 
     def arrived(self, flow: HTTPFlow, direction: Direction, size: int) -> None:
         self.counted[direction] += size
@@ -66,7 +66,7 @@ class Wire:
     def ended(self, flow: HTTPFlow) -> None:
         self.ends.append(flow)
 
-    def _feed(self, event: events.Event) -> None:
+    def feed(self, event: events.Event) -> None:
         waiting = [event]
         while waiting:
             for command in self.layer.handle_event(waiting.pop(0)):
