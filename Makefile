@@ -60,7 +60,7 @@ test-versions: setup-dev
 test-train: setup-train
 	$(TRAIN)/bin/python -m pytest -m train tests $(ARGS)
 
-# 100 requests a second (SOAK_RATE) while every part is killed twice: some four minutes of the whole machine.
+# 100 requests a second (SOAK_RATE) while every part is killed twice, then 10,000 uploads: eight minutes of the machine.
 soak: setup-dev servers
 	$(PYTEST) -m soak -s tests/e2e $(ARGS)
 

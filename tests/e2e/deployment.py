@@ -94,6 +94,11 @@ class Deployment(ABC):
     def stop(self) -> None:
         """Stop; must end well and in time."""
 
+    @property
+    def hub_pid(self) -> int:
+        """The process between the roles, which is never killed here; 0 where servers are in its place."""
+        return 0
+
     def pid(self, role: str) -> int:
         """Return the process id a role wrote into its run file."""
         return int(self.run(role)["pid"])
@@ -216,6 +221,11 @@ class Embedded(Deployment):
         self._process = self.spawn("up")
         line = self._process.stdout.readline() if self._process.stdout else ""
         assert line.startswith("ready proxy="), self.log.read_text()[-4000:]
+
+    @property
+    def hub_pid(self) -> int:
+        """``up``, which has bus and store in it and starts the roles."""
+        return self._process.pid if self._process else 0
 
     def stop(self) -> None:
         """SIGTERM; must end with 0 within 10 seconds."""

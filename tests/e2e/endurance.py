@@ -13,7 +13,7 @@ from typing import Any, Final
 from tests.e2e.deployment import POLICY, URL, Deployment, Embedded, ScaledOut, eventually
 from tests.e2e.endurance_report import MATCHED, UNANSWERED, Course, Death, publish, report
 from tests.e2e.load import Payload, Sent, run_load
-from tests.e2e.memory_watch import watched
+from tests.e2e.memory_watch import growing, watched
 from tests.servers import KafkaBroker, RedisServer
 from workers.training.drawing import draw
 from workers.training.edits import encode
@@ -162,6 +162,7 @@ def survive(deployment: Embedded | ScaledOut, kills: Kills, plan: Plan, name: st
     course = Course(name=name, sent=sent, deaths=deaths, lives=lives, kinds=kinds, deadline=DEADLINE + SLACK)
     publish(report(course))
     check(course, missing)
+    assert growing(lives) == [], "memory is flat"
     check_added(deployment, added)
 
 

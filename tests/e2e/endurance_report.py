@@ -101,17 +101,28 @@ def _was_looked_at(course: Course, one: Sent) -> bool:
 
 
 def _memory(course: Course) -> Iterator[dict[str, Any]]:
+    oldest: dict[str, Life] = {}
     for life in course.lives:
         if life.megabytes:
+            first = oldest.setdefault(life.role, life)
             yield {
                 "role": life.role,
                 "seconds": round(len(life.megabytes) / 2),
                 "first": round(life.megabytes[0]),
                 "last": round(life.megabytes[-1]),
                 "most": round(max(life.megabytes)),
+                "last third over first": _rounded(life.grown),
+                "over the first life at its age": _rounded(None if life is first else life.more_than(first)),
+                "allowed": round(life.allowed),
+                "files, first": life.files[0],
+                "files, most": max(life.files),
                 "children, first": round(life.children[0]),
                 "children, most": round(max(life.children)),
             }
+
+
+def _rounded(megabytes: float | None) -> float | None:
+    return None if megabytes is None else round(megabytes, 1)
 
 
 def publish(figures: Mapping[str, Any]) -> None:
