@@ -26,8 +26,8 @@ WARM: Final = 200
 SPARE_MB: Final = 8.0
 """Arenas of the allocator, whatever the number of streams."""
 STREAM_KB: Final = 4.0
-"""What an ended stream may leave behind on top: it was 2.8 of 10,000, when the heap's pieces and what hyper-h2 remembers
-of 65,536 ended streams were counted in, and 70 to 87 while connections to origins were kept."""
+"""What an ended stream may leave behind on top: it was 2.8 of 10,000, with the heap's pieces and what hyper-h2 keeps
+of 65,536 ended streams; 70 to 87 while connections to origins were kept."""
 SECRET, PUBLIC, TEXT = "secret.jpg", "public.jpg", "notes.txt"
 BODIES: Final = {
     SECRET: encode(draw("poster", 100, size=(240, 180))),

@@ -38,4 +38,5 @@ def test_the_list_says_what_each_measures_and_needs() -> None:
     assert all(section.name in text and section.measures in text for section in SECTIONS)
     assert "needs Kafka and Redis (make servers)" in text
     assert "by name only" in text
+    assert "about 75 s in its short form, --seconds 5; needs Kafka" in text
     assert named("nothing") is None
