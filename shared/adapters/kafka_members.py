@@ -6,7 +6,9 @@ ended.  So a member's client id says which process it is, and whoever starts bes
 would have done themselves.  In Java's clients static membership does this for a member that comes back; aiokafka has
 no more than its beginnings (aiokafka#680).
 
-A worker on a machine that is gone is missed as before, by its session.
+A worker on a machine that is gone is missed as before, by its session.  Shorter ones a broker refuses
+(``group.min.session.timeout.ms``, 6000 by default: kafka.apache.org/documentation/#brokerconfigs) until it is told
+otherwise, and a question that were put again would have the same key, so the same partition and nobody who answers.
 """
 
 from __future__ import annotations
