@@ -16,8 +16,8 @@ REQUEST_TIMEOUT_MS: Final = 2000
 GROUP_REQUEST_TIMEOUT_MS: Final = 15_000
 """For group members: a broker holds a join until the slowest member's session has ended, and aiokafka counts that."""
 SESSION_TIMEOUT_MS: Final = 6000
-"""Brokers' least, ``group.min.session.timeout.ms``, unless that is changed: a lost worker's requests move on after this.
-With 2000 they did after 2.2 s, but a worker that was held up for 3 s was taken for lost, and all changed hands twice."""
+"""Brokers' least, ``group.min.session.timeout.ms``, unless changed: a lost worker's requests move on after this.
+With 2000 they did after 2.2 s, but a worker that was held up for 3 s was taken for lost: all changed hands twice."""
 HEARTBEAT_MS: Final = 500  # also how late a worker hears that partitions are given out anew
 MAX_POLL_INTERVAL_MS: Final = 30_000  # a stuck worker leaves the group; small, or it would freeze a rebalance so long
 FETCH_MAX_WAIT_MS: Final = 500
