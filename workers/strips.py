@@ -1,8 +1,8 @@
 """Large pictures, reduced while they are decoded: what is held at once is a strip of the picture, not the picture.
 
 Averages over blocks need no pixel outside them, so what comes out is what reducing the whole gives, level by level.
-PNG, TIFF and tiled HEIF can be entered like this; JPEG and WebP are scaled by their own decoders, but for a progressive
-JPEG, of which this reads what a decoder would scale.  Runs in the sandbox.
+PNG, TIFF and tiled HEIF can be entered like this, and an AVIF is turned into RGB like this; JPEG and WebP are scaled by
+their own decoders, but for a progressive JPEG, of which this reads what a decoder would scale.  Runs in the sandbox.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 from PIL import Image
 from PIL.ExifTags import Base
 
+from workers.avif_strips import avif_strips
 from workers.heif_tiles import heif_tiles
 from workers.picture_formats import HEIF, open_picture
 from workers.pixels import reducible, reduction
@@ -64,6 +65,8 @@ def reduced_by_strips(image: Image.Image, data: bytes) -> Reduced | None:
         return _jpeg(image, data)
     if image.format == HEIF:
         return _heif(image, data)
+    if image.format == "AVIF":
+        return _avif(image, data)
     return _tiff(image, data) if image.format == "TIFF" and image.mode not in {"I", "F"} else None
 
 
@@ -106,6 +109,15 @@ def _heif(image: Image.Image, data: bytes) -> Reduced | None:
     told = Image.new("1", (1, 1))
     told.getexif()[Base.Orientation] = tiles.orientation
     return Reduced(image=reduced, size=tiles.size, scale=scale, told=told)
+
+
+def _avif(image: Image.Image, data: bytes) -> Reduced | None:
+    strips = avif_strips(data, image.size)
+    if strips is None:
+        return None
+    scale = reduction(image.size)
+    reduced = _put_together(_in_blocks(strips, scale[1]), image.size, scale)
+    return Reduced(image=reduced, size=image.size, scale=scale, told=image)
 
 
 def _tiff(image: Image.Image, data: bytes) -> Reduced | None:

@@ -39,6 +39,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "PNG": whole_png,
     "interlaced PNG": interlaced_png,
     "TIFF": lambda: make_file(gradient(), "TIFF", compression="packbits"),
+    "AVIF": lambda: make_file(gradient(), "AVIF", speed=10),
     "WebP": lambda: make_file(gradient(), "WEBP", method=0),
 }
 

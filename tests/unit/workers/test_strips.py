@@ -69,6 +69,15 @@ def test_a_large_compressed_strip_is_left_whole() -> None:
     assert by_strips(data) is None
 
 
+def test_an_avif_s_reduction_is_that_of_the_whole_but_for_colours_at_the_seams() -> None:
+    data = make_file(make_picture(*SIZE), "AVIF", speed=10, exif=make_exif(6))
+    found = by_strips(data)
+    assert found is not None
+    assert (found.size, found.scale, orientation_of(found.told)) == (SIZE, (4, 4), 6)
+    expected = np.asarray(reduced(open_picture(data, "image/avif"))).astype(int)
+    assert np.abs(np.asarray(found.image) - expected).max() <= 4
+
+
 def test_a_webp_is_scaled_by_its_decoder() -> None:
     picture = make_picture(*SIZE)
     data = make_file(picture, "WEBP", lossless=True, quality=0, method=0, exif=make_exif(6))
