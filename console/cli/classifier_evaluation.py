@@ -87,24 +87,16 @@ def _networks(settings: Settings, seconds: float) -> tuple[Baseline, ...]:
 
 
 async def _measured(settings: Settings, blocks: Sequence[Block], options: Options) -> Report:
-    from shared.telemetry import Metrics
+    from console.cli.decoding import one_child_pool
     from workers.classifying.bank import bank_path, load_bank
     from workers.classifying.vectors import shipped_features
-    from workers.decoding import DecodePool
     from workers.encoder import Encoder
     from workers.encoder_files import IMPORTED, MODELS, choose_encoder
     from workers.evaluation.classifiers import Parts, evaluate
 
-    worker = settings.worker
     encoder = Encoder.configured(settings)
-    card = choose_encoder(worker.encoder, MODELS, settings.data_dir / IMPORTED)
-    pool = DecodePool(
-        size=1,
-        side=encoder.side,
-        timeout=worker.decode_timeout_ms / 1000,
-        max_pixels=worker.max_pixels,
-        metrics=Metrics(),
-    )
+    card = choose_encoder(settings.worker.encoder, MODELS, settings.data_dir / IMPORTED)
+    pool = one_child_pool(settings, encoder.side)
     parts = Parts(
         decoder=pool,
         encoder=encoder,

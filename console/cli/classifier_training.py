@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from console.cli.decoding import one_child_pool
 from console.cli.files import read_image
 from console.cli.session import Session
 from shared.adapters.role import SystemClock
@@ -105,15 +106,7 @@ def _import_all() -> None:
 @asynccontextmanager
 async def _decoders(settings: Settings, side: int) -> AsyncIterator[asyncio.Task[DecodePool]]:
     """Yield the start of the decode child, which goes on meanwhile."""
-    worker = settings.worker
-    pool = DecodePool(
-        size=1,
-        side=side,
-        timeout=worker.decode_timeout_ms / 1000,
-        max_pixels=worker.max_pixels,
-        metrics=Metrics(),
-        spares=0,
-    )
+    pool = one_child_pool(settings, side)
 
     async def started() -> DecodePool:
         await pool.start()

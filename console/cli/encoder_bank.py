@@ -66,17 +66,9 @@ def bank(
 
 
 async def _frames(session: Session, settings: Settings, files: Sequence[Path], side: int) -> list[DecodedFrame]:
-    from shared.telemetry import Metrics
-    from workers.decoding import DecodePool
+    from console.cli.decoding import one_child_pool
 
-    worker = settings.worker
-    pool = DecodePool(
-        size=1,
-        side=side,
-        timeout=worker.decode_timeout_ms / 1000,
-        max_pixels=worker.max_pixels,
-        metrics=Metrics(),
-    )
+    pool = one_child_pool(settings, side)
     found = []
     await pool.start()
     try:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.cli.decoding import one_child_pool
 from console.cli.files import read_image
 from shared.adapters.role import SystemClock
 from shared.config import Settings
@@ -20,7 +21,6 @@ from workers.classifying.labelling import Labeller
 from workers.classifying.replica import ClassifierReplica
 from workers.classifying.vectors import shipped_features
 from workers.container_inspector import ContainerInspector
-from workers.decoding import DecodePool
 from workers.encoder import Encoder
 from workers.encoder_in_force import in_force
 from workers.encoder_names import EncoderName
@@ -61,21 +61,14 @@ async def open_inspection(
 
     With ``narrow`` the inspector looks into the view that it returns instead.
     """
-    worker, metrics = settings.worker, Metrics()
+    metrics = Metrics()
     generation = await in_force(settings, store)
     encoder = Encoder.configured(settings, generation.encoder)
     adapter = adapter_if_any(settings, generation)
     converts = None if adapter is None else adapter.references
     replica = IndexReplica(store, sealer, encoder.id, encoder.calibration, metrics, convert=converts)
     await replica.load()
-    pool = DecodePool(
-        size=1,
-        side=encoder.side,
-        timeout=worker.decode_timeout_ms / 1000,
-        max_pixels=worker.max_pixels,
-        metrics=metrics,
-        spares=0,
-    )
+    pool = one_child_pool(settings, encoder.side, metrics)
     index = replica if narrow is None else StillIndex(narrow(encoder))
     classifiers = ClassifierReplica(
         store,
@@ -87,7 +80,7 @@ async def open_inspection(
     await classifiers.load()
     labels = Labeller(classifiers, shipped_features(), encoder.side, metrics)
     inspector = Inspector(pool, encoder, index, SystemClock(), metrics, batch_sizes=encoder.batch_sizes, labels=labels)
-    containers = ContainerInspector(inspector, pool, SystemClock(), metrics, max_unpacked=worker.max_unpacked)
+    containers = ContainerInspector(inspector, pool, SystemClock(), metrics, max_unpacked=settings.worker.max_unpacked)
     await pool.start()
     inspector.start()
     try:
