@@ -72,7 +72,7 @@ def sentences(revision: Revision, classifier: Classifier) -> str:
     lines.append(f"  ordinary pictures given any label: {in_words(rates.false_positives)}")
     told = ", ".join(f"{100 * target:g} % at {score_of(target):.1f}" for target in TARGETS)
     lines.append(f"  of ordinary pictures are given one, whatever the labels: {told}")
-    lines.append(f"  negatives and drawn documents given any label: {in_words(rates.strangers)}")
+    lines.append(f"  negatives and drawings given any label: {in_words(rates.strangers)}")
     lines += [f"  {one.count} of {one.label} called {one.said}, such as {one.example}" for one in rates.confusions]
     return "\n".join(lines)
 

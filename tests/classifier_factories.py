@@ -35,7 +35,8 @@ def make_bank(count: int = 400, *, times: int = 1, axes: Sequence[int] = range(4
     """Ordinary pictures along all axes but the labels'; each ``times`` times."""
     rows = np.concatenate([make_rows(count // len(axes), axis, seed=9) for axis in axes])
     rows = np.tile(rows, (times, 1))
-    return Bank(rows=rows, ordinary=np.ones(len(rows), np.bool_))
+    every = np.ones(len(rows), np.bool_)
+    return Bank(rows=rows, ordinary=every, fits=every)
 
 
 def make_classifier(*labels: str, name: str = "documents", **recipe: object) -> Classifier:

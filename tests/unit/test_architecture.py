@@ -32,7 +32,17 @@ RUN_BY: Final[dict[str, str]] = {
     },
     **{
         f"console/cli/{name}.py": "tests/integration/test_cli.py"
-        for name in ("checks", "encoders", "files", "policies", "sets", "settings_commands", "session", "inspection")
+        for name in (
+            "checks",
+            "decoding",
+            "encoders",
+            "files",
+            "policies",
+            "sets",
+            "settings_commands",
+            "session",
+            "inspection",
+        )
     },
     "console/cli/encoder_conversion.py": "tests/train/test_conversion_journey.py",
     "console/cli/classifiers.py": "tests/integration/test_classifier_commands.py",

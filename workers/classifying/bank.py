@@ -34,12 +34,14 @@ STEPS: Final = 127.0
 class Bank:
     """``rows`` n x length float32, weighed as an example's rows are.
 
-    ``ordinary`` marks photographs and pictures of nothing, which false positives are counted on; the others are
-    drawings of documents, screens and plans: a head learns from them what a label is *not*, but a label may be theirs.
+    ``ordinary`` marks photographs, which false positives are counted on; the others are drawings of documents, screens
+    and plans, and of nothing: a head learns from them what a label is *not*, but a label may be theirs.  ``fits`` marks
+    those that a head is fitted against; on the others it is only counted how often they are given a label.
     """
 
     rows: Floats
     ordinary: NDArray[np.bool_]
+    fits: NDArray[np.bool_]
 
 
 def bank_path(card: EncoderCard, precision: Precision) -> Path:
@@ -56,9 +58,8 @@ def to_bytes(vectors: Floats) -> NDArray[np.int8]:
 
 def write_own_bank(card: EncoderCard, described: Sequence[Floats], encoded: Mapping[Precision, Floats]) -> None:
     """Write a bank of ordinary pictures beside an encoder: hand-made kinds, and its vectors by precision."""
-    np.savez(
-        card.folder / OWN_HANDMADE, kinds=to_bytes(np.stack(described)), ordinary=np.ones(len(described), np.bool_)
-    )
+    every = np.ones(len(described), np.bool_)
+    np.savez(card.folder / OWN_HANDMADE, kinds=to_bytes(np.stack(described)), ordinary=every, fits=every)
     for precision, vectors in encoded.items():
         np.save(bank_path(card, precision), to_bytes(vectors))
 
@@ -70,8 +71,8 @@ def load_bank(card_path: Path, model: FeatureModel) -> Bank:
     try:
         encoded = np.load(card_path, allow_pickle=False)
         with np.load(io.BytesIO(handmade.read_bytes()), allow_pickle=False) as arrays:
-            kinds, ordinary = arrays["kinds"], arrays["ordinary"]
-        if not len(encoded) == len(kinds) == len(ordinary) or kinds.shape[1] != model.length:
+            kinds, ordinary, fits = arrays["kinds"], arrays["ordinary"], arrays["fits"]
+        if not len(encoded) == len(kinds) == len(ordinary) == len(fits) or kinds.shape[1] != model.length:
             raise ValueError("its two files do not fit each other")
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise EncoderUnavailableError(
@@ -80,4 +81,4 @@ def load_bank(card_path: Path, model: FeatureModel) -> Bank:
         ) from error
     ends = np.cumsum([projection.axes.shape[1] for projection in model.projections.values()])[:-1]
     blocks = [unit(block.astype(np.float32)) for block in (encoded, *np.split(kinds, ends, axis=1))]
-    return Bank(rows=weigh(np.concatenate(blocks, axis=1), model), ordinary=ordinary)
+    return Bank(rows=weigh(np.concatenate(blocks, axis=1), model), ordinary=ordinary, fits=fits)

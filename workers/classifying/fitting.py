@@ -1,8 +1,8 @@
 """From examples and the bank to a classifier: fit, score what was held out, calibrate, measure.
 
 The held-out scores come from FOLDS heads, each fitted without a tenth of the clusters and of the bank (where there are
-no more than FOLDS clusters, that is leave one cluster out).  With 50 pictures of one label and the bank it takes a
-second of one core.
+no more than FOLDS clusters, that is leave one cluster out); those of the bank's photographs that no head is fitted on
+come from the head itself.  With 50 pictures of one label and the bank it takes a second of one core.
 
 A user's picture overwrites the bank: a drawn document that lies as near to a label's examples as these lie to one
 another is left out, for it shows the label, and so is a near-duplicate.  No other photograph is: the nearest ones are
@@ -60,7 +60,7 @@ def fit(recipe: Recipe, examples: tuple[Example, ...], bank: Bank, space: Space,
             raise UsageError(f"label {label} has {count} images; at least {FEWEST} are needed, {ADVISED} are advised")
     ordered = tuple(sorted(examples, key=lambda example: (example.label, example.sha256)))
     lesson = _lesson(ordered, labels, bank)
-    head = _fitted(lesson, np.ones(len(lesson.rows), np.bool_), None)
+    head = _fitted(lesson, lesson.fits, None)
     clusters = cluster([example.pdq for example in ordered], unit(rows_of(ordered)))
     margins = _held_out(lesson, head, clusters)
     calibration = calibrate(margins[lesson.ordinary])
@@ -91,13 +91,17 @@ def fit(recipe: Recipe, examples: tuple[Example, ...], bank: Bank, space: Space,
 
 @dataclass(frozen=True, slots=True)
 class _Lesson:
-    """The examples' rows, then the bank's; class 0 is `other`, and ``ordinary`` what false positives are counted on."""
+    """The examples' rows, then the bank's; class 0 is `other`, ``ordinary`` what false positives are counted on.
+
+    ``fits``: what a head is fitted on.
+    """
 
     rows: Floats
     classes: NDArray[np.intp]
     weights: Floats
     count: int
     ordinary: NDArray[np.bool_]
+    fits: NDArray[np.bool_]
 
 
 def _lesson(examples: tuple[Example, ...], labels: tuple[str, ...], bank: Bank) -> _Lesson:
@@ -110,19 +114,20 @@ def _lesson(examples: tuple[Example, ...], labels: tuple[str, ...], bank: Bank) 
         rows=np.concatenate([rows, kept]),
         ordinary=np.concatenate([np.zeros(len(rows), np.bool_), bank.ordinary[left]]),
         classes=np.concatenate([classes, np.zeros(len(kept), np.intp)]),
-        weights=_weights(classes, len(kept)),
+        fits=np.concatenate([np.ones(len(rows), np.bool_), bank.fits[left]]),
+        weights=_weights(classes, bank.fits[left]),
         count=len(labels) + 1,
     )
 
 
-def _weights(classes: NDArray[np.intp], banked: int) -> Floats:
+def _weights(classes: NDArray[np.intp], banked: NDArray[np.bool_]) -> Floats:
     """Every label weighs 1, and so does `other`, of which a user's negatives are up to a half."""
     sizes = np.bincount(classes)
     weights = 1.0 / sizes[classes]
     negatives = classes == 0
     share = min(0.5, negatives.sum() / NEGATIVES_WEIGH)
     weights[negatives] = share / max(1, negatives.sum())
-    return np.concatenate([weights, np.full(banked, (1 - share) / max(1, banked))]).astype(np.float32)
+    return np.concatenate([weights, banked * (1 - share) / max(1, banked.sum())]).astype(np.float32)
 
 
 def _overwritten(rows: Floats, classes: NDArray[np.intp], bank: Bank) -> NDArray[np.bool_]:
@@ -157,13 +162,13 @@ def _again(weights: Floats, classes: NDArray[np.intp], used: NDArray[np.bool_]) 
 
 def _held_out(lesson: _Lesson, head: Head, clusters: Sequence[int]) -> Floats:
     """Return each row's margins by a head that was fitted without it and its cluster."""
-    banked = len(lesson.rows) - len(clusters)
-    folds = np.concatenate([_spread(lesson, clusters), np.arange(banked) % FOLDS])
-    margins = np.empty((len(lesson.rows), lesson.count - 1), np.float32)
+    banked = lesson.fits[len(clusters) :]
+    folds = np.concatenate([_spread(lesson, clusters), np.where(banked, (np.cumsum(banked) - 1) % FOLDS, -1)])
+    margins = head.margins(lesson.rows)
     for fold in range(FOLDS):
         out = folds == fold
         if out.any():
-            margins[out] = _fitted(lesson, ~out, head).margins(lesson.rows[out])
+            margins[out] = _fitted(lesson, lesson.fits & ~out, head).margins(lesson.rows[out])
     return margins
 
 

@@ -63,7 +63,7 @@ class Confusion:
 class Rates:
     """What ``show`` tells; the curves give true and false positives of all labels at thresholds 0 to 100.
 
-    ``false_positives`` are of ordinary pictures, ``strangers`` of negatives and drawn documents that got a label.
+    ``false_positives`` are of ordinary pictures, ``strangers`` of negatives and drawings that got a label.
     """
 
     labels: tuple[LabelRates, ...]
@@ -79,7 +79,7 @@ class Scored:
     """Held-out scores: n x labels of the examples, with each one's label number, name and cluster.
 
     ``others`` are m x labels of ordinary pictures, ``strangers`` of a user's negatives and of drawings of documents
-    that are none of the labels.
+    that are none of the labels, and of nothing.
     """
 
     labels: tuple[str, ...]

@@ -20,7 +20,7 @@ from workers.classifying.vectors import FeatureModel, row_of
 from workers.embedding import EmbeddingQueue
 
 MANY_STRANGERS: Final = 0.05
-"""Share of negatives and drawn documents that are surely given a label, from which on a user is told what helps."""
+"""Share of negatives and drawings that are surely given a label, from which on a user is told what helps."""
 
 OnDuplicate = Literal["relabel", "add"]
 
@@ -110,7 +110,7 @@ def warnings_about(label: str, count: int) -> tuple[str, ...]:
 def advice_on(rates: Rates) -> tuple[str, ...]:
     """Return what would make a classifier better, going by its rates."""
     if rates.strangers.interval.low > MANY_STRANGERS:
-        share = f"{100 * rates.strangers.share:.0f} % of the drawn documents and negatives that show no label"
+        share = f"{100 * rates.strangers.share:.0f} % of the drawings and negatives that show no label"
         return (f"{share} are given one; documents of other kinds as --negatives teach it what a label is not",)
     return ()
 

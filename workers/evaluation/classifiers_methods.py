@@ -48,11 +48,11 @@ class Method:
 def by_neighbours(examples: tuple[Example, ...], bank: Bank, *, nearest: int) -> Scorer:
     """Score by how much nearer the ``nearest`` examples of a label are than those of the bank's ordinary pictures.
 
-    Calibrated as the head is, on the bank's pictures, each against the others.
+    Calibrated as the head is: on the bank's pictures, each against the others, and on those that it only counts.
     """
     labels = np.array([one.label for one in examples])
     own = unit(rows_of(examples))
-    others = unit(bank.rows[bank.ordinary])
+    others, counted = (unit(bank.rows[bank.ordinary & used]) for used in (bank.fits, ~bank.fits))
     names = sorted(set(labels.tolist()) - {OTHER})
 
     def near(directions: Floats) -> Floats:
@@ -60,13 +60,12 @@ def by_neighbours(examples: tuple[Example, ...], bank: Bank, *, nearest: int) ->
 
     among = others @ others.T
     np.fill_diagonal(among, -1.0)
-    calibration = calibrate(near(others) - _mean_of_best(among, nearest)[:, None])
 
-    def scores(rows: Floats) -> Scores:
-        directions = unit(rows)
-        return calibration.score(near(directions) - _mean_of_best(directions @ others.T, nearest)[:, None])
+    def nearer(directions: Floats) -> Floats:
+        return near(directions) - _mean_of_best(directions @ others.T, nearest)[:, None]
 
-    return scores
+    calibration = calibrate(np.concatenate([near(others) - _mean_of_best(among, nearest)[:, None], nearer(counted)]))
+    return lambda rows: calibration.score(nearer(unit(rows)))
 
 
 def by_head(examples: tuple[Example, ...], bank: Bank) -> Scorer:

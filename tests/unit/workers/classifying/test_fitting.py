@@ -59,7 +59,8 @@ def test_a_negative_overwrites() -> None:
 def test_documents_of_the_bank_that_show_the_label_do_not_argue_with_it() -> None:
     bank = make_bank(axes=range(4, 16))
     showing = np.concatenate([bank.rows, make_rows(30, 0, seed=10)])
-    mixed = Bank(rows=showing, ordinary=np.arange(len(showing)) < len(bank.rows))
+    every = np.ones(len(showing), np.bool_)
+    mixed = Bank(rows=showing, ordinary=np.arange(len(showing)) < len(bank.rows), fits=every)
     classifier = fit(RECIPE, make_examples("receipt", make_rows(20, 0)), mixed, SPACE, 0.0)
     assert (classifier.scores(make_rows(50, 0, seed=11)) >= 85).mean() > 0.6
 
@@ -70,3 +71,17 @@ def test_a_label_of_one_burst_is_fitted_all_the_same() -> None:
     (receipt,) = fit(RECIPE, burst, make_bank(), SPACE, 0.0).rates.labels
     assert (receipt.clusters, receipt.true_positives.share) == (1, 1.0)
     assert receipt.true_positives.interval.low < 0.05
+
+
+def test_photographs_that_are_only_counted_move_the_scores_and_not_the_head() -> None:
+    bank, examples = make_bank(), make_examples("receipt", make_rows(20, 0))
+    alike = make_rows(40, 0, seed=12)
+    alike[:, 2] += 1.2
+    every = np.ones(len(bank.rows) + len(alike), np.bool_)
+    fits = np.arange(len(every)) < len(bank.rows)
+    counting = Bank(rows=np.concatenate([bank.rows, alike]), ordinary=every, fits=fits)
+    before, after = (fit(RECIPE, examples, each, SPACE, 0.0) for each in (bank, counting))
+    assert np.array_equal(before.head.weights, after.head.weights)
+    assert after.rates.false_positives.tried == len(every)
+    assert (before.scores(alike) >= 85).mean() > 0.5
+    assert (after.scores(alike) >= 85).mean() < 0.1

@@ -114,7 +114,8 @@ def test_the_bank_that_ships_fits_the_encoder_that_ships() -> None:
     for precision in card.files:
         bank = load_bank(bank_path(card, precision), MODEL)
         assert bank.rows.shape == (len(bank.ordinary), 512 + MODEL.length)
-        assert 1000 < bank.ordinary.sum() < len(bank.rows)
+        assert 1000 < (bank.ordinary & bank.fits).sum() < bank.fits.sum()
+        assert (bank.ordinary & ~bank.fits).sum() == (~bank.fits).sum() == 2000
 
 
 def test_bytes_keep_a_vector_s_direction() -> None:
@@ -132,6 +133,7 @@ def test_a_bank_of_one_s_own_stands_beside_its_encoder(tmp_path: Path) -> None:
         found = load_bank(bank_path(card, precision), MODEL)
         assert found.rows.shape == (7, 64 + MODEL.length)
         assert found.ordinary.all()
+        assert found.fits.all()
         assert (unit(found.rows[:, :64]) * encoded).sum(axis=1) == pytest.approx(1, abs=1e-3)
 
 
