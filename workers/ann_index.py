@@ -3,12 +3,10 @@
 The codes propose (workers/vector_codes.py), the kept vectors decide: what the codes let through is ranked by the
 products of the whole vectors as they are kept, which are not copied.  An AnnIndex never changes once built.
 
-A graph is what a search of millions usually walks, and is quicker: of 100,000 vectors that lie as the encoder's do,
-one query down to a cosine of 0.5 takes 5.6 ms here (1.7 down to 0.63), hnswlib 0.6 with whole vectors and 0.3 with 128
-principal directions, and all find the same copies.  For codes speak what is asked for, every reference over its own
-set's floor and not the nearest of all sets, among which a small set's would drown; that 1.1 KB a vector are kept, not
-1.7 to 2.3; that they are made in 0.8 s, not in 32 to 68; and that none is out of reach: of a million even vectors the
-graph lost 8 of 100 of its own.  Where the search is what a deployment waits for, a graph before the codes is to add.
+Codes are made at once (0.8 s for 100,000 vectors) and look at every vector; a graph before them
+(workers/vector_graph.py) takes 13 to 19 s of one core, and is quicker to search.  What is asked for is every reference
+over its own set's floor and not the nearest of all sets, among which a small set's would drown: where a graph cannot
+name all that may reach the lowest floor, codes answer, and near copies they find in any case.
 
 Products are taken with ``vecdot``: as fast as ``@`` on one core, but it never wakes OpenBLAS's threads, which cost
 8 ms a call where other processes keep the cores busy.
@@ -17,7 +15,7 @@ Products are taken with ``vecdot``: as fast as ``@`` on one core, but it never w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -25,6 +23,7 @@ import numpy.typing as npt
 
 from workers.embeddings import Stored, Vectors
 from workers.vector_codes import CodeImage, VectorCodes
+from workers.vector_graph import GraphSearch, VectorGraph
 
 Rows = npt.NDArray[np.intp]
 Groups = npt.NDArray[np.int32]
@@ -33,6 +32,9 @@ EXACT_LIMIT: Final = 20_000
 """Vectors of an index without codes: the products with all of them take about as long as the codes."""
 MOST: Final = 1024
 """Candidates of one query, the nearest: by codes as good as none has more (a page of text has thousands)."""
+
+LEAST_IN_GRAPH: Final = 0.5
+"""Of an index's vectors: a graph of fewer is of another index, and all the rest would be compared beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,13 @@ class Floors:
 class AnnIndex:
     """Immutable search over the kept vectors ``stored`` (n x dimension, half precision); a hit's number is its row.
 
-    Either ``codes`` or ``dense``, the same vectors as float32, is there.
+    Either ``codes`` or ``dense``, the same vectors as float32, is there; ``graph`` only before codes.
     """
 
     stored: Stored
     dense: Vectors | None = None
     codes: VectorCodes | None = None
+    graph: GraphSearch | None = None
 
     @classmethod
     def build(
@@ -82,6 +85,16 @@ class AnnIndex:
     def coded(cls, stored: Stored, image: CodeImage) -> AnnIndex:
         """Restore what ``code_image`` gave for the same rows; raises IntegrityError for another's."""
         return cls(stored, codes=VectorCodes.read(image, *stored.shape))
+
+    def with_graph(self, graph: VectorGraph, answered: Callable[[bool], None] = lambda _: None) -> AnnIndex:
+        """Return this index with a graph before its codes; as it is where there are none, or few rows have a node.
+
+        ``answered`` is told of each search whether the graph could answer, in the thread that searches.
+        """
+        if self.codes is None:
+            return self
+        search = GraphSearch.of(graph, self.stored, self.codes, answered)
+        return replace(self, graph=search) if len(search.rows) >= LEAST_IN_GRAPH * len(self.stored) else self
 
     def code_image(self) -> CodeImage | None:
         """Return the codes as they are stored; None where the search is exact."""
@@ -105,7 +118,9 @@ class AnnIndex:
     def _candidates(self, query: Vectors, floors: Floors) -> Rows:
         if self.codes is None:
             return self._all(query, floors)
-        rows = self.codes.near(query, floors.of_group, floors.group_of)
+        rows = None if self.graph is None else self.graph.near(query, floors.of_group, floors.group_of)
+        if rows is None:
+            rows = self.codes.near(query, floors.of_group, floors.group_of)
         cosines = np.vecdot(self.take(rows), query)
         reached = floors.reached(rows, cosines)
         rows, cosines = rows[reached], cosines[reached]

@@ -30,6 +30,7 @@ from shared.ports import Store
 from shared.sealing import Sealer
 from shared.types import INDEX_LOG, IndexEvent, Reference, ReferenceAdded
 from workers.generations import GenerationBook
+from workers.graph_store import GraphStore
 from workers.index_pointers import Pointer, read_pointers, write_pointers
 from workers.index_snapshot import Snapshot, SnapshotReader, SnapshotWriter, part_count
 from workers.index_state import NOTHING, Change, IndexState
@@ -206,13 +207,14 @@ class IndexLog:
         await self._pending.forget({blob})
 
     async def drop(self, encoder: str) -> None:
-        """Delete an encoder's snapshots, which the log then no longer waits for; idempotent."""
+        """Delete an encoder's graph and snapshots, for which the log then no longer waits; idempotent."""
         while (held := await self.pointer(encoder)) is not None:
             if await self._replace(encoder, held, None) is not None:
                 await self._delete(held.blob, held.parts)
                 if held.previous:
                     await self._delete(held.previous, held.previous_parts)
         await self._collect(encoder, math.inf)
+        await GraphStore(self.store, self._sealer, encoder).drop()
 
     async def _replace(self, encoder: str, older: Pointer | None, newer: Pointer | None) -> tuple[Pointer, ...] | None:
         """Swap an encoder's pointer; return all as they are then, None where it was no longer ``older``."""

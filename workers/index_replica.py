@@ -12,6 +12,7 @@ import logging
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 from shared.core.matching import Calibration
@@ -20,7 +21,7 @@ from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import INDEX_LOG
-from workers.ann_index import EXACT_LIMIT
+from workers.ann_index import EXACT_LIMIT, AnnIndex
 from workers.index_log import SNAPSHOT_BLOB, SNAPSHOT_KEY, Converts, IndexFollower, IndexLog, IndexStaleError
 from workers.index_segment import Segment
 from workers.index_snapshot import Snapshot
@@ -28,6 +29,7 @@ from workers.index_state import IndexState
 from workers.index_status import Health
 from workers.index_view import IndexView
 from workers.self_recall import self_recall
+from workers.vector_graph import VectorGraph
 from workers.view_builder import Job, ViewBuilder
 
 __all__ = ["SNAPSHOT_BLOB", "SNAPSHOT_KEY", "IndexReplica", "IndexView"]
@@ -173,6 +175,20 @@ class IndexReplica:
         await self._refresh()
         return segment
 
+    def base_ann(self) -> AnnIndex:
+        """Return the index of the base's vectors."""
+        return self._builder.base_ann()
+
+    async def put_graph(self, graph: VectorGraph, answered: Callable[[bool], None]) -> None:
+        """Search by a graph before the base's codes; ``answered`` is told in the thread that searches.
+
+        Nothing comes of it where the base is built anew meanwhile, or the graph is of other vectors.
+        """
+        builder, before = self._builder, self._builder.base_ann()
+        ann = await asyncio.to_thread(before.with_graph, graph, answered)
+        if builder is self._builder and ann is not before and builder.put_ann(before, ann):
+            await self._refresh()
+
     async def probe(self, clock: Clock) -> Health:
         """Search for a sample of what is in the index; what came of it is a metric, too."""
         view, position, tombstones = self._view, self.position, self._builder.tombstones
@@ -257,6 +273,8 @@ class IndexReplica:
             kept.update(live.segment.kept)
         for kind, size in kept.items():
             self._metrics.set("safelight_index_bytes", size, kind=kind)
+        graph = view.segments[0].segment.ann.graph
+        self._metrics.set("safelight_index_graph_vectors", 0 if graph is None else len(graph.rows))
         unsearched = sum(live.segment.unsearched for live in view.segments)
         self._metrics.set("safelight_index_unsearched_references", unsearched)
         views = sum(live.segment.signs.unsearched for live in view.segments)

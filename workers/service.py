@@ -26,6 +26,8 @@ from workers.encoder_names import EncoderName
 from workers.engine import Engine, Surroundings
 from workers.engine_room import EngineRoom
 from workers.generations import Generation
+from workers.graph_upkeep import LEASE_KEY as GRAPH_LEASE_KEY
+from workers.graph_upkeep import GraphUpkeep
 from workers.migration.adapting import Adapter, adapter_if_any, load_adapter
 from workers.request_loop import RequestLoop
 
@@ -152,8 +154,15 @@ async def _serve(loop: RequestLoop, room: EngineRoom[Engine], around: Surroundin
         around.clock,
         keep_days=around.settings.index.keep_days,
     )
+    graphs = GraphUpkeep(
+        around.store,
+        around.sealer,
+        lambda: room.current.index,
+        Lease(around.store, GRAPH_LEASE_KEY),
+        around.metrics,
+    )
     async with asyncio.TaskGroup() as group:
-        behind = [group.create_task(each) for each in (room.watch(), upkeep)]
+        behind = [group.create_task(each) for each in (room.watch(), upkeep, graphs.run())]
         # A verdict from an index that is not there yet would let protected images pass.
         while not room.current.loaded() and not stopping.is_set():  # noqa: ASYNC110 - a replica has no event for it
             await asyncio.sleep(INDEX_POLL_SECONDS)

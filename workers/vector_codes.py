@@ -100,6 +100,10 @@ class VectorCodes:
             columns[:, first : first + CHUNK_ROWS] = words[first : first + CHUNK_ROWS, :SCANNED].T
         return cls(planes, words, columns)
 
+    def chosen(self, rows: Rows) -> VectorCodes:
+        """Return the codes of some rows alone."""
+        return self._of(self.planes, self.codes[rows].view(np.uint8).reshape(len(rows), CODE_BYTES))
+
     def image(self) -> CodeImage:
         """Return the planes and the codes."""
         planes = np.ascontiguousarray(self.planes, "<f4").view(np.uint8).reshape(-1)

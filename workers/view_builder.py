@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -93,12 +93,14 @@ class _Part:
 class Job:
     """A segment to build in place of those from ``first`` on, of what was alive in them and what came ``fresh``.
 
-    ``since``: the references that changed meanwhile, ``gone``: the sets that were deleted before those changed.
+    ``base`` is the index of the base before, where this one replaces it: its graph serves on.  ``since``: the
+    references that changed meanwhile, ``gone``: the sets that were deleted before those changed.
     """
 
     first: int
     pieces: tuple[tuple[ReferenceTable, npt.NDArray[np.bool_]], ...]
     fresh: tuple[Reference, ...]
+    base: AnnIndex | None
     since: dict[Key, Reference | None] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
 
@@ -183,6 +185,18 @@ class ViewBuilder:
             return False
         return True
 
+    def base_ann(self) -> AnnIndex:
+        """Return the index of the base's vectors."""
+        return self._parts[0].segment.ann
+
+    def put_ann(self, before: AnnIndex, ann: AnnIndex) -> bool:
+        """Have the base searched by another index of the same vectors; False where the base is no longer that one."""
+        base = self._parts[0]
+        if base.segment.ann is not before:
+            return False
+        base.segment = replace(base.segment, ann=ann)
+        return True
+
     @property
     def tombstones(self) -> int:
         """How many references are still in segments, but gone."""
@@ -233,7 +247,9 @@ class ViewBuilder:
         """Build the job's segment; safe in a thread.  Raises BuildStoppedError."""
 
         def make_ann(stored: Stored) -> AnnIndex:
-            return AnnIndex.build(stored, exact_limit=self._exact_limit, stopped=stopped)
+            ann = AnnIndex.build(stored, exact_limit=self._exact_limit, stopped=stopped)
+            before = job.base.graph if job.base is not None else None
+            return ann if before is None else ann.with_graph(before.graph, before.answered)
 
         return Segment.build(job.references(), make_ann)
 
@@ -253,7 +269,8 @@ class ViewBuilder:
         for part in self._parts[first:]:
             part.shared = True
         pieces = tuple((part.segment.references, part.alive) for part in self._parts[first:])
-        self._job = Job(first=first, pieces=pieces, fresh=tuple(self._fresh.values()))
+        base = self._parts[0].segment.ann if first == 0 else None
+        self._job = Job(first=first, pieces=pieces, fresh=tuple(self._fresh.values()), base=base)
         return self._job
 
     def adopt(self, job: Job, segment: Segment) -> None:
