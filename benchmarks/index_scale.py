@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.cold_start import AIM, MEMORY_AIM_GB, child, write_files
-from benchmarks.index_quality import COSINES, DELETED
+from benchmarks.index_quality import COSINES, DELETED, LOCK_BYTES
 from benchmarks.made_up_index import configure, shipped_index_id, table
-from benchmarks.made_up_vectors import Kind, copies, vector_chunks
+from benchmarks.made_up_vectors import Kind, copies, make_vectors, vector_chunks
 from benchmarks.proxies import say
 from benchmarks.reporting import options_parser, report_on, target
 from shared.adapters.opening import open_store
@@ -46,6 +47,7 @@ from workers.index_view import IndexView
 from workers.live_segment import LiveSegment
 from workers.pdq import pdq
 from workers.training.drawing import FAMILIES, draw
+from workers.vector_graph import VectorGraph
 
 RECALL_AIM: Final = 0.999
 QUERIES: Final = 1000
@@ -155,6 +157,50 @@ def quality(segment: Segment, queries: int = QUERIES) -> dict[str, Cell]:
     }
 
 
+def graph_quality(segment: Segment, queries: int = QUERIES) -> dict[str, Cell]:
+    """Put a graph before the index's codes, and ask again: nothing where search is exact."""
+    if segment.ann.codes is None:
+        return {}
+    answered: list[bool] = []
+    graph, _, used = timed(lambda: VectorGraph.build(segment.ann.stored))
+    image, _, image_s = timed(graph.image)
+    _, _, read_s = timed(lambda: VectorGraph.read(image, segment.ann.stored.shape[1]))
+    put, _, put_s = timed(lambda: segment.ann.with_graph(graph, answered.append))
+    behind = replace(segment, ann=put)
+    count = len(segment.references)
+    asked = rows_asked(count, queries)
+    view = make_view(behind, np.ones(count, dtype=np.bool_), calibration())
+    near = copies(put.stored[asked[:TIMED]].astype(np.float32), COSINES[0], 4)
+    far = make_vectors(TIMED, 2)
+    found: dict[str, Cell] = {
+        "search, ms": search_ms(view, near, [()] * len(near)),
+        "answered": float(np.mean(answered)),
+        "unrelated, ms": search_ms(view, far, [()] * len(far)),
+        "over a floor, of the codes'": over_floors(segment.ann, put, view, [near, far]),
+        **recalls(put, asked, "fitted"),
+    }
+    costs = {
+        "build, cpu s": used,
+        "write, cpu s": image_s,
+        "read, cpu s": read_s,
+        "put before the index, cpu s": put_s,
+        "bytes a vector": (len(image.file) + len(image.prints) + LOCK_BYTES * count) / count,
+    }
+    return {f"graph: {what}": value for what, value in {**costs, **found}.items()}
+
+
+def over_floors(codes: AnnIndex, graph: AnnIndex, view: IndexView, asked: Sequence[Vectors]) -> float:
+    """Return the share of the rows over their sets' floors, as codes find them, that a graph finds."""
+    floors = view.segments[0].floors
+    shares = [
+        (len(np.intersect1d(expected, found)), len(expected))
+        for queries in asked
+        for expected, found in zip(codes.candidates(queries, floors), graph.candidates(queries, floors), strict=True)
+    ]
+    found, expected = np.sum(shares, axis=0)
+    return float(found / max(1, expected))
+
+
 async def publish(settings: Settings, segment: Segment, encoder: str) -> float:
     """Publish the index; returns the seconds it took."""
     store = open_store(settings)
@@ -228,6 +274,8 @@ def measure_count(count: int, options: argparse.Namespace, folder: Path) -> dict
     segment, row = build(count, options)
     say(f"{count:,} references: asking")
     row |= {**quality(segment, options.queries), **loads(count, segment, options, folder)}
+    say(f"{count:,} references: building a graph")
+    row |= graph_quality(segment, options.queries)
     del segment
     say(f"{count:,} references: even vectors")
     return row | even_quality(count, options.queries)

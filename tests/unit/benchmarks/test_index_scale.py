@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from benchmarks.index_scale import QUERIES, calibration, even_quality, make_view, quality, targets
+from benchmarks.index_scale import QUERIES, calibration, even_quality, graph_quality, make_view, quality, targets
 from benchmarks.made_up_index import shipped_index_id, table
+from workers.ann_index import AnnIndex
 from workers.evaluation.tables import Cell
 from workers.index_segment import Segment
 
@@ -20,6 +21,18 @@ def test_a_small_index_finds_all_that_it_is_asked_for() -> None:
     view = make_view(segment, np.ones(60, dtype=np.bool_), calibration())
     assert sum(facts.size for facts in view.sets.values()) == 60
     assert len(view.sets) == 7
+
+
+def test_a_graph_is_asked_the_same_where_there_are_codes() -> None:
+    references = table(60, 7, shipped_index_id())
+    assert graph_quality(Segment.build(references)) == {}
+    figures = graph_quality(Segment.build(references, lambda stored: AnnIndex.build(stored, exact_limit=0)))
+    assert {kind: figures[f"graph: {kind}"] for kind in ("recall, cosine 0.9", "answered", "same vector")} == {
+        "recall, cosine 0.9": 1.0,
+        "answered": 1.0,
+        "same vector": 1.0,
+    }
+    assert figures["graph: over a floor, of the codes'"] == 1.0
 
 
 def test_even_vectors_are_found_too() -> None:
