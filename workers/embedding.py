@@ -49,17 +49,21 @@ class EmbeddingQueue:
         self._run_time = RunningAverage()
         self._added = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._askers: set[asyncio.Future[NDArray[np.float32]]] = set()
 
     def start(self) -> None:
         """Begin to serve."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Let a run that is under way end, and serve no more; idempotent."""
+        """Serve no more, and tell all who wait for a vector; idempotent."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        for vector in self._askers:
+            if not vector.done():
+                vector.set_exception(_not_running())
 
     def expected(self) -> float:
         """Return the seconds after which an image that comes now has its vector, as far as is known."""
@@ -73,11 +77,13 @@ class EmbeddingQueue:
         Raises what the encoder raised, EncoderUnavailableError where nothing serves.
         """
         if self._task is None or self._task.done():
-            raise EncoderUnavailableError("the encoder's queue is not running")
+            raise _not_running()
         now = self._clock.monotonic()
         if deadline is not None and now + self.expected() > deadline:
             raise _too_late()
         item = _Item(pixels, asyncio.get_running_loop().create_future())
+        self._askers.add(item.vector)
+        item.vector.add_done_callback(self._askers.discard)
         self._batcher.add(item, now, deadline, priority)
         self._added.set()
         return await item.vector
@@ -127,3 +133,7 @@ class EmbeddingQueue:
 
 def _too_late() -> DecodeError:
     return DecodeError(ErrorCode.TOO_LATE, "the deadline leaves no time for the encoder")
+
+
+def _not_running() -> EncoderUnavailableError:
+    return EncoderUnavailableError("the encoder's queue is not running")

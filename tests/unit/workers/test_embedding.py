@@ -1,6 +1,7 @@
 """Images share encoder runs; each gets its own vector, or its own error."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
@@ -90,3 +91,30 @@ async def test_a_queue_that_does_not_run_says_so(encoder: KnownEncoder) -> None:
     await queue.stop()
     with pytest.raises(EncoderUnavailableError):
         await queue.embed(PIXELS)
+
+
+class HeldEncoder(KnownEncoder):
+    """A run ends when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.let_go = threading.Event(), threading.Event()
+
+    def embed(self, pixels: Sequence[bytes]) -> NDArray[np.float32]:
+        self.begun.set()
+        self.let_go.wait()
+        return super().embed(pixels)
+
+
+async def test_a_queue_that_stops_tells_all_who_wait() -> None:
+    encoder = HeldEncoder()
+    queue = EmbeddingQueue(encoder, StillClock(), Metrics(), sizes=(1,))
+    queue.start()
+    try:
+        asked = [asyncio.create_task(queue.embed(PIXELS)) for _ in range(3)]
+        await asyncio.to_thread(encoder.begun.wait)
+        await queue.stop()
+        told = await asyncio.gather(*asked, return_exceptions=True)
+    finally:
+        encoder.let_go.set()
+    assert [type(each) for each in told] == [EncoderUnavailableError] * 3
