@@ -38,6 +38,11 @@ from workers.verdicts import Question
 
 OFF_LOOP_BYTES: Final = 128 << 10
 """AES-GCM does about 1 GB/s: larger payloads are opened in a thread."""
+WAY_BACK_SECONDS: Final = 0.025
+"""What an answer takes to its asker where all cores are busy: at half more than capacity 107 of 1,276 refusals came up
+to 18 ms after the deadline for which they were made."""
+WAY_BACK_SHARE: Final = 0.1
+"""Of the budget, at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -177,12 +182,13 @@ class Answerer:
         return RedactionReply(id=request.id, sha256=request.sha256, blob=blob)
 
     def _deadline(self, request: InspectionRequest | RedactionRequest) -> float:
-        """Return until when (monotonic) an answer is of use; may have passed."""
+        """Return until when (monotonic) an answer may set out; may have passed."""
         age = self._clock.wall() - request.sent_at
         self._metrics.observe("safelight_worker_queue_seconds", max(0.0, age))
         # Clocks of two machines differ: a request from the future has its whole budget, never more.
-        left = min(request.budget_ms / 1000 - age, request.budget_ms / 1000)
-        return self._clock.monotonic() + left
+        budget = request.budget_ms / 1000
+        way_back = min(WAY_BACK_SECONDS, WAY_BACK_SHARE * budget)
+        return self._clock.monotonic() + min(budget - age, budget) - way_back
 
     async def _image(self, request: InspectionRequest | RedactionRequest) -> bytes:
         """Return the image file; raises DecodeError."""

@@ -22,7 +22,7 @@ from shared.types import (
 from tests.inspection_doubles import KnownClassifiers, KnownDecoder, KnownEncoder, KnownIndex, StillClock, digest
 from tests.memory_store import MemoryStore
 from workers.admission import Admission
-from workers.answering import OFF_LOOP_BYTES, Answer, Answerer
+from workers.answering import OFF_LOOP_BYTES, WAY_BACK_SECONDS, Answer, Answerer
 from workers.inspector import Inspector
 from workers.verdicts import Verdicts
 
@@ -102,7 +102,7 @@ async def test_a_reply_goes_where_the_request_says(desk: Desk) -> None:
     assert verdict_in(answer).error is None
     assert answer is not None
     assert (answer.reply.partition, answer.reply.correlation_id, answer.reply.key) == (3, "question-1", b"key")
-    assert desk.decoder.deadlines == [CLOCK.now + 1.5]
+    assert desk.decoder.deadlines == [pytest.approx(CLOCK.now + 1.5 - WAY_BACK_SECONDS)]
     assert desk.metrics.value("safelight_worker_requests_total", outcome="ok") == 1
 
 
@@ -129,7 +129,12 @@ async def test_a_late_request_is_answered_and_never_computed(desk: Desk) -> None
 
 async def test_a_clock_that_is_ahead_gives_no_more_than_the_budget(desk: Desk) -> None:
     await desk.answerer.answer(message_of(request_for(sent_at=CLOCK.today + 3600)))
-    assert desk.decoder.deadlines == [CLOCK.now + 1.5]
+    assert desk.decoder.deadlines == [pytest.approx(CLOCK.now + 1.5 - WAY_BACK_SECONDS)]
+
+
+async def test_a_short_budget_is_not_spent_on_the_way_back(desk: Desk) -> None:
+    await desk.answerer.answer(message_of(request_for(budget_ms=50)))
+    assert desk.decoder.deadlines == [pytest.approx(CLOCK.now + 0.045)]
 
 
 async def test_an_expired_claim_check_is_too_late(desk: Desk) -> None:
