@@ -220,6 +220,8 @@ def test_check_says_what_a_worker_would_say(protected: Deployment) -> None:
 def test_the_api_shows_sets_policies_and_alerts(protected: Deployment) -> None:
     base = f"http://{protected.run('console')['console']}/api/v1"
     token = (protected.data_dir / "console-token").read_text().strip()
+    with protected.client() as client:
+        protected.alert(incident_of(client.post(URL, content=POSTER, headers={"Content-Type": "image/jpeg"})))
     assert httpx.get(f"{base}/health").json()["status"] == "ok"
     assert httpx.get(f"{base}/openapi.json").json()["info"]["title"] == "Safelight"
     assert httpx.get(f"{base}/sets").status_code == 401
