@@ -4,7 +4,7 @@ The codes propose (workers/vector_codes.py), the kept vectors decide: what the c
 products of the whole vectors as they are kept, which are not copied.  An AnnIndex never changes once built.
 
 Codes are made at once (0.8 s for 100,000 vectors) and look at every vector; a graph before them
-(workers/vector_graph.py) takes 13 to 19 s of one core, and is quicker to search.  What is asked for is every reference
+(workers/vector_graph.py) takes 13 to 26 s of one core, and is quicker to search.  What is asked for is every reference
 over its own set's floor and not the nearest of all sets, among which a small set's would drown: where a graph cannot
 name all that may reach the lowest floor, codes answer, and near copies they find in any case.
 
