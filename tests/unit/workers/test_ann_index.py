@@ -3,26 +3,12 @@ import pytest
 
 from shared.errors import IntegrityError
 from tests.index_factories import DIMENSION, make_vector
+from tests.vector_factories import floors, kept, stack
 from workers.ann_index import MOST, AnnIndex, Floors
-from workers.embeddings import STORED, Stored, Vectors
 from workers.vector_codes import BuildStoppedError, CodeImage
 
 EXACT = 1_000_000
 CODES = 0
-
-
-def stack(count: int, *, dimension: int = DIMENSION) -> Vectors:
-    if not count:
-        return np.empty((0, dimension), np.float32)
-    return np.stack([make_vector(seed, dimension=dimension) for seed in range(count)])
-
-
-def kept(vectors: Vectors) -> Stored:
-    return vectors.astype(STORED)
-
-
-def floors(count: int, floor: float = 0.9) -> Floors:
-    return Floors(np.full(1, floor, dtype=np.float32), np.zeros(count, dtype=np.int32))
 
 
 @pytest.mark.parametrize("exact_limit", [EXACT, CODES])

@@ -1,34 +1,14 @@
 import pytest
 
-from shared.errors import LeaseHeldError
 from shared.telemetry import Metrics
 from shared.types import INDEX_LOG, IndexEvent
 from tests.clocks import ManualClock
 from tests.index_factories import CALIBRATION, ENCODER, SEALER, added, make_set, make_vector
+from tests.leases import FreeLease, HeldLease
 from tests.memory_store import MemoryStore
 from workers.compaction import compact
 from workers.index_log import IndexLog
 from workers.index_replica import IndexReplica
-
-
-class FreeLease:
-    """A lease that is there for the taking; counts."""
-
-    def __init__(self) -> None:
-        self.taken = self.released = 0
-
-    async def acquire(self) -> None:
-        self.taken += 1
-
-    async def release(self) -> None:
-        self.released += 1
-
-
-class HeldLease(FreeLease):
-    """Somebody else's."""
-
-    async def acquire(self) -> None:
-        raise LeaseHeldError("held")
 
 
 class EnrolsMeanwhile(MemoryStore):

@@ -3,10 +3,10 @@ import logging
 
 import pytest
 
-from shared.errors import LeaseHeldError
 from shared.telemetry import Metrics
 from shared.types import IndexEvent, ReferenceRemoved
 from tests.index_factories import CALIBRATION, ENCODER, SEALER, added, make_set, make_vector
+from tests.leases import FreeLease, HeldLease
 from tests.memory_store import MemoryStore
 from workers.graph_store import GraphStore
 from workers.graph_upkeep import GRAPH_FROM, GraphUpkeep
@@ -14,26 +14,6 @@ from workers.index_log import IndexLog
 from workers.index_replica import IndexReplica
 
 COUNT = 60
-
-
-class FreeLease:
-    """A lease that is there for the taking; counts."""
-
-    def __init__(self) -> None:
-        self.taken = self.released = 0
-
-    async def acquire(self) -> None:
-        self.taken += 1
-
-    async def release(self) -> None:
-        self.released += 1
-
-
-class HeldLease(FreeLease):
-    """Somebody else's."""
-
-    async def acquire(self) -> None:
-        raise LeaseHeldError("held")
 
 
 async def write(store: MemoryStore, *events: IndexEvent) -> None:

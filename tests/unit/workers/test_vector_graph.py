@@ -9,27 +9,14 @@ import pytest
 from benchmarks.made_up_vectors import copies, make_vectors
 from shared.errors import IntegrityError
 from tests.index_factories import DIMENSION, make_vector
+from tests.vector_factories import floors, kept, stack
 from workers.ann_index import AnnIndex, Floors
-from workers.embeddings import STORED, Stored, Vectors
+from workers.embeddings import STORED, Vectors
 from workers.memory_file import MemoryFile
 from workers.vector_codes import BuildStoppedError
 from workers.vector_graph import DIRECTIONS, FETCH, GraphImage, VectorGraph, prints_of
 
 COUNT = 4000
-
-
-def stack(count: int, *, dimension: int = DIMENSION) -> Vectors:
-    if not count:
-        return np.empty((0, dimension), np.float32)
-    return np.stack([make_vector(seed, dimension=dimension) for seed in range(count)])
-
-
-def kept(vectors: Vectors) -> Stored:
-    return vectors.astype(STORED)
-
-
-def floors(count: int, floor: float) -> Floors:
-    return Floors(np.full(1, floor, np.float32), np.zeros(count, np.int32))
 
 
 @cache
