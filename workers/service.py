@@ -34,7 +34,7 @@ from workers.request_loop import RequestLoop
 AT_WORK_PER_DECODER: Final = 6
 """Images: enough to keep decoders and encoder busy, and few enough that an urgent one soon gets its turn."""
 INDEX_POLL_SECONDS: Final = 0.05
-PARTS: Final = ("encoder", "decoders", "store", "index", "classifiers", "bus")
+PARTS: Final = ("encoder", "decoders", "store", "index", "classifiers", "bus", "worker")
 
 
 async def run_worker(context: RoleContext) -> None:
@@ -46,7 +46,6 @@ async def run_worker(context: RoleContext) -> None:
     settings, readiness = context.settings, context.readiness
     for part in PARTS:
         readiness.add(part, lambda: False)
-    readiness.add("worker", lambda: True)
     sealer = open_sealer(settings)
     await sign_off_dead_workers(settings)  # first of all: to load an encoder takes seconds
     async with AsyncExitStack() as stack:
@@ -68,7 +67,7 @@ async def run_worker(context: RoleContext) -> None:
             return
         readiness.add("bus", bus.connected)
         answerer = Answerer(room, around.admission, room, store, sealer, context.clock, context.metrics)
-        await _serve(RequestLoop(bus, answerer, context.metrics), room, around, context.stopping)
+        await _serve(RequestLoop(bus, answerer, context.metrics), room, around, context)
 
 
 def _surroundings(context: RoleContext, store: Store, sealer: Sealer) -> Surroundings:
@@ -145,7 +144,8 @@ def _current(room: EngineRoom[Engine], holds: Callable[[Engine], bool]) -> bool:
     return holds(room.current)
 
 
-async def _serve(loop: RequestLoop, room: EngineRoom[Engine], around: Surroundings, stopping: asyncio.Event) -> None:
+async def _serve(loop: RequestLoop, room: EngineRoom[Engine], around: Surroundings, context: RoleContext) -> None:
+    stopping = context.stopping
     upkeep = maintain(
         around.store,
         around.sealer,
@@ -167,8 +167,10 @@ async def _serve(loop: RequestLoop, room: EngineRoom[Engine], around: Surroundin
         while not room.current.loaded() and not stopping.is_set():  # noqa: ASYNC110 - a replica has no event for it
             await asyncio.sleep(INDEX_POLL_SECONDS)
         # What is alive now mostly lives as long as the process: a full collection would go through it all, for 50 ms.
+        # Before anybody is told that this worker is ready: a question that came during it would wait.
         gc.collect()
         gc.freeze()
+        context.readiness.add("worker", lambda: True)
         await loop.run(stopping)
         for task in behind:
             task.cancel()
