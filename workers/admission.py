@@ -68,18 +68,18 @@ class Admission:
             return
         waiter = _Waiter(size, asyncio.get_running_loop().create_future())
         self._queue.add(waiter, now, priority=priority, deadline=deadline)
-        self._show()
+        self._show_waiting()
         try:
             await asyncio.wait({waiter.turn}, timeout=max(0.0, deadline - self._stay.most - now))
         except asyncio.CancelledError:
             if waiter.turn.done():  # called, and gone
                 self._leave(size)
             self._queue.discard(waiter)
-            self._show()
+            self._show_waiting()
             raise
         if not waiter.turn.done():
             self._queue.discard(waiter)
-            self._show()
+            self._show_waiting()
             raise _too_late()
 
     def _leave(self, size: int) -> None:
@@ -89,6 +89,7 @@ class Admission:
     def _call_next(self) -> None:
         while len(self._queue) and self._has_room(self._queue.first().size):
             waiter = self._queue.pop()
+            self._show_waiting()
             self._count(1, waiter.size)
             waiter.turn.set_result(None)
 
@@ -98,11 +99,10 @@ class Admission:
     def _count(self, images: int, size: int) -> None:
         self._at_work += images
         self._bytes += size
-        self._show()
-
-    def _show(self) -> None:
         self._metrics.set("safelight_worker_images_at_work", self._at_work)
         self._metrics.set("safelight_worker_bytes_at_work", self._bytes)
+
+    def _show_waiting(self) -> None:
         self._metrics.set("safelight_worker_images_waiting", len(self._queue))
 
 

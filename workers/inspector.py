@@ -275,12 +275,11 @@ class Inspector:
         limit = None if inquiry.limit is None else inquiry.limit - SEARCH_RESERVE
         telling = [number for number, frame in enumerate(frames) if not frame.low_information]
         try:
-            found = await asyncio.gather(
-                *(
-                    self._embedding.embed(frames[number].pixels, deadline=limit, priority=inquiry.priority)
-                    for number in telling
-                )
-            )
+            asked = [
+                self._embedding.embed(frames[number].pixels, deadline=limit, priority=inquiry.priority)
+                for number in telling
+            ]
+            found = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)  # which takes tasks
         except DecodeError:
             if self._clock.monotonic() >= inquiry.deadline:
                 raise

@@ -11,12 +11,14 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Concatenate, Final
 
 from shared.adapters import sqlite_tables as tables
 from shared.adapters.blob_files import BlobFiles
 from shared.adapters.role import SystemClock
+from shared.adapters.shared_looks import SharedLooks
 from shared.errors import StoreError
 from shared.ports import Clock
 from shared.types import LogEntry, Versioned
@@ -96,6 +98,7 @@ class SqliteStore:
         self._clock = clock or SystemClock()
         self._writer = _Lane(path, "writer")
         self._reader = _Lane(path, "reader")
+        self._looks = SharedLooks(partial(self._reader.call, tables.data_version), POLL_SECONDS)
         self._files = BlobFiles(spool)
         self._sweeper: asyncio.Task[None] | None = None
         self._stopped = False
@@ -117,6 +120,7 @@ class SqliteStore:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._looks.stop()
         await self._reader.close()
         await self._writer.close()
 
@@ -183,15 +187,17 @@ class SqliteStore:
         deadline = loop.time() + timeout
         seen = await self._reader.call(tables.data_version)
         while await self.last_position(log) <= after:
-            while True:
+            version = seen
+            while version == seen:
                 left = deadline - loop.time()
                 if left <= 0:
                     return False
-                await asyncio.sleep(min(POLL_SECONDS, left))
-                version = await self._reader.call(tables.data_version)
-                if version != seen:
-                    seen = version
-                    break
+                if left < POLL_SECONDS:
+                    await asyncio.sleep(left)
+                    version = await self._reader.call(tables.data_version)
+                else:
+                    version = await self._looks.next()
+            seen = version
         return True
 
     async def last_position(self, log: str) -> int:
