@@ -15,6 +15,8 @@ Rows = npt.NDArray[np.intp]
 
 CHUNK_ROWS: Final = 1 << 15
 """Rows looked at together: a word of each and their counts stay in a core's second-level cache."""
+FEW_ROWS: Final = 1024
+"""Rows up to which several queries are compared with in one operation: eight and 300 rows take 25 us, not 150."""
 WORDS_A_BYTE: Final = 3
 """Words whose counts are added up in a byte (3 x 64 < 256): four times as fast as a wider sum over an axis."""
 
@@ -28,6 +30,13 @@ def hamming(words: Words, query: Words) -> Distances:
             some = slice(start, start + WORDS_A_BYTE)
             bits[part] += counter.count(words[some, part], query[some])
     return bits
+
+
+def hamming_each(words: Words, queries: Words) -> Distances:
+    """Return the bits in which each of n rows differs from each of q queries (q x w words), q x n."""
+    if words.shape[1] <= FEW_ROWS:
+        return np.bitwise_count(words ^ queries[:, :, None]).sum(axis=1, dtype=np.uint16)
+    return np.stack([hamming(words, query) for query in queries])
 
 
 def within(words: Words, query: Words, limits: int | Counts) -> Rows:
@@ -70,6 +79,7 @@ def chunks(rows: int) -> Iterator[slice]:
 
 __all__ = [
     "CHUNK_ROWS",
+    "FEW_ROWS",
     "WORDS_A_BYTE",
     "BitCounter",
     "Counts",
@@ -78,5 +88,6 @@ __all__ = [
     "Words",
     "chunks",
     "hamming",
+    "hamming_each",
     "within",
 ]

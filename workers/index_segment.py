@@ -22,6 +22,7 @@ from workers.feature_index import LARGEST, FeatureIndex
 from workers.local_features import unpack
 from workers.pdq_index import HASH_BYTES, PdqIndex
 from workers.reference_table import ReferenceTable
+from workers.row_lookup import rows_of_each
 from workers.sign_index import SignIndex
 
 Numbers = npt.NDArray[np.intp]
@@ -91,12 +92,11 @@ class Segment:
         best = np.full(len(numbers), np.nan)
         if query is None or len(self.owner) == 0 or len(numbers) == 0:
             return best
-        ranges = [np.arange(self.starts[number], self.starts[number + 1]) for number in numbers]
-        rows = np.concatenate(ranges)
+        rows, counts = rows_of_each(self.starts, numbers)
         if len(rows):
-            place = np.repeat(np.arange(len(numbers)), [len(each) for each in ranges])
-            # fmax ignores the NaN that stands for "nothing yet".
-            np.fmax.at(best, place, np.clip(np.vecdot(self.ann.take(rows), query), -1.0, 1.0))
+            cosines = np.clip(np.vecdot(self.ann.take(rows), query), -1.0, 1.0)
+            some = counts > 0
+            best[some] = np.maximum.reduceat(cosines, (np.cumsum(counts) - counts)[some])
         return best
 
 

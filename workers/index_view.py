@@ -10,9 +10,10 @@ likeliest references geometrically, and lets what it finds, or misses, decide.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -24,7 +25,7 @@ from workers.embeddings import Vectors
 from workers.evidence import SURELY_COPY, Finding, Sight, compare_inside, place
 from workers.index_segment import Numbers
 from workers.live_segment import Hit, LiveSegment, Probe, first_scores, floor_of
-from workers.scoring import Scored, score_hits
+from workers.scoring import score_hits
 
 MATCHES_PER_SET: Final = 5
 SMALL_SET: Final = 1_000
@@ -46,6 +47,8 @@ COMPARE_INSIDE: Final = 3
 """Of the references that were found in it, how many are compared inside: 3 ms for a copy, 20 for another content."""
 EXPLAINED: Final = 0.6
 """Of the image's area: where a copy takes as much, nothing else is looked for in it; of a collage of two, half is."""
+
+_order: Final = attrgetter("order")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +157,15 @@ class IndexView:
         return [hits[place][number] for _, place, number in votes if number in hits[place]]
 
     def _best(self, hits: list[Hit], sight: Sight | None) -> tuple[ReferenceMatch, ...]:
-        scored = sorted(score_hits(self.calibration, hits, sight), key=lambda found: (found.match.set, found.order))
-        best: list[Scored] = []
-        for name, of_set in groupby(scored, key=lambda found: found.match.set):
-            floor = floor_of(self.sets[name])
-            best += [found for found in of_set if found.match.score >= floor][:MATCHES_PER_SET]
-        return tuple(found.match for found in sorted(best, key=lambda found: found.order))
+        taken: Counter[str] = Counter()
+        best: list[ReferenceMatch] = []
+        scored = score_hits(self.calibration, hits, sight)
+        for found in sorted((each for each in scored if each.score >= floor_of(each.hit.facts)), key=_order):
+            name = found.hit.facts.name
+            if taken[name] < MATCHES_PER_SET:
+                taken[name] += 1
+                best.append(found.match)
+        return tuple(best)
 
 
 def looks_at_all(sets: Mapping[str, SetFacts], *, spare: bool) -> bool:

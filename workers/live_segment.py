@@ -25,7 +25,8 @@ from workers.embeddings import Vectors
 from workers.evidence import Finding, Sight
 from workers.index_segment import Numbers, Segment
 from workers.pdq_index import UNKNOWN
-from workers.sign_index import nearest_code, signs
+from workers.reference_table import ReferenceRow
+from workers.sign_index import signs
 
 SCORE_FLOOR: Final = 50.0
 """Below this nothing is reported (one in five unrelated images would be), unless a set's threshold is lower."""
@@ -53,7 +54,7 @@ class Hit:
     ``cosine`` is as measured, ``discounted`` and ``views`` after the discount; ``upright`` and ``distance`` in bits.
     """
 
-    reference: Reference
+    reference: Reference | ReferenceRow
     facts: SetFacts
     cosine: float
     discounted: float
@@ -174,8 +175,12 @@ class LiveSegment:
             self._near_views(probe),
             self._near_hashes(probe),
         ]
+        if not any(map(len, numbers)):
+            return []
         near = self._measured(np.unique(np.concatenate(numbers)), probe)
-        reached = near.reached(self.reach, self.segment.set_of) | np.isin(near.numbers, identical)
+        reached = near.reached(self.reach, self.segment.set_of)
+        if identical:
+            reached |= np.isin(near.numbers, identical)
         return list(self._hits(near.chosen(reached), probe, identical).values())
 
     def hits(self, numbers: Sequence[int], probe: Probe) -> dict[int, Hit]:
@@ -196,7 +201,7 @@ class LiveSegment:
             if facts is None:
                 continue
             hits[number] = Hit(
-                reference=self.segment.references[number],
+                reference=ReferenceRow(self.segment.references, number, facts.name),
                 facts=facts,
                 cosine=float(near.cosines[place]),
                 discounted=float(near.cosines[place]) - probe.discount,
@@ -231,15 +236,13 @@ class LiveSegment:
         return self.segment.pdq.near(probe.pdq, self.reach.distances, self.segment.set_of)
 
     def _view_cosines(self, numbers: Numbers, probe: Probe) -> Floats:
-        cosines = np.full(len(numbers), np.nan)
-        if probe.vector is None or self.segment.signs.bits == 0:
-            return cosines
-        wanted = signs(probe.vector)
-        for place, number in enumerate(numbers.tolist()):
-            bits = nearest_code(self.segment.references.views[number], wanted)
-            if bits is not None:
-                cosines[place] = math.cos(math.pi * bits / self.segment.signs.bits) - probe.discount
-        return cosines
+        bits = self.segment.signs.bits
+        if probe.vector is None or bits == 0:
+            return np.full(len(numbers), np.nan)
+        nearest = self.segment.signs.nearest(numbers, signs(probe.vector))
+        return np.array(
+            [math.nan if far is None else math.cos(math.pi * far / bits) - probe.discount for far in nearest]
+        )
 
     def _bits(self, numbers: Numbers, probe: Probe) -> tuple[Floats, Floats]:
         if not probe.pdq or len(numbers) == 0:

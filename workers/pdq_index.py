@@ -18,7 +18,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from workers.hamming import BitCounter, Counts, Distances, Rows, Words, chunks, hamming
+from shared.core.matching import PDQ_BITS
+from workers.hamming import FEW_ROWS, BitCounter, Counts, Distances, Rows, Words, chunks, hamming_each
 
 HASH_BYTES: Final = 32
 HASH_WORDS: Final = 4
@@ -91,15 +92,19 @@ class PdqIndex:
 
     def distances(self, variants: Sequence[str], rows: Rows) -> tuple[Distances, Distances]:
         """Return these rows' distances to the first variant (upright) and to the nearest of all, in bits."""
-        words, known = self.words[:, rows], self.known[rows]
-        each = [np.where(known, hamming(words, query), np.uint16(UNKNOWN)) for query in _queries(tuple(variants))]
-        return each[0], np.minimum.reduce(each)
+        each = hamming_each(self.words[:, rows], _queries(tuple(variants)))
+        each[:, ~self.known[rows]] = UNKNOWN
+        return each[0], each.min(axis=0)
 
     def near(self, variants: Sequence[str], limits: Limits, group_of: npt.NDArray[np.int32]) -> Rows:
         """Return the rows within their group's limit of any of the variants, in bits, ascending; -1: none is."""
         queries, farthest, count = _queries(tuple(variants)), int(limits.max(initial=-1)), len(self.known)
         if farthest < 0:
             return np.empty(0, np.intp)
+        if count <= FEW_ROWS:
+            bits = hamming_each(self.words, queries).min(axis=0)
+            few: Rows = np.flatnonzero((bits <= limits[group_of]) & self.known)
+            return few
         of_row: int | Distances = farthest
         usual = farthest
         if count and bool((limits != limits[0]).any()):
@@ -109,7 +114,7 @@ class PdqIndex:
         for turns in _grouped(queries, REACH - usual):
             self._mark(turns, of_row, usual, maybe)
         rows = np.flatnonzero(maybe & self.known)
-        nearest: Distances = np.minimum.reduce([hamming(self.words[:, rows], query) for query in queries])
+        nearest = hamming_each(self.words[:, rows], queries).min(axis=0)
         near: Rows = rows[nearest <= limits[group_of[rows]]]
         return near
 
@@ -138,11 +143,22 @@ def _by_parity(packed: npt.NDArray[np.uint8]) -> Words:
     return words
 
 
+_SINGLE_BITS: Final = np.packbits(np.eye(PDQ_BITS, dtype=np.uint8), axis=1, bitorder="little")
+_SOURCES: Final = (
+    np.unpackbits(np.ascontiguousarray(_by_parity(_SINGLE_BITS).T).view(np.uint8), axis=1, bitorder="little")
+    .argmax(axis=1)
+    .argsort()
+)
+"""Which bit of a hash each bit of its four words is."""
+
+
 @lru_cache(maxsize=64)
 def _queries(variants: tuple[str, ...]) -> Words:
-    # One image's are asked for twice by each segment, and take 50 us to lay out.
+    """Return hashes as ``_by_parity`` lays them out, a row each, in a fifth of the time that it takes for so few."""
+    # One image's are asked for twice by each segment.
     packed = np.frombuffer(bytes.fromhex("".join(variants)), np.uint8).reshape(-1, HASH_BYTES)
-    return np.ascontiguousarray(_by_parity(packed).T)
+    bits = np.take(np.unpackbits(packed, axis=1, bitorder="little"), _SOURCES, axis=1)
+    return np.packbits(bits, axis=1, bitorder="little").view(np.uint64)
 
 
 def _grouped(queries: Words, most_off: int) -> list[_Turns]:

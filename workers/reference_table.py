@@ -207,6 +207,40 @@ class ReferenceTable:
         return Counter({encoder: size for encoder, size in zip(self.encoders, counts, strict=True) if size})
 
 
+@dataclass(frozen=True, slots=True)
+class ReferenceRow:
+    """A reference of a table that is read as it is asked for: whole ones took a third of a search with many hits."""
+
+    table: ReferenceTable
+    row: int
+    set: str
+
+    @property
+    def reference(self) -> str:
+        """As in ``Reference``; so are the others."""
+        return self.table.reference[self.row].decode()
+
+    @property
+    def name(self) -> str:
+        """The name that is shown."""
+        return self.table.name[self.row].decode()
+
+    @property
+    def sha256(self) -> str:
+        """The digest of its file."""
+        return self.table.sha256[self.row].hex()
+
+    @property
+    def local(self) -> bytes:
+        """Its local features, packed."""
+        return self.table.local[self.row]
+
+    @property
+    def sketch(self) -> bytes:
+        """The signature of its blocks, packed."""
+        return self.table.sketch[self.row]
+
+
 BYTE_COLUMNS: Final = tuple(each.name for each in fields(ReferenceTable) if each.type == "ByteColumn")
 NUMBER_COLUMNS: Final = ("set_starts", "key_hashes", "encoder_of", "source_of", "pdq_quality", "vector_counts")
 
@@ -225,4 +259,4 @@ def _same(one: Reference, other: Reference) -> bool:
     return one == other
 
 
-__all__ = ["BYTE_COLUMNS", "KEPT", "NUMBER_COLUMNS", "ReferenceTable", "hash_key"]
+__all__ = ["BYTE_COLUMNS", "KEPT", "NUMBER_COLUMNS", "ReferenceRow", "ReferenceTable", "hash_key"]

@@ -1,8 +1,12 @@
-"""From a hash to the rows that may have it: two arrays, 12 bytes a row where a dictionary takes 150."""
+"""From a hash to the rows that may have it: two arrays, 12 bytes a row where a dictionary takes 150.
+
+And from references to the rows of something that each has several of.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,3 +31,17 @@ class RowLookup:
         hashed = np.int64(wanted)
         first, last = np.searchsorted(self.hashes, hashed, "left"), np.searchsorted(self.hashes, hashed, "right")
         return sorted(self.rows[first:last].tolist())
+
+
+def rows_of_each(
+    starts: npt.NDArray[np.integer[Any]], numbers: npt.NDArray[np.integer[Any]]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the rows of each of these numbers, one after the other, and how many each has.
+
+    The rows of number n are those from ``starts[n]`` up to ``starts[n + 1]``.
+    """
+    firsts = starts[numbers].astype(np.intp)
+    counts = starts[numbers + 1] - firsts
+    ends = np.cumsum(counts)
+    rows = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(firsts - ends + counts, counts)
+    return rows, counts

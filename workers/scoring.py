@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.core.matching import IDENTICAL_SCORE, Calibration, Floats, exact_score, fused_scores, raw_score
+import numpy as np
+
+from shared.core.matching import IDENTICAL_SCORE, Calibration, Floats, as_log10, exact_score, fused_scores, raw_score
 from shared.types import Matcher, ReferenceMatch, Relation
 from workers.evidence import Sight
 from workers.exactness import same_content
@@ -28,19 +30,50 @@ UNCHANGED: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """A match and its place: by score, then cosine, then name, never by chance (many scores meet at the floor)."""
+    """A hit and its place: by score, then cosine, then name, never by chance (many scores meet at the floor)."""
 
-    match: ReferenceMatch
-    cosine: float
+    calibration: Calibration
+    hit: Hit
+    sight: Sight | None
+    relation: Relation
+    score: float
+    matched_by: tuple[Matcher, ...]
+
+    @property
+    def cosine(self) -> float:
+        """1 for identical bytes, 0 where none was measured."""
+        return 1.0 if self.hit.identical else (0.0 if math.isnan(self.hit.cosine) else self.hit.cosine)
 
     @property
     def order(self) -> tuple[float, float, str, str]:
         """Sorts the best first."""
-        return (-self.match.score, -self.cosine, self.match.set, self.match.reference)
+        return (-self.score, -self.cosine, self.hit.reference.set, self.hit.reference.reference)
+
+    @property
+    def match(self) -> ReferenceMatch:
+        """Made when it is asked for: of the hits in a set the best few are."""
+        hit, finding, sight = self.hit, self.hit.finding, self.sight
+        similar = 1.0 if hit.identical else self.calibration.odds(self.score, hit.facts.prior)
+        if self.relation is Relation.SAME_LAYOUT and finding is not None:
+            similar *= finding.copy
+        wanted = self.relation is Relation.COPY or hit.facts.relation == "any"
+        return ReferenceMatch(
+            set=hit.reference.set,
+            reference=hit.reference.reference,
+            name=hit.reference.name,
+            matched=wanted and self.score >= hit.facts.threshold,
+            relation=self.relation,
+            score=self.score,
+            raw_score=raw_score(self.cosine),
+            exact_score=_exact_score(hit, similar),
+            similar_score=similar,
+            evidence=None if finding is None or sight is None else finding.evidence(sight.image_size, sight.plane_size),
+            matched_by=self.matched_by,
+        )
 
 
 def score_hits(calibration: Calibration, hits: Sequence[Hit], sight: Sight | None) -> list[Scored]:
-    """Return a match for every hit.
+    """Return every hit with its score.
 
     What tables are asked for is asked for all at once: one by one it took 0.27 ms a hit, most of a search.
     """
@@ -52,7 +85,14 @@ def score_hits(calibration: Calibration, hits: Sequence[Hit], sight: Sight | Non
     scores = fused_scores([rarest for _, rarest in weighed], chances).tolist()
     alone = {matcher: fused_scores(rarest, chances).tolist() for matcher, rarest in near.alone.items()}
     return [
-        _scored(calibration, hit, sight, weighed[place][0], scores[place], _matched_by(hit, place, alone))
+        Scored(
+            calibration=calibration,
+            hit=hit,
+            sight=sight,
+            relation=weighed[place][0],
+            score=IDENTICAL_SCORE if hit.identical else scores[place],
+            matched_by=_matched_by(hit, place, alone),
+        )
         for place, hit in enumerate(hits)
     ]
 
@@ -66,16 +106,14 @@ class _Nearness:
 
 
 def _nearness(calibration: Calibration, hits: Sequence[Hit]) -> _Nearness:
-    discounted, views = [hit.discounted for hit in hits], [hit.views for hit in hits]
-    distances, local = [hit.distance for hit in hits], [_local(hit) for hit in hits]
-    nothing = math.nan
-    alone = {
-        Matcher.PDQ: calibration.pair_log10(nothing, nothing, distances),
-        Matcher.ENCODER: calibration.pair_log10(discounted, views, nothing),
-    }
+    local = [_local(hit) for hit in hits]
+    encoder, pdq, features = calibration.matcher_log10(
+        [hit.discounted for hit in hits], [hit.views for hit in hits], [hit.distance for hit in hits], local
+    )
+    alone = {Matcher.PDQ: as_log10(pdq), Matcher.ENCODER: as_log10(encoder)}
     if not all(map(math.isnan, local)):
-        alone[Matcher.LOCAL] = calibration.pair_log10(nothing, nothing, nothing, local)
-    return _Nearness(rarest=calibration.pair_log10(discounted, views, distances, local), alone=alone)
+        alone[Matcher.LOCAL] = as_log10(features)
+    return _Nearness(rarest=as_log10(np.fmin(np.fmin(encoder, pdq), features)), alone=alone)
 
 
 def _local(hit: Hit) -> float:
@@ -105,37 +143,6 @@ def _weighed(calibration: Calibration, hit: Hit, rarest: float) -> tuple[Relatio
             return Relation.SAME_LAYOUT, float(calibration.layout.at(finding.strength))
         return Relation.SAME_LAYOUT, copy_log10(hit, rarest)
     return Relation.COPY, copy_log10(hit, rarest)
-
-
-def _scored(
-    calibration: Calibration,
-    hit: Hit,
-    sight: Sight | None,
-    relation: Relation,
-    score: float,
-    matched_by: tuple[Matcher, ...],
-) -> Scored:
-    finding = hit.finding
-    score = IDENTICAL_SCORE if hit.identical else score
-    cosine = 1.0 if hit.identical else (0.0 if math.isnan(hit.cosine) else hit.cosine)
-    similar = 1.0 if hit.identical else calibration.odds(score, hit.facts.prior)
-    if relation is Relation.SAME_LAYOUT and finding is not None:
-        similar *= finding.copy
-    wanted = relation is Relation.COPY or hit.facts.relation == "any"
-    match = ReferenceMatch(
-        set=hit.reference.set,
-        reference=hit.reference.reference,
-        name=hit.reference.name,
-        matched=wanted and score >= hit.facts.threshold,
-        relation=relation,
-        score=score,
-        raw_score=raw_score(cosine),
-        exact_score=_exact_score(hit, similar),
-        similar_score=similar,
-        evidence=None if finding is None or sight is None else finding.evidence(sight.image_size, sight.plane_size),
-        matched_by=matched_by,
-    )
-    return Scored(match=match, cosine=cosine)
 
 
 def _exact_score(hit: Hit, similar: float) -> float:

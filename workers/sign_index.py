@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ import numpy.typing as npt
 from shared.errors import IntegrityError
 from workers.byte_column import ByteColumn, Bytes
 from workers.hamming import Words, within
+from workers.row_lookup import rows_of_each
 
 Places = npt.NDArray[np.int64]
 
@@ -44,13 +45,6 @@ The others are compared with only where something else led to their reference.""
 def signs(vectors: npt.NDArray[np.float32]) -> bytes:
     """Return the packed signs of n x dimension vectors, one after the other; the dimension is a multiple of 8."""
     return np.packbits(vectors > 0, axis=-1).tobytes()
-
-
-def nearest_code(codes: bytes, wanted: bytes) -> int | None:
-    """Return the bits in which the nearest of the ``codes`` differs from ``wanted``, None where there are none."""
-    if not codes:
-        return None
-    return int(_distances(np.frombuffer(codes, np.uint8), wanted).min())
 
 
 def _distances(codes: Bytes, wanted: bytes) -> npt.NDArray[np.uint32]:
@@ -124,7 +118,19 @@ class SignIndex:
                 of_set = np.searchsorted(self.edges, places, side="right") - 1
                 codes = self.firsts[of_set] + places - self.edges[of_set]
                 found.append(codes[_distances(self.codes[codes], wanted) <= limit])
-        return np.unique(np.searchsorted(self.starts, np.concatenate(found), side="right") - 1)
+        near = np.concatenate(found)
+        return np.unique(np.searchsorted(self.starts, near, side="right") - 1) if len(near) else near
+
+    def nearest(self, references: npt.NDArray[np.integer[Any]], wanted: bytes) -> list[int | None]:
+        """Return for each reference the bits in which its nearest code differs from ``wanted``; None: it has none."""
+        if self.bits == 0:
+            return [None] * len(references)
+        rows, counts = rows_of_each(self.starts, references)
+        some = counts > 0
+        distances = _distances(self.codes[rows], wanted)
+        nearest = np.minimum.reduceat(distances, (np.cumsum(counts) - counts)[some]) if len(rows) else distances
+        found = iter(nearest.tolist())
+        return [next(found) if has else None for has in some.tolist()]
 
     def _sample_limit(self, limit: int) -> int:
         """Return how many bits of a sample may differ where ``limit`` of the whole do (hypergeometric)."""
@@ -143,4 +149,4 @@ def _sample(rows: Bytes) -> Words:
     return np.ascontiguousarray(rows[:, :: size // kept][:, :kept]).view(np.uint64)
 
 
-__all__ = ["SignIndex", "nearest_code", "signs"]
+__all__ = ["SignIndex", "signs"]

@@ -31,6 +31,7 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from shared.core.nearest_few import NearestFew
 from shared.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
@@ -40,6 +41,8 @@ LOG10_FLOOR: Final = -30.0
 MIN_PDQ_QUALITY: Final = 50
 """Below this a PDQ hash is no evidence (PDQ's own recommendation, of 100)."""
 PDQ_BITS: Final = 256
+LARGEST_COSINE: Final = 1.001
+"""Rounding included."""
 IDENTICAL_SCORE: Final = 100.0
 LEAST_CHANCES: Final = 10
 """A set of fewer references is scored as one of ten: a picture unlike anything that was measured comes nearer than the
@@ -104,6 +107,21 @@ class Curve:
         y = np.where(x > self.xs[-1], self.ys[-1] + last * (x - self.xs[-1]), y)
         return np.minimum(np.maximum(y, LOG10_FLOOR), 0.0)
 
+    def first_at_most(self, y: npt.ArrayLike) -> Floats:
+        """Return the ``x`` from which on a curve that falls is at most each ``y``; -inf: everywhere, inf: nowhere.
+
+        The clamp to LOG10_FLOOR..0 is not looked at: ``y`` lies within.
+        """
+        y = np.asarray(y, dtype=np.float64)
+        (xs, ys), (first, last) = self._points, self._end_slopes
+        passed = np.searchsorted(-ys, -y, side="left")  # the first point that is at most y
+        right = np.clip(passed, 1, len(xs) - 1)
+        left = right - 1
+        with np.errstate(divide="ignore", invalid="ignore"):  # of a flat piece, which is passed nowhere
+            x = xs[left] + (y - ys[left]) / (ys[right] - ys[left]) * (xs[right] - xs[left])
+        x = np.where(passed == 0, xs[0] + (y - ys[0]) / first if first else -math.inf, x)
+        return np.where(passed == len(xs), xs[-1] + (y - ys[-1]) / last if last else math.inf, x)
+
 
 def _end_slope(xs: tuple[float, ...], ys: tuple[float, ...]) -> float:
     """Return the slope from the first point to the first one a decade away: one segment alone would be noise."""
@@ -122,17 +140,16 @@ class Background:
     nearest: int
     usual: float
     strata: tuple[tuple[str, int], ...] = ()
+    _few: NearestFew = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.bank.ndim != 2 or not 1 <= self.nearest <= len(self.bank):
             raise ValueError("a background bank needs at least as many vectors as are looked at")
+        object.__setattr__(self, "_few", NearestFew.of(self.bank))
 
     def discount(self, vector: npt.NDArray[np.float32]) -> float:
         """Return what is taken off every cosine of this vector, >= 0."""
-        # vecdot stays on this thread; a matrix product would wake BLAS's others for 1,700 rows.
-        cosines = np.vecdot(self.bank, vector)
-        nearest = np.partition(cosines, -self.nearest)[-self.nearest :]
-        return max(0.0, float(nearest.mean()) - self.usual)
+        return max(0.0, float(self._few.products(vector, self.nearest).mean()) - self.usual)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,11 +227,23 @@ class Calibration:
 
         Arrays that broadcast to one shape; 0 where nothing was measured.
         """
-        rarest = np.fmin(self.cosine.at(cosines), self.pdq.at(distances))
-        for curve, values in ((self.views, views), (self.local, local)):
-            if curve is not None:
-                rarest = np.fmin(rarest, curve.at(values))
-        return np.asarray(np.where(np.isnan(rarest), 0.0, rarest), dtype=np.float64)
+        encoder, pdq, features = self.matcher_log10(cosines, views, distances, local)
+        return as_log10(np.fmin(np.fmin(encoder, pdq), features))
+
+    def matcher_log10(
+        self, cosines: npt.ArrayLike, views: npt.ArrayLike, distances: npt.ArrayLike, local: npt.ArrayLike
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return the same for each matcher alone, the encoder, PDQ, local features; NaN where it measured nothing."""
+        encoder = self.cosine.at(cosines)
+        if self.views is not None:
+            encoder = np.fmin(encoder, self.views.at(views))
+        features = np.asarray(math.nan) if self.local is None else self.local.at(local)
+        return encoder, self.pdq.at(distances), features
+
+
+def as_log10(rarest: Floats) -> Floats:
+    """Return log10 of a probability, 0 where nothing was measured."""
+    return np.asarray(np.where(np.isnan(rarest), 0.0, rarest), dtype=np.float64)
 
 
 def _sigmoid(log_odds: float) -> float:
@@ -260,15 +289,10 @@ def least_cosine(curve: Curve, log10_p: npt.ArrayLike) -> Floats:
     For each of an array of them; -inf where every cosine is.
     """
     wanted = np.asarray(log10_p, dtype=np.float64)
-    low, high = np.full(wanted.shape, -1.001), np.full(wanted.shape, 1.001)
-    always, never = curve.at(low) <= wanted, curve.at(high) > wanted
-    for _ in range(40):
-        middle = (low + high) / 2
-        rare = curve.at(middle) <= wanted
-        low, high = np.where(rare, low, middle), np.where(rare, middle, high)
     # Half-precision embeddings give cosines good to about 1e-4: a pair at the edge must still be looked at.
-    least = np.where(never, math.inf, low - 2e-4)
-    return np.asarray(np.where(always, -math.inf, least), dtype=np.float64)
+    least = curve.first_at_most(wanted) - 2e-4
+    always, never = curve.at(-LARGEST_COSINE) <= wanted, curve.at(LARGEST_COSINE) > wanted
+    return np.asarray(np.where(always, -math.inf, np.where(never, math.inf, least)), dtype=np.float64)
 
 
 def largest_distance(calibration: Calibration, log10_p: npt.ArrayLike) -> npt.NDArray[np.intp]:

@@ -64,6 +64,20 @@ def test_no_cosine_that_is_rare_enough_is_out_of_reach(calibration: Calibration,
         assert cosine >= least_cosine(calibration.cosine, log10_p)
 
 
+@given(curves(rising=False, span=(-1.0, 1.0)), st.lists(st.floats(LOG10_FLOOR, 0.0), max_size=4))
+def test_the_reach_is_where_the_curve_passes(curve: Curve, log10_p: list[float]) -> None:
+    for wanted, least in zip(log10_p, least_cosine(curve, log10_p).tolist(), strict=True):
+        assert least == least_cosine(curve, wanted)
+        low, high = -1.001, 1.001
+        if curve.at(low) <= wanted or curve.at(high) > wanted:
+            assert least == (-math.inf if curve.at(low) <= wanted else math.inf)
+            continue
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if curve.at(middle) <= wanted else (middle, high)
+        assert math.isclose(least, low - 2e-4, abs_tol=1e-9)
+
+
 @given(calibrations, distances, st.floats(LOG10_FLOOR, 0.0))
 def test_no_distance_that_is_rare_enough_is_out_of_reach(
     calibration: Calibration, distance: int, log10_p: float

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from workers.hamming import CHUNK_ROWS, WORDS_A_BYTE, hamming, within
+from workers.hamming import CHUNK_ROWS, FEW_ROWS, WORDS_A_BYTE, hamming, hamming_each, within
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 4, 8])
@@ -16,6 +16,14 @@ def test_bits_that_differ_are_counted(words: int, rows: int) -> None:
 
 def test_all_bits_can_differ() -> None:
     assert hamming(np.zeros((8, 1), np.uint64), ~np.zeros(8, np.uint64)).tolist() == [512]
+
+
+@pytest.mark.parametrize("rows", [0, 1, FEW_ROWS, FEW_ROWS + 1])
+def test_several_queries_are_compared_as_each_alone(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    packed = rng.integers(0, 1 << 64, (4, rows), dtype=np.uint64)
+    queries = rng.integers(0, 1 << 64, (8, 4), dtype=np.uint64)
+    assert hamming_each(packed, queries).tolist() == [hamming(packed, query).tolist() for query in queries]
 
 
 @pytest.mark.parametrize("words", [1, WORDS_A_BYTE])

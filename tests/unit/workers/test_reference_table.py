@@ -6,7 +6,7 @@ from shared.types import Reference
 from tests.index_factories import make_reference, make_sha256, make_vector
 from workers.embeddings import to_bytes
 from workers.kept_bytes import total_bytes
-from workers.reference_table import ReferenceTable
+from workers.reference_table import ReferenceRow, ReferenceTable
 
 REFERENCES = [
     make_reference(1, set="b", name="größe.png", converted_from="older"),
@@ -30,6 +30,14 @@ def test_references_come_back_set_by_set() -> None:
     assert ReferenceTable.of(table) is table
     with pytest.raises(IndexError):
         table[4]
+
+
+def test_a_row_reads_as_its_reference() -> None:
+    table = ReferenceTable.of(REFERENCES)
+    for row, whole in enumerate(IN_ORDER):
+        read = ReferenceRow(table, row, whole.set)
+        for field in ("set", "reference", "name", "sha256", "local", "sketch"):
+            assert getattr(read, field) == getattr(whole, field)
 
 
 def test_a_table_equals_one_of_the_same_references() -> None:

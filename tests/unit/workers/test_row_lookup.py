@@ -1,6 +1,6 @@
 import numpy as np
 
-from workers.row_lookup import RowLookup
+from workers.row_lookup import RowLookup, rows_of_each
 
 
 def test_every_row_of_a_hash_is_found_in_order() -> None:
@@ -13,3 +13,11 @@ def test_the_ends_of_the_range_are_hashes_too() -> None:
     ends = np.iinfo(np.int64)
     lookup = RowLookup.build(np.array([ends.max, ends.min, ends.max]))
     assert [lookup.candidates(wanted) for wanted in (ends.min, ends.max)] == [[1], [0, 2]]
+
+
+def test_the_rows_of_each_follow_one_another() -> None:
+    starts = np.array([0, 2, 2, 5, 6], np.int32)
+    rows, counts = rows_of_each(starts, np.array([2, 0, 1, 2]))
+    assert (rows.tolist(), counts.tolist()) == ([2, 3, 4, 0, 1, 2, 3, 4], [3, 2, 0, 3])
+    rows, counts = rows_of_each(starts, np.empty(0, np.intp))
+    assert (rows.tolist(), counts.tolist()) == ([], [])

@@ -6,11 +6,16 @@ import pytest
 from shared.errors import IntegrityError
 from tests.index_factories import DIMENSION, make_vector
 from workers.byte_column import ByteColumn
-from workers.sign_index import BUILD_CHUNK, SignIndex, nearest_code, signs
+from workers.sign_index import BUILD_CHUNK, SignIndex, signs
 
 
 def codes(*seeds: int) -> bytes:
     return b"".join(signs(make_vector(seed)) for seed in seeds)
+
+
+def distance(one: bytes, other: bytes) -> int:
+    """Bits in which two codes differ."""
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
 def build(views: list[bytes], bits: int = DIMENSION) -> SignIndex:
@@ -23,19 +28,22 @@ def near(index: SignIndex, wanted: bytes, *limits: int) -> list[int]:
 
 def test_the_nearest_code_counts() -> None:
     wanted = signs(make_vector(2))
-    assert nearest_code(codes(1, 2, 3), wanted) == 0
-    assert nearest_code(codes(4), wanted) == int(((make_vector(2) > 0) != (make_vector(4) > 0)).sum())
-    assert nearest_code(b"", wanted) is None
+    index = build([codes(1, 2, 3), b"", codes(4), codes(5, 6)])
+    far = min(distance(codes(seed), wanted) for seed in (5, 6))
+    assert index.nearest(np.array([0, 1, 2, 3]), wanted) == [0, None, distance(codes(4), wanted), far]
+    assert index.nearest(np.array([3, 1]), wanted) == [far, None]
+    assert index.nearest(np.array([1]), wanted) == [None]
+    assert index.nearest(np.empty(0, np.intp), wanted) == []
+    assert build([b"", b""]).nearest(np.array([0, 1]), wanted) == [None, None]
 
 
 def test_references_with_a_view_within_the_limit_are_near() -> None:
     index = build([codes(1, 2, 3), b"", codes(4)])
     wanted = signs(make_vector(2))
-    distance = nearest_code(codes(4), wanted)
-    assert distance is not None
+    far = distance(codes(4), wanted)
     assert near(index, wanted, 0) == [0]
-    assert near(index, wanted, distance - 1) == [0]
-    assert near(index, wanted, distance) == [0, 2]
+    assert near(index, wanted, far - 1) == [0]
+    assert near(index, wanted, far) == [0, 2]
     assert near(index, wanted, -1) == []
 
 
@@ -74,8 +82,7 @@ def test_a_sample_of_the_signs_lets_the_near_ones_through_and_few_others() -> No
     kept, others = 0, 0
     for row in range(0, 5000, 10):
         query = signs(views[row] + 0.95 * rng.standard_normal(512).astype(np.float32))
-        distance = nearest_code(signs(views[row]), query)
-        found = near(index, query, distance or 0)
+        found = near(index, query, distance(signs(views[row]), query))
         kept += row in found
         others += len(found) - 1
     assert kept == 500
@@ -90,8 +97,7 @@ def test_without_views_nothing_is_near() -> None:
 def test_the_angle_is_the_share_of_signs() -> None:
     one, other = (make_vector(seed, dimension=8192) for seed in (1, 2))
     between = (one + other) / np.linalg.norm(one + other)
-    bits = nearest_code(signs(one), signs(between))
-    assert bits is not None
+    bits = distance(signs(one), signs(between))
     assert np.cos(np.pi * bits / 8192) == pytest.approx(float(one @ between), abs=0.03)
 
 
