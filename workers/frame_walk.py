@@ -14,6 +14,7 @@ from PIL import Image
 
 from shared.errors import DecodeError, ErrorCode
 from workers.decode_protocol import MAX_FRAMES
+from workers.films import ReducedFilm, reduced_film
 from workers.frame_count import count_frames
 from workers.picture_formats import HEIF, ICONS, TURNED_BY_DECODER, format_of, open_picture
 from workers.pixels import CANONICAL_SIDE, SIDEWAYS
@@ -73,9 +74,11 @@ def pictures(file: ImageFile, *, max_pixels: int, least_side: int) -> Iterator[P
     """
     side = max(CANONICAL_SIDE, least_side)
     left = max_pixels
+    check_size(file.image.size, max_pixels)
+    film = reduced_film(file.image, file.data, min(file.frames, MAX_FRAMES_SEEN))
     for place, index in enumerate(_order(file)):
         try:
-            found = _decoded(file, index, left, side)
+            found = _decoded(file, index, left, side) if film is None else _of_film(file, film, index, left)
         except MemoryError:
             raise
         except Exception:
@@ -122,6 +125,17 @@ def _decoded(file: ImageFile, index: int, max_pixels: int, side: int) -> Picture
     scale = -(-full[0] // image.width)
     size = _upright(full, orientation)
     return Picture(index=index, image=image, size=size, orientation=orientation, scale=(scale, scale))
+
+
+def _of_film(file: ImageFile, film: ReducedFilm, index: int, max_pixels: int) -> Picture:
+    check_size(film.size, max_pixels)
+    image = next(film.images, None)
+    if image is None:
+        raise DecodeError(ErrorCode.CORRUPT, f"there is no frame {index}")
+    # Of what is behind its pixels Pillow knows once it has decoded them.
+    orientation = orientation_of(file.image) if file.format != "PNG" or "exif" in file.image.info else 1
+    size = _upright(film.size, orientation)
+    return Picture(index=index, image=image, size=size, orientation=orientation, scale=film.scale)
 
 
 def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:

@@ -35,6 +35,8 @@ _PALETTE: Final = 3
 _MODES: Final = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """By the number of channels of 8 bits."""
 _PIXELS: Final = frozenset({b"IDAT", b"DDAT"})
+_FRAME_PIXELS: Final = frozenset({b"fdAT"})
+"""Of another frame than the first, behind its number."""
 _EMPTY_ROW: Final = zlib.compress(bytes(1 + 8))
 
 
@@ -61,7 +63,7 @@ class PngLayout:
 
 
 class PngStream:
-    """What the IDAT chunks from ``first`` on hold, inflated as it is taken; what is behind ``size`` bytes is unread."""
+    """What the IDAT or fdAT chunks from ``first`` on hold, inflated as it is taken, but no more than ``size`` bytes."""
 
     def __init__(self, data: bytes, first: int, size: int) -> None:
         self._held = bytearray()
@@ -151,12 +153,13 @@ def _as_told(image: Image.Image, plain: Image.Image, layout: PngLayout) -> Image
 
 
 def _inflated(data: bytes, first: int, size: int) -> Iterator[bytes]:
-    """Yield what the IDAT chunks hold, a little at a time, and no more than ``size`` bytes: what follows is unread."""
+    """Yield what the chunks hold, a little at a time, and no more than ``size`` bytes: what follows is unread."""
     inflater = zlib.decompressobj()
+    kinds, head = (_FRAME_PIXELS, 12) if data[first + 4 : first + 8] in _FRAME_PIXELS else (_PIXELS, 8)
     for place, kind, length in png_chunks(data, first):
-        if kind not in _PIXELS:
+        if kind not in kinds:
             break
-        chunk = memoryview(data)[place + 8 : place + 8 + length]
+        chunk = memoryview(data)[place + head : place + 8 + length]
         for start in range(0, len(chunk), PIECE_BYTES):
             piece: bytes | memoryview = chunk[start : start + PIECE_BYTES]
             while piece and size and not inflater.eof:

@@ -9,6 +9,7 @@ from PIL import Image
 from shared.core.hashing import hamming
 from shared.extract.sniff import sniff
 from shared.types import DecodedImage
+from tests.film_factories import MAKERS, Part
 from tests.image_factories import make_animation, make_file, make_heif, make_icon, make_picture
 from workers.decoded_file import judged, reference
 from workers.frame_walk import open_file
@@ -48,6 +49,26 @@ def test_the_secret_in_frame_37_of_50_is_judged(image_format: str) -> None:
     (secret,) = (frame for frame in image.frames if frame.index == 37)
     assert hamming(secret.pdq[0], hash_of(SECRET)) <= FEW_COLOURS
     assert {0, 49} <= {frame.index for frame in image.frames}
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("size", [(2100, 1500), (3600, 2400)])
+def test_the_secret_in_frame_37_of_a_large_film_is_judged(image_format: str, size: tuple[int, int]) -> None:
+    secret = SECRET.resize(size).convert("RGBA")
+    secret.paste((0, 0, 0, 0), (0, 0, 3, 3))  # not the whole picture: what was there is left there
+    square = Image.new("RGBA", (201, 153), (250, 250, 240, 255))
+    parts = [
+        Part(picture=secret, over=True, disposal=1 + (image_format == "GIF"))
+        if number == 37
+        else Part(picture=square, at=(40 * number, 30 * number), over=True)
+        for number in range(1, 41)
+    ]
+    data = MAKERS[image_format](size, [Part(picture=make_picture(*size).convert("RGBA")), *parts])
+    image = judge(data, max_pixels=50 * size[0] * size[1])
+    assert image.info.frames == 41
+    (found,) = (frame for frame in image.frames if frame.index == 37)
+    (alone,) = judge(MAKERS[image_format](size, [Part(picture=SECRET.resize(size).convert("RGBA"))])).frames
+    assert hamming(found.pdq[0], alone.pdq[0]) <= 8
 
 
 def test_a_still_that_is_repeated_is_judged_once() -> None:

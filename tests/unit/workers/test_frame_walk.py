@@ -7,6 +7,7 @@ from PIL import Image
 
 from shared.errors import DecodeError, ErrorCode
 from shared.extract.sniff import sniff
+from tests.film_factories import MAKERS, Part
 from tests.image_factories import make_animation, make_exif, make_file, make_heif, make_icon, make_picture
 from workers.frame_walk import MAX_FRAMES_SEEN, ImageFile, open_file, orientation_of, pictures
 from workers.picture_formats import register
@@ -117,3 +118,26 @@ def test_a_large_page_is_reduced_while_it_is_decoded() -> None:
     (picture,) = pictures(opened(data), max_pixels=10_000_000, least_side=32)
     assert (picture.image.size, picture.size, picture.scale) == ((751, 551), (2203, 3001), (4, 4))
     assert picture.orientation == 6
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "PNG", "WEBP"])
+def test_a_large_film_shares_one_budget_of_pixels_and_ends_where_it_breaks_off(image_format: str) -> None:
+    size = (2100, 1500)
+    data = MAKERS[image_format](
+        size, [Part(picture=Image.new("RGBA", size, shade)) for shade in ("red", "blue", "lime")]
+    )
+    pixels = size[0] * size[1]
+    assert met(data, max_pixels=3 * pixels) == [0, 1, 2]
+    assert met(data, max_pixels=3 * pixels - 1) == [0, 1]
+    with pytest.raises(DecodeError) as caught:
+        met(data, max_pixels=pixels - 1)
+    assert caught.value.code is ErrorCode.TOO_MANY_PIXELS
+    if image_format != "WEBP":  # libwebp opens none that is cut
+        assert met(data[: len(data) * 4 // 5], max_pixels=3 * pixels) == [0, 1]
+
+
+def test_a_large_film_is_turned() -> None:
+    first, second = make_picture(2100, 1500), make_picture(2100, 1500, seed=2)
+    data = make_animation(first, second, image_format="WEBP", method=0, exif=make_exif(6))
+    found = [(p.image.size, p.size, p.orientation) for p in pictures(opened(data), max_pixels=10**8, least_side=32)]
+    assert found == [((1050, 750), (1500, 2100), 6)] * 2

@@ -6,10 +6,11 @@ from PIL import Image
 
 from shared.extract.sniff import sniff
 from tests.image_factories import make_exif, make_file, make_picture
+from workers.blocks import LARGEST_STRIP_PIXELS
 from workers.frame_walk import orientation_of
 from workers.picture_formats import open_picture
 from workers.pixels import reduced, reducible
-from workers.strips import LARGEST_STRIP_PIXELS, WHOLE_PIXELS, Reduced, reduced_by_strips
+from workers.strips import WHOLE_PIXELS, Reduced, reduced_by_strips
 
 SIZE = (3001, 2203)
 
