@@ -1,9 +1,9 @@
-"""An AVIF, turned into RGB a strip at a time: what is held at once is the decoder's own picture, 1.5 bytes a pixel.
+"""An AVIF, turned into RGB a strip at a time: what is held at once is the decoder's own picture, 1.5 bytes a pixel, and
+one more where it has clear parts.
 
 Pillow has libavif convert the picture as a whole, and copies that: 8 bytes a pixel more.  This calls the same library,
 the one that Pillow's own module is linked with; types and names are those of its avif/avif.h, where a new version adds
-to the ends of what is used here.  A picture with clear parts, or of several frames, is not read here.  Runs in the
-sandbox.
+to the ends of what is used here.  A picture of several frames is not read here.  Runs in the sandbox.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from PIL import Image, features
 
 STRIP_ROWS: Final = 64
 """Even: two rows share their colours."""
-_CHANNELS: Final = 3
 _RGB: Final = 0
+_RGBA: Final = 1
 _BITS: Final = 8
 
 
@@ -104,7 +104,7 @@ _LIBRARY: Final = _load()
 def avif_strips(data: bytes, size: tuple[int, int]) -> Iterator[Image.Image] | None:
     """Return the strips, from top to bottom, of an AVIF of ``size`` = (width, height), as it is stored.
 
-    None for several frames, clear parts, or where libavif cannot be reached; raises OSError.
+    None for several frames, or where libavif cannot be reached; raises OSError.
     """
     if _LIBRARY is None:
         return None
@@ -115,27 +115,29 @@ def avif_strips(data: bytes, size: tuple[int, int]) -> Iterator[Image.Image] | N
         found.threads, found.ignore_exif, found.ignore_xmp, found.strictness = 1, 1, 1, 0
         _check(_LIBRARY.avifDecoderSetIOMemory(decoder, data, len(data)))
         _check(_LIBRARY.avifDecoderParse(decoder))
-        if found.count != 1 or found.has_alpha or _size(found.image) != size:
+        if found.count != 1 or _size(found.image) != size:
             return None
         _check(_LIBRARY.avifDecoderNextImage(decoder))
         if _size(found.image) != size:
             return None
-        return _strips(found.image, data, size, stack.pop_all())
+        return _strips(found.image, data, size, stack.pop_all(), clear=bool(found.has_alpha))
 
 
-def _strips(image: int, data: bytes, size: tuple[int, int], stack: ExitStack) -> Iterator[Image.Image]:
+def _strips(image: int, data: bytes, size: tuple[int, int], stack: ExitStack, *, clear: bool) -> Iterator[Image.Image]:
     """Yield the picture; ``data`` is what the library reads, and is held until it is done."""
     with stack:
         view = _LIBRARY.avifImageCreateEmpty()
         stack.callback(_LIBRARY.avifImageDestroy, view)
         width, height = size
+        channels = 4 if clear else 3
         for top in range(0, height, STRIP_ROWS):
             rows = min(STRIP_ROWS, height - top)
             _check(_LIBRARY.avifImageSetViewRect(view, image, _Rectangle(0, top, width, rows)))
-            pixels = np.empty((rows, width, _CHANNELS), np.uint8)
+            pixels = np.empty((rows, width, channels), np.uint8)
             rgb = _Rgb()
             _LIBRARY.avifRGBImageSetDefaults(rgb, view)
-            rgb.format, rgb.depth, rgb.pixels, rgb.row_bytes = _RGB, _BITS, pixels.ctypes.data, width * _CHANNELS
+            rgb.format, rgb.depth = _RGBA if clear else _RGB, _BITS
+            rgb.pixels, rgb.row_bytes = pixels.ctypes.data, width * channels
             _check(_LIBRARY.avifImageYUVToRGB(view, rgb))
             yield Image.fromarray(pixels)
     del data

@@ -22,6 +22,7 @@ from workers.png_passes import reduced_by_passes
 from workers.png_strips import png_layout, png_strips, without_pixels
 from workers.progressive_jpeg import BLOCK, block_means
 from workers.tiff_strips import tiff_layout, tiff_strips
+from workers.webp_film import webp_strips
 from workers.webp_scaled import webp_scaled
 
 WHOLE_PIXELS: Final = 6 << 20
@@ -82,8 +83,13 @@ def _png(image: Image.Image, data: bytes) -> Reduced | None:
 
 def _webp(image: Image.Image, data: bytes) -> Reduced | None:
     scale = reduction(image.size)
-    scaled = webp_scaled(data, image.size, scale)
-    return None if scaled is None else Reduced(image=scaled, size=image.size, scale=scale, told=image)
+    reduced = webp_scaled(data, image.size, scale)
+    if reduced is None:  # it has clear parts: libwebp would average the colours of what does not show
+        strips = webp_strips(data, image.size, rows_of_strips(image.width, scale[1]) or scale[1])
+        if strips is None:
+            return None
+        reduced = put_together(in_blocks(strips, scale[1]), image.size, scale)
+    return Reduced(image=reduced, size=image.size, scale=scale, told=image)
 
 
 def _jpeg(image: Image.Image, data: bytes) -> Reduced | None:

@@ -66,6 +66,16 @@ def webp_film(image: Image.Image, data: bytes, count: int) -> Film | None:
     return Film(size=image.size, frames=frames) if frames else None
 
 
+def webp_strips(data: bytes, size: tuple[int, int], rows: int) -> Iterator[Image.Image] | None:
+    """Return a still WebP of ``size`` = (width, height) from top to bottom, RGBA, ``rows`` rows at a time.
+
+    None for an animation, or where libwebp is not reached; the strips raise OSError.
+    """
+    if _LIBRARY is None or (data[12:16] == b"VP8X" and data[20] & _ANIMATED):
+        return None
+    return _strips(data, (0, len(data)), size, rows, clear=True)
+
+
 def _frames(data: bytes, size: tuple[int, int], *, clear: bool) -> Iterator[Frame]:
     """Yield the frames; they end at one that is not on the canvas or is cut off."""
     position = 12
@@ -112,7 +122,7 @@ class _Decoder:
         self._data, self._size = data, size
         self._length = part[1] - part[0]
         self._at = (ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0) + part[0]
-        pieces = _LOSSLESS_PIECES if data[part[0] : part[0] + 4] == b"VP8L" else _PIECES
+        pieces = _LOSSLESS_PIECES if b"VP8L" in data[part[0] : part[0] + 64] else _PIECES
         self._piece = max(_LEAST_PIECE, self._length // pieces)
         self._read = self._ready = self._given_back = 0
 
@@ -153,4 +163,4 @@ class _Decoder:
             self._ready = rows.value
 
 
-__all__ = ["webp_film"]
+__all__ = ["webp_film", "webp_strips"]

@@ -32,10 +32,16 @@ def test_the_strips_are_the_picture(size: tuple[int, int], subsampling: str) -> 
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_clear_parts_are_left_to_pillow(mode: str) -> None:
-    picture = make_picture(100, 80).convert(mode)
-    picture.putalpha(100)
-    assert avif_strips(make_file(picture, "AVIF"), (100, 80)) is None
+@pytest.mark.parametrize("quality", [75, 100])
+def test_clear_parts_are_the_picture_s(mode: str, quality: int) -> None:
+    picture = make_picture(331, 257).convert(mode)
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    data = make_file(picture, "AVIF", quality=quality)
+    whole = np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")).astype(int)
+    found = joined(data, picture.size).astype(int)
+    assert found.shape == whole.shape == (257, 331, 4)
+    np.testing.assert_array_equal(found[..., 3], whole[..., 3])
+    assert np.abs(found - whole).mean() < 0.5
 
 
 def test_several_frames_are_left_to_pillow() -> None:

@@ -89,6 +89,18 @@ def test_a_webp_is_scaled_by_its_decoder() -> None:
     assert (found.image.size, off[:-1, :-1].max() <= 2) == ((751, 551), True)
 
 
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_webp_with_clear_parts_is_reduced_as_the_whole_is(lossless: bool) -> None:
+    picture = make_picture(*SIZE).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(SIZE))
+    data = make_file(picture, "WEBP", lossless=lossless, quality=0, method=0, exif=make_exif(6))
+    found = by_strips(data)
+    assert found is not None
+    assert (found.size, found.scale, orientation_of(found.told)) == (SIZE, (4, 4), 6)
+    expected = reduced(open_picture(data, "image/webp"))
+    np.testing.assert_array_equal(np.asarray(found.image), np.asarray(expected))
+
+
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_of_a_progressive_jpeg_the_means_are_read(orientation: int) -> None:
     size = (3700, 3601)
