@@ -30,7 +30,7 @@ _REPLACES: Final = 2
 _ANIMATED: Final = 2
 _CLEAR: Final = 16
 _PIECES: Final = 256
-"""A frame's file is read in so many pieces: what one of them comes to is held."""
+"""Pixels are read in so many pieces: what one of them comes to is held."""
 _LOSSLESS_PIECES: Final = 32
 """After each of them the library does up to eight rows again."""
 _LEAST_PIECE: Final = 256
@@ -122,9 +122,11 @@ class _Decoder:
         self._data, self._size = data, size
         self._length = part[1] - part[0]
         self._at = (ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0) + part[0]
-        pieces = _LOSSLESS_PIECES if b"VP8L" in data[part[0] : part[0] + 64] else _PIECES
-        self._piece = max(_LEAST_PIECE, self._length // pieces)
-        self._read = self._ready = self._given_back = 0
+        pixels = _pixels_at(data, *part)
+        pieces = _LOSSLESS_PIECES if data[pixels : pixels + 4] == b"VP8L" else _PIECES
+        self._read = min(pixels - part[0], self._length)
+        self._piece = max(_LEAST_PIECE, (self._length - self._read) // pieces)
+        self._ready = self._given_back = 0
 
     def __enter__(self) -> Self:
         width, height = self._size
@@ -161,6 +163,15 @@ class _Decoder:
             if (width.value, height.value) != self._size:
                 raise OSError(f"a frame of {self._size} pixels has {width.value} x {height.value}")
             self._ready = rows.value
+
+
+def _pixels_at(data: bytes, start: int, end: int) -> int:
+    """Return where the pixels begin, of a file or of its part: behind what says how clear they are."""
+    position = start + 12 if data[start : start + 4] == b"RIFF" else start
+    while position < end and data[position : position + 4] not in {b"VP8 ", b"VP8L"}:
+        length = int.from_bytes(data[position + 4 : position + 8], "little")
+        position += 8 + length + (length & 1)
+    return position
 
 
 __all__ = ["webp_film", "webp_strips"]
