@@ -15,7 +15,7 @@ from shared.sealing import Sealer
 from shared.types import Reference, ReferenceAdded, SetCreated
 from tests.factories import make_image_info
 from workers.embeddings import to_bytes
-from workers.enrolment import Fingerprint
+from workers.fingerprint import Fingerprint
 
 ENCODER: Final = "encoder-1"
 DIMENSION: Final = 64

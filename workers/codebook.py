@@ -49,9 +49,9 @@ _SHAPES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Codebook:
-    """Trained tables, all float32; ``name`` is what codes carry, 0..65535.
+    """Trained tables, all float32; ``name`` is what codes carry, 0..65535.  Two are the same only if they are one.
 
     ``centroids`` 16 x 256 x 8, one table a cell of the descriptor; ``words`` 2 x 256 x 64, one a half; ``rotation``
     128 x 64, orthonormal columns, the residual's directions of most variance, mixed.

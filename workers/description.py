@@ -19,6 +19,7 @@ from workers.frame_walk import Picture
 from workers.pdq import Reduction, pdq
 from workers.pixels import (
     SIDEWAYS,
+    UPRIGHT,
     WHITE,
     finished,
     grey_plane,
@@ -27,9 +28,8 @@ from workers.pixels import (
     reduction,
     squash,
 )
-from workers.reference_views import reference_views
+from workers.reference_views import squashed_views
 
-UPRIGHT: Final = 1
 BLACK: Final = "black"
 
 
@@ -43,8 +43,7 @@ class Described:
     def with_views(self) -> DecodedFrame:
         """Return the frame as a reference is enrolled: with its views."""
         side = round((len(self.frame.pixels) / 3) ** 0.5)
-        others = reference_views(self.picture)[1:]  # the first is the whole picture
-        return replace(self.frame, views=tuple(squash(view, side, UPRIGHT).tobytes() for view in others))
+        return replace(self.frame, views=tuple(view.tobytes() for view in squashed_views(self.picture, side)))
 
 
 def describe(picture: Picture, plain: Image.Image, side: int, *, planes: bool = True) -> Iterator[Described]:

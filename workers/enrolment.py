@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Final, Literal, Protocol
-
-import numpy as np
+from typing import Final, Literal
 
 from shared.adapters.role import SystemClock
-from shared.core.matching import MIN_PDQ_QUALITY
 from shared.errors import DecodeError, UsageError
 from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from shared.types import (
     SET_NAME,
-    ImageInfo,
     Reference,
     ReferenceAdded,
     ReferenceRemoved,
@@ -29,7 +24,7 @@ from shared.types import (
 )
 from workers.collisions import Candidate, Neighbourhood, Surroundings, look_around
 from workers.embeddings import from_bytes
-from workers.evidence import Sight
+from workers.fingerprint import Fingerprint, Fingerprinter
 from workers.frame_matches import unprotected
 from workers.index_state import IndexState, SetState
 from workers.set_catalogue import SetCatalogue
@@ -50,61 +45,6 @@ LOW_INFORMATION: Final = "low_information"
 TINY: Final = "tiny"
 GENERIC: Final = "generic"
 FULL: Final = "thorough_limit"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
-    """What is known of an image that is to be protected; all but the plane is kept as in ``Reference``.
-
-    ``vectors`` holds the whole picture's embedding, L2-normalised, as
-    ``workers/embeddings.py`` keeps it; ``views`` the other
-    views' signs, 1 bit a dimension.  ``plane`` is the grey picture, ``plane_size`` = (width, height), that a thumbnail
-    is made from; empty where the image shows too little.
-    """
-
-    sha256: str
-    info: ImageInfo
-    pdq: tuple[str, ...]
-    pdq_quality: int
-    vectors: tuple[bytes, ...]
-    encoder: str
-    views: bytes = b""
-    local: bytes = b""
-    sketch: bytes = b""
-    plane: bytes = b""
-    plane_size: tuple[int, int] = (0, 0)
-
-    def as_reference(self, reference: str, *, set_name: str, name: str = "") -> Reference:
-        """Return what is kept of the image as this reference of a set."""
-        kept = Reference(
-            set=set_name,
-            reference=reference,
-            name=name or reference,
-            sha256=self.sha256,
-            pdq="",
-            pdq_quality=self.pdq_quality,
-            encoder=self.encoder,
-            vectors=(),
-        )
-        if self.info.low_information:
-            return kept  # by its bytes only: any measure of it would fit every other empty picture
-        usable = self.pdq_quality >= MIN_PDQ_QUALITY and self.pdq
-        return replace(
-            kept,
-            pdq=self.pdq[0] if usable else "",
-            vectors=self.vectors,
-            views=self.views,
-            local=self.local,
-            sketch=self.sketch,
-        )
-
-
-class Fingerprinter(Protocol):
-    """Looks at an image the way the worker does."""
-
-    async def fingerprint(self, data: bytes) -> Fingerprint:
-        """Return an image's fingerprint; raises DecodeError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +254,11 @@ class ImageSets:
             return replace(result, status="duplicate")
         return result
 
+    def holds(self, set_name: str, data: bytes) -> bool:
+        """Tell whether a set has an image, as of the last look into the store."""
+        found = self._catalogue.seen().get(set_name)
+        return found is not None and sha256(data).hexdigest()[:REFERENCE_DIGITS] in found.references
+
     def _reference(self, added: AddResult, fingerprint: Fingerprint, *, keep_thumbnail: bool) -> Reference:
         reference = fingerprint.as_reference(added.reference, set_name=added.set, name=added.name)
         if not keep_thumbnail:
@@ -336,15 +281,9 @@ async def _around(set_name: str, fingerprint: Fingerprint, neighbourhood: Neighb
         vector=from_bytes(fingerprint.vectors)[0],
         pdq=fingerprint.pdq,
         pdq_quality=fingerprint.pdq_quality,
-        sight=_sight(fingerprint) if fingerprint.plane else None,
+        sight=fingerprint.sight(),
     )
     return await asyncio.to_thread(look_around, await neighbourhood.catch_up(), candidate)
-
-
-def _sight(fingerprint: Fingerprint) -> Sight:
-    width, height = fingerprint.plane_size
-    plane = np.frombuffer(fingerprint.plane, np.uint8).reshape(height, width)
-    return Sight(plane, (fingerprint.info.width, fingerprint.info.height), time.monotonic)
 
 
 def _objection(fingerprint: Fingerprint, around: Surroundings) -> tuple[str, str] | None:

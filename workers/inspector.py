@@ -34,18 +34,15 @@ from shared.types import (
     Verdict,
     VerdictError,
 )
-from workers.block_sketch import make_sketch
 from workers.classifying.labelling import Labelled
-from workers.codebook import shipped_codebook
 from workers.collisions import Neighbours
 from workers.embedding import EmbeddingQueue, Embeds
 from workers.embeddings import to_bytes
-from workers.enrolment import Fingerprint
 from workers.evidence import PictureNeededError, Sight, UnseenSight
+from workers.fingerprint import Fingerprint, look, plane_of
 from workers.frame_matches import best_over_frames
 from workers.index_view import looks_at_all
 from workers.kept_look import pack_look
-from workers.local_features import REFERENCE_FEATURES, extract, pack
 from workers.near_verdicts import NearVerdicts
 from workers.refreshing import traces_of
 from workers.sign_index import signs
@@ -193,9 +190,10 @@ class Inspector:
         """Return what the index keeps of a reference; raises DecodeError, or what the encoder does."""
         image = await self._decoder.decode(data, views=True)
         frame = image.frames[0]
-        local, sketch = await asyncio.to_thread(_look, frame)
-        whole, *views = await asyncio.gather(
-            *(self._embedding.embed(view, priority=Priority.BACKGROUND) for view in (frame.pixels, *frame.views))
+        pictures = (frame.pixels, *frame.views)
+        seen, (whole, *views) = await asyncio.gather(
+            asyncio.to_thread(look, frame),
+            asyncio.gather(*(self._embedding.embed(each, priority=Priority.BACKGROUND) for each in pictures)),
         )
         return Fingerprint(
             sha256=await digest(data),
@@ -205,10 +203,11 @@ class Inspector:
             vectors=(to_bytes(whole),),
             encoder=self._encoder.id,
             views=signs(np.stack(views)) if views else b"",
-            local=local,
-            sketch=sketch,
+            local=seen.local,
+            sketch=seen.sketch,
             plane=frame.plane,
             plane_size=frame.plane_size,
+            features=seen.features,
         )
 
     def refusal(
@@ -360,7 +359,7 @@ class Inspector:
         if frame.low_information:
             return None
         if frame.plane:
-            return Sight(_plane(frame), frame.size, self._clock.monotonic, until, spare=spare)
+            return Sight(plane_of(frame), frame.size, self._clock.monotonic, until, spare=spare)
         # Where its plane could not be had, no time is left for it.
         return UnseenSight(frame.size, self._clock.monotonic, until if unseen else -math.inf, spare=spare)
 
@@ -373,23 +372,10 @@ class Inspector:
             timings[stage] = round((self._clock.monotonic() - started) * 1000, 3)
 
 
-def _look(frame: DecodedFrame) -> tuple[bytes, bytes]:
-    """Return a reference's packed local features and its sketch; empty where the image shows too little."""
-    if not frame.plane:
-        return b"", b""
-    plane = _plane(frame)
-    return pack(extract(plane, limit=REFERENCE_FEATURES), shipped_codebook()), make_sketch(plane)
-
-
 def _outcome(sight: Sight, matches: Sequence[ReferenceMatch]) -> str:
     if any(match.evidence is not None for match in matches):
         return "found"
     return "out_of_time" if sight.cut_short else "nothing"
-
-
-def _plane(frame: DecodedFrame) -> NDArray[np.uint8]:
-    width, height = frame.plane_size
-    return np.frombuffer(frame.plane, np.uint8).reshape(height, width)
 
 
 async def digest(data: bytes) -> str:

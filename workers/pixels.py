@@ -38,6 +38,8 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+UPRIGHT: Final = 1
+"""EXIF's orientation of a picture that is as it was taken."""
 SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
 
@@ -95,8 +97,12 @@ def canonical(image: Image.Image, orientation: int) -> Image.Image:
 
 def squash(image: Image.Image, side: int, orientation: int) -> Image.Image:
     """Return the encoder's picture: ``side`` x ``side``, averaged over areas where it shrinks in both directions."""
-    method = Image.Resampling.BOX if min(image.size) >= side else Image.Resampling.BILINEAR
-    return finished(image.resize((side, side), method), orientation)
+    return finished(image.resize((side, side), squash_method(image.size, side)), orientation)
+
+
+def squash_method(size: tuple[int, int], side: int) -> Image.Resampling:
+    """Return how a picture of ``size`` becomes the encoder's."""
+    return Image.Resampling.BOX if min(size) >= side else Image.Resampling.BILINEAR
 
 
 def grey_plane(picture: Image.Image) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from shared.errors import SafelightError
@@ -11,7 +11,7 @@ from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from shared.types import IndexEvent
 from workers.index_log import IndexFollower, IndexLog, IndexStaleError
-from workers.index_state import Change, IndexState
+from workers.index_state import Change, IndexState, SetState
 
 APPENDED_AT_ONCE: Final = 200
 """Events of one write: 1.5 MB with all that may be kept of a reference."""
@@ -32,6 +32,10 @@ class SetCatalogue:
         await self._advance()
         assert self._follower is not None  # noqa: S101 - set by _advance
         return self._follower.state
+
+    def seen(self) -> Mapping[str, SetState]:
+        """Return the sets by name as of the last refresh."""
+        return self._follower.state.sets if self._follower is not None else {}
 
     @property
     def position(self) -> int:

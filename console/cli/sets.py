@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -19,6 +22,7 @@ from shared.ports import Store
 from shared.sealing import Sealer
 from shared.types import Reference
 from workers.encoder_in_force import settle
+from workers.enrolling import Submitted, add_all
 from workers.enrolment import AddResult, ImageSets, SetSummary
 from workers.kept_bytes import bytes_kept
 
@@ -123,40 +127,58 @@ def add(
         async with open_inspection(settings, store, sealer) as inspection:
             await settle(store, inspection.name)
             with Progress(transient=True, disable=session.json or len(files) < 2) as progress:
-                for path in progress.track(files, description=f"adding to {name}"):
-                    async for place, result in _add(sets, name, path, inspection, settings.proxy.max_object, force):
+                task = progress.add_task(f"adding to {name}", total=len(files))
+                images = _submitted(name, files, inspection, settings.proxy.max_object)
+                adding = add_all(sets, name, images, inspection.inspector, inspection.replica, force=force)
+                async with aclosing(adding) as results:
+                    async for place, result in results:
+                        progress.update(task, completed=place.number)
                         rejected += result.status == "rejected"
-                        _report(session, place, result)
+                        _report(session, place.path, result)
         return rejected
 
     if with_store(session, run):
         raise typer.Exit(1)
 
 
-async def _add(
-    sets: ImageSets, name: str, path: Path, inspection: Inspection, limit: int, force: bool
-) -> AsyncIterator[tuple[Path, AddResult]]:
-    """Add a file, or each image in it; one that cannot be read, or is larger than ``limit`` bytes, is rejected."""
-    try:
-        data = read_image(path, limit)
-    except OSError as error:
-        yield path, _rejected(name, path, UNREADABLE, str(error.strerror))
-        return
-    except DecodeError as error:
-        yield path, _rejected(name, path, error.code, str(error))
-        return
-    contents = await inspection.containers.contents(data)
-    if contents is None:
-        yield path, await sets.add(name, path.name, data, inspection.inspector, inspection.replica, force=force)
-        return
-    for image in contents.found:
-        inner = f"{path.name}/{image.path}"
-        added = await sets.add(name, inner, image.data, inspection.inspector, inspection.replica, force=force)
-        yield path / image.path, added
-    for part in contents.unread:
-        yield path / part.path, _rejected(name, path / part.path, part.error.code, part.error.message)
-    if not contents.found and not contents.unread:
-        yield path, _rejected(name, path, ErrorCode.NOT_AN_IMAGE, "no image inside")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where an image is: in the file of that number, the first is 1, and by what path."""
+
+    number: int
+    path: Path
+
+
+async def _submitted(
+    name: str, files: Sequence[Path], inspection: Inspection, limit: int
+) -> AsyncGenerator[Submitted[_Place]]:
+    """Yield each file, or each image in it; one that cannot be read, or is larger than ``limit`` bytes, is refused."""
+    for number, path in enumerate(files, 1):
+        place = _Place(number=number, path=path)
+        try:
+            data = await asyncio.to_thread(read_image, path, limit)
+        except OSError as error:
+            yield _refused(place, _rejected(name, path, UNREADABLE, str(error.strerror)))
+            continue
+        except DecodeError as error:
+            yield _refused(place, _rejected(name, path, error.code, str(error)))
+            continue
+        contents = await inspection.containers.contents(data)
+        if contents is None:
+            yield Submitted(place=place, name=path.name, data=data)
+            continue
+        for image in contents.found:
+            inner = replace(place, path=path / image.path)
+            yield Submitted(place=inner, name=f"{path.name}/{image.path}", data=image.data)
+        for part in contents.unread:
+            inner = replace(place, path=path / part.path)
+            yield _refused(inner, _rejected(name, inner.path, part.error.code, part.error.message))
+        if not contents.found and not contents.unread:
+            yield _refused(place, _rejected(name, path, ErrorCode.NOT_AN_IMAGE, "no image inside"))
+
+
+def _refused(place: _Place, result: AddResult) -> Submitted[_Place]:
+    return Submitted(place=place, name=result.name, refused=result)
 
 
 def _rejected(name: str, path: Path, error: str, message: str) -> AddResult:

@@ -21,9 +21,10 @@ from shared.telemetry import Metrics
 from shared.types import DecodedImage, Reference, ReferenceMatch, Relation, SetCreated, Verdict
 from workers.decode_child import Limits, decode
 from workers.encoder import Encoder
-from workers.enrolment import DEFAULT_THRESHOLD, Fingerprint
+from workers.enrolment import DEFAULT_THRESHOLD
 from workers.evaluation.methods import Ranking, Sample
 from workers.evaluation.pictures import MAX_PIXELS
+from workers.fingerprint import Fingerprint
 from workers.index_state import IndexState
 from workers.index_view import IndexView
 from workers.inspector import Inspector

@@ -18,7 +18,8 @@ from tests.index_factories import CALIBRATION, ENCODER, SEALER, SeedFingerprinte
 from tests.memory_store import MemoryStore
 from workers.compaction import compact
 from workers.embeddings import to_bytes
-from workers.enrolment import NAME_LIMIT, Fingerprint, ImageSets
+from workers.enrolment import NAME_LIMIT, ImageSets
+from workers.fingerprint import Fingerprint
 from workers.index_log import IndexLog
 from workers.index_replica import IndexReplica
 from workers.kept_bytes import bytes_kept

@@ -102,3 +102,14 @@ def test_features_of_another_codebook_are_refused() -> None:
 def test_too_many_references_are_refused() -> None:
     with pytest.raises(UsageError, match="too many"):
         FeatureIndex.build([b""] * (LARGEST + 1), shipped_codebook())
+
+
+def test_what_was_indexed_before_is_indexed_alike() -> None:
+    packed = [packed_plane(plane("poster", seed)) for seed in SEEDS]
+    book = shipped_codebook()
+    # A copy of the codebook is another one, of which nothing is remembered.
+    first, again, anew = (FeatureIndex.build(packed, each) for each in (book, book, dataclasses.replace(book)))
+    for other in (again, anew):
+        assert np.array_equal(first.starts, other.starts)
+        assert np.array_equal(first.owners, other.owners)
+        assert np.array_equal(first.signs, other.signs)

@@ -1,10 +1,12 @@
 """The enrolled views of a reference: their number, order and sizes."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.image_factories import make_picture
-from workers.reference_views import CROP_SIDE, TILT_SIDE, VIEWS, reference_views
+from workers.pixels import UPRIGHT, squash
+from workers.reference_views import CROP_SIDE, FILLS, TILT, TILT_SIDE, VIEWS, reference_views, squashed_views
 
 TILTS = 8
 
@@ -42,3 +44,28 @@ def test_a_cut_tilt_keeps_the_frame() -> None:
     grown, _, cut, *_ = reference_views(Image.new("RGB", (200, 100)))[-TILTS:]
     assert cut.size == (200, 100)
     assert grown.width > 200
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (300, 300), (200, 900), (100, 60), (60, 100), (3000, 40)])
+def test_views_squashed_together_are_those_squashed_one_by_one(size: tuple[int, int]) -> None:
+    picture = make_picture(*size, seed=3)
+    for side in (96, 128):
+        one_by_one = [squash(view, side, UPRIGHT).tobytes() for view in reference_views(picture)[1:]]
+        assert [view.tobytes() for view in squashed_views(picture, side)] == one_by_one
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 301), (129, 131)])
+def test_a_tilt_is_one_turn_of_the_picture_however_it_is_framed_and_filled(size: tuple[int, int]) -> None:
+    picture = make_picture(*size, seed=4)
+    turns = [
+        picture.rotate(angle, Image.Resampling.BICUBIC, expand=grown, fillcolor=fill)
+        for angle in (TILT, -TILT)
+        for grown in (True, False)
+        for fill in FILLS.values()
+    ]
+    for view, turn in zip(reference_views(picture)[-TILTS:], turns, strict=True):
+        assert view.size == turn.size
+        # The middle is a sum of two numbers either way: in the last digit they may differ, and round apart.
+        off = np.abs(np.asarray(view, np.int16) - np.asarray(turn))
+        assert off.max() <= 1
+        assert (off > 0).mean() < 0.001
