@@ -234,15 +234,21 @@ class Inspector:
             if near is not None:
                 self._metrics.count("safelight_worker_near_verdicts_total")
                 return KnownVerdict(verdict=replace(near, timings_ms=timings))
+        see = partial(self._sight, until=inquiry.deadline - LOOK_RESERVE, spare=spare)
+        sights = [see(frame, unseen=not planes) for frame in image.frames]
+        ahead = self._look_ahead(image.frames, sights, spare=spare)
         with self._timed("encode", timings):
             vectors = await self._embed(image.frames, inquiry)
         with self._timed("search", timings):
             view = self._index.current()
-            search = partial(self._search, view, vectors, sha256, inquiry.deadline - LOOK_RESERVE, spare=spare)
+            search = partial(self._search, view, vectors, sha256)
             try:
-                matches, sights = await search(image.frames, unseen=not planes)
+                matches = await search(image.frames, sights)
             except PictureNeededError:
-                matches, sights = await search(await self._with_planes(data, image.frames, inquiry))
+                frames = await self._with_planes(data, image.frames, inquiry)
+                sights = [see(frame) for frame in frames]
+                matches = await search(frames, sights)
+            await asyncio.gather(ahead, return_exceptions=True)  # what one raised its search raised again
         self._metrics.observe("safelight_worker_search_seconds", timings["search"] / 1000)
         labelled = await self._label(sha256, inquiry.classifiers, image.frames, vectors, timings)
         if any(match.matched for match in matches):
@@ -315,24 +321,32 @@ class Inspector:
             _log.warning("an image that was decoded cannot be looked at closely: %s", error)
             return frames
 
+    def _look_ahead(self, frames: Frames, sights: Sequence[Sight | None], *, spare: bool) -> asyncio.Future[None]:
+        """Begin to look for the features of what will be looked at in any case, while encoder and index are asked."""
+
+        def look() -> None:
+            for frame, sight in zip(frames, sights, strict=True):
+                if sight is not None and frame.plane and sight.in_time():
+                    sight.look()
+
+        loop = asyncio.get_running_loop()
+        if looks_at_all(self._index.current().sets, spare=spare):
+            return loop.create_task(asyncio.to_thread(look))
+        nothing: asyncio.Future[None] = loop.create_future()
+        nothing.set_result(None)
+        return nothing
+
     async def _search(
         self,
         view: Searches,
         vectors: Vectors | None,
         sha256: str,
-        until: float,
         frames: Sequence[DecodedFrame],
-        *,
-        spare: bool,
-        unseen: bool = False,
-    ) -> tuple[tuple[ReferenceMatch, ...], Sequence[Sight | None]]:
-        """Return the matches, and what the closer look saw of each frame, for which there is time ``until`` then.
-
-        Raises PictureNeededError where an ``unseen`` frame is to be looked at.
-        """
+        sights: Sequence[Sight | None],
+    ) -> tuple[ReferenceMatch, ...]:
+        """Return the matches; raises PictureNeededError where a frame is to be looked at whose plane is not there."""
         if not any(facts.size for facts in view.sets.values()):
-            return (), [None] * len(frames)
-        sights = [self._sight(frame, until, spare=spare, unseen=unseen) for frame in frames]
+            return ()
 
         def search() -> list[tuple[ReferenceMatch, ...]]:
             # In the thread as well: a vector's discount takes 0.2 ms, for which nobody else would be served.
@@ -353,9 +367,9 @@ class Inspector:
         for sight, matches in zip(sights, found, strict=True):
             if sight is not None and (sight.looked or sight.cut_short):
                 self._metrics.count("safelight_worker_closer_looks_total", outcome=_outcome(sight, matches))
-        return best_over_frames([frame.index for frame in frames], found), sights
+        return best_over_frames([frame.index for frame in frames], found)
 
-    def _sight(self, frame: DecodedFrame, until: float, *, spare: bool, unseen: bool) -> Sight | None:
+    def _sight(self, frame: DecodedFrame, *, until: float, spare: bool, unseen: bool = False) -> Sight | None:
         if frame.low_information:
             return None
         if frame.plane:

@@ -1,5 +1,6 @@
 """A closer look: what is found is evidence, what is not found says something where there was enough to find."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -84,3 +85,20 @@ def test_without_a_sketch_the_inside_is_not_compared() -> None:
 @pytest.mark.parametrize(("now", "expected"), [(4.9, True), (5.0, False)])
 def test_time_runs_out(now: float, expected: bool) -> None:
     assert Sight(plane(FAMILY, 1), (1, 1), lambda: now, 5.0).in_time() is expected
+
+
+def test_features_are_looked_for_once_however_many_ask_at_once() -> None:
+    sight = sight_of(plane(FAMILY, 1))
+    with ThreadPoolExecutor(4) as threads:
+        seen = list(threads.map(lambda _: sight.features, range(4)))
+    assert all(each is seen[0] for each in seen)
+    assert sight.looked
+
+
+def test_features_that_are_known_are_not_looked_for() -> None:
+    known = extract(plane(FAMILY, 2))
+    sight = Sight(plane(FAMILY, 1), (512, 384), lambda: 0.0, features=known)
+    assert not sight.looked
+    sight.look()
+    assert sight.features is known
+    assert sight.looked

@@ -1,6 +1,7 @@
 """One image in, one verdict out, whatever happens on the way."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -289,6 +290,41 @@ async def test_planes_are_decoded_at_once_where_every_image_is_looked_at_and_els
         verdict = await inspector.inspect(DATA, digest(DATA), Inquiry(deadline=200.0, classifiers=classifiers))
     assert decoder.planes == asked
     assert (verdict.error, verdict.hurried) == (None, False)
+    assert [count > 0 for count in index.features] == [True]
+
+
+class Began(StillClock):
+    """Knows when a thread that is not the event loop's asks for the time: a look does, before it begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked = threading.Event()
+
+    def monotonic(self) -> float:
+        if threading.current_thread() is not threading.main_thread():
+            self.looked.set()
+        return super().monotonic()
+
+
+class Awaiting(KnownEncoder):
+    """Encodes when somebody began to look at the picture, or after ten seconds."""
+
+    def __init__(self, clock: Began) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def embed(self, pixels: Sequence[bytes]) -> NDArray[np.float32]:
+        assert self._clock.looked.wait(10.0)
+        return super().embed(pixels)
+
+
+async def test_what_is_looked_at_in_any_case_is_looked_at_while_the_encoder_runs() -> None:
+    clock, index = Began(), Curious(thorough=True)
+    inspector = Inspector(Planar(), Awaiting(clock), index, clock, Metrics())
+    inspector.start()
+    verdict = await inspector.inspect(DATA, digest(DATA), Inquiry(deadline=200.0))
+    await inspector.stop()
+    assert (verdict.error, verdict.degraded) == (None, False)
     assert [count > 0 for count in index.features] == [True]
 
 

@@ -54,6 +54,13 @@ def test_the_same_plane_has_the_same_features() -> None:
     assert np.array_equal(one.descriptors, other.descriptors)
 
 
+@pytest.mark.parametrize("family", ["poster", "dashboard", "circuit"])
+def test_two_threads_see_what_one_sees(family: str) -> None:
+    one, two = extract(plane(family, 3)), extract(plane(family, 3), threads=2)
+    assert np.array_equal(one.points, two.points)
+    assert np.array_equal(one.descriptors, two.descriptors)
+
+
 @pytest.mark.parametrize(
     "nothing",
     [
