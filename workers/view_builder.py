@@ -30,7 +30,7 @@ from workers.live_segment import LiveSegment
 from workers.reference_table import ReferenceTable
 
 FRESH_LIMIT: Final = 64
-"""References that are indexed for each view: 0.3 ms, 0.5 more for each that has local features; in a thread."""
+"""References that are indexed for each view: 3 ms, and 0.5 once for each that has local features; in a thread."""
 DELTA_LIMIT: Final = 500
 WORN_SHARE: Final = 0.1
 """Tombstones, or more than DELTA_LIMIT references outside the base, of this share of it: the base is built anew.
