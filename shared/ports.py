@@ -6,7 +6,7 @@ safe to call from one event loop; none blocks it.  Every call is bounded in time
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from shared.types import Alert, BusMessage, Delivery, LogEntry, Versioned
@@ -119,10 +119,12 @@ class Store(Protocol):
         """Return a blob, or None where there is none or it has expired."""
         ...
 
-    async def read_blob(self, name: str, out: memoryview) -> int | None:
-        """Read a blob into the beginning of ``out``; return its length, or None as ``get_blob`` does.
+    async def read_blobs(self, names: Sequence[str], largest: int, take: Callable[[int, memoryview], None]) -> bool:
+        """Hand each blob to ``take`` with its place in ``names``: in threads, some at once, in any order.
 
-        Raises StoreError where it is longer.  The memory belongs to the store until this returns or raises.
+        The memory is the blob's until ``take`` returns.  False where one is not there, as ``get_blob`` finds it; then
+        not all were handed over.  Raises StoreError, also for one of more than ``largest`` bytes, and what ``take``
+        raises.
         """
         ...
 

@@ -6,8 +6,9 @@ It is shared by everyone who holds it, like a server; ``down`` makes every call 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from shared.adapters.blob_reading import read_each
 from shared.errors import StoreError
 from shared.types import LogEntry, Versioned
 
@@ -71,14 +72,8 @@ class MemoryStore:
         self._check()
         return self.blobs.get(name)
 
-    async def read_blob(self, name: str, out: memoryview) -> int | None:
-        data = await self.get_blob(name)
-        if data is None:
-            return None
-        if len(data) > len(out):
-            raise StoreError(f"the blob {name} has {len(data)} bytes, more than the {len(out)} that were expected")
-        out[: len(data)] = data
-        return len(data)
+    async def read_blobs(self, names: Sequence[str], largest: int, take: Callable[[int, memoryview], None]) -> bool:
+        return await read_each(self.get_blob, names, largest, take)
 
     async def delete_blob(self, name: str) -> None:
         self._check()

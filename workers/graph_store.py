@@ -77,13 +77,15 @@ class GraphStore:
         file = MemoryFile(held.file)
         axes, prints = np.empty(held.axes, np.uint8), np.empty(held.prints, np.uint8)
         columns = {"axes": memoryview(axes), "prints": memoryview(prints), "file": file.map()}
-        sealed = memoryview(np.empty(PART_BYTES + OVERHEAD_BYTES, np.uint8))
-        for number, (column, place) in enumerate(held.parts()):
-            size = await self._store.read_blob(self._blob(held, number), sealed)
-            if size is None:
-                return None
-            out = columns[column][place]
-            await asyncio.to_thread(self._sealer.open_into, sealed[:size], _place(held, number), out)
+        parts = tuple(held.parts())
+
+        def take(number: int, sealed: memoryview) -> None:
+            column, place = parts[number]
+            self._sealer.open_into(sealed, _place(held, number), columns[column][place])
+
+        names = [self._blob(held, number) for number in range(len(parts))]
+        if not await self._store.read_blobs(names, PART_BYTES + OVERHEAD_BYTES, take):
+            return None
         return GraphImage(axes=axes, prints=prints, file=file)
 
     async def write(self, image: GraphImage) -> StoredGraph | None:

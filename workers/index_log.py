@@ -17,13 +17,14 @@ import contextlib
 import math
 import secrets
 import struct
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import batched
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from shared.adapters.blob_reading import all_of
 from shared.codec import decode_event, encode_event
 from shared.errors import IntegrityError, SafelightError, StoreError, WireError
 from shared.ports import Store
@@ -46,7 +47,7 @@ READ_LIMIT: Final = 200
 """Entries a read: about 450 KB, opened in 4 ms."""
 LOAD_ATTEMPTS: Final = 5
 PARTS_AT_ONCE: Final = 3
-"""Of a snapshot: while one comes from the store, another is opened."""
+"""Of a snapshot that is written: while one goes to the store, another is sealed."""
 CONVERTED_AT_ONCE: Final = 4096
 _PLACE: Final = "index-log"
 _TIME: Final = struct.Struct(">d")
@@ -140,18 +141,8 @@ class IndexLog:
         if data is None:
             return None
         reader = SnapshotReader(data, self._sealer, encoder=encoder)
-        left = iter(range(reader.parts))
-
-        async def take() -> bool:
-            memory = memoryview(np.empty(reader.largest_part, np.uint8))  # zeroes would be written for nothing
-            for number in left:
-                size = await self.store.read_blob(f"{name}/{number}", memory)
-                if size is None:
-                    return False
-                await asyncio.to_thread(reader.take, number, memory[:size])
-            return True
-
-        if not all(await _all(take() for _ in range(min(PARTS_AT_ONCE, reader.parts)))):
+        parts = [f"{name}/{number}" for number in range(reader.parts)]
+        if not await self.store.read_blobs(parts, reader.largest_part, reader.take):
             return None
         return await asyncio.to_thread(reader.snapshot)
 
@@ -236,7 +227,7 @@ class IndexLog:
                 await self.store.put_blob(f"{name}/{number}", part, ttl=ttl)
 
         try:
-            await _all(put() for _ in range(PARTS_AT_ONCE))
+            await all_of(put() for _ in range(PARTS_AT_ONCE))
             await self.store.put_blob(name, writer.header(), ttl=ttl)
         except BaseException:
             with contextlib.suppress(StoreError):
@@ -254,16 +245,6 @@ def _pending(newest: Pointer, older: Pointer | None, at: float) -> Iterator[Pend
     yield Pending(encoder=newest.encoder, blob=newest.blob, parts=newest.parts, at=at)
     if older is not None and older.previous:
         yield Pending(encoder=newest.encoder, blob=older.previous, parts=older.previous_parts, at=at)
-
-
-async def _all[T](works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return what they return; where one raises, none goes on."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 class IndexFollower:

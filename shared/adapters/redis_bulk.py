@@ -42,11 +42,13 @@ class BulkReader:
 
         Blocks.  Raises StoreError, also where they are longer than ``out``.
         """
-        try:
-            with self._connection() as connection:
-                return connection.read(keys, out)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"Redis: {str(error) or type(error).__name__}") from error
+        with self._connection() as connection:
+            return connection.read(keys, out)
+
+    def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
+        """Return short fields of a hash, None for what is not there.  Blocks.  Raises StoreError."""
+        with self._connection() as connection:
+            return connection.fields(key, names)
 
     def close(self) -> None:
         """Close what is open and idle; idempotent."""
@@ -59,12 +61,15 @@ class BulkReader:
     def _connection(self) -> Iterator[_Connection]:
         with self._lock:
             connection = self._idle.pop() if self._idle else None
-        if connection is None:
-            connection = _Connection(self._options, self._timeout)
         try:
+            if connection is None:
+                connection = _Connection(self._options, self._timeout)
             yield connection
-        except BaseException:
-            connection.close()  # an answer may still be under way
+        except BaseException as error:
+            if connection is not None:
+                connection.close()  # an answer may still be under way
+            if isinstance(error, OSError | ValueError):
+                raise StoreError(f"Redis: {str(error) or type(error).__name__}") from error
             raise
         with self._lock:
             if len(self._idle) < CONNECTIONS:
@@ -98,6 +103,20 @@ class _Connection:
             self._fill(out[place : place + size], size)
             place += size
         return place if whole else None
+
+    def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
+        self._send("HMGET", key, *names)
+        if self._header(b"*") != len(names):
+            raise ValueError("an answer has other fields than were asked for")
+        return [self._short() for _ in names]
+
+    def _short(self) -> bytes | None:
+        size = self._header(b"$")
+        if size < 0:
+            return None
+        value = bytearray(min(size, LINE_BYTES))
+        self._fill(memoryview(value), size)
+        return bytes(value)
 
     def _fill(self, out: memoryview, size: int) -> None:
         if len(out) != size:

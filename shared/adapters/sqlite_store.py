@@ -17,6 +17,7 @@ from typing import Concatenate, Final
 
 from shared.adapters import sqlite_tables as tables
 from shared.adapters.blob_files import BlobFiles
+from shared.adapters.blob_reading import read_each
 from shared.adapters.role import SystemClock
 from shared.adapters.shared_looks import SharedLooks
 from shared.errors import StoreError
@@ -157,15 +158,9 @@ class SqliteStore:
                 return data
         return None  # replaced faster than it can be read
 
-    async def read_blob(self, name: str, out: memoryview) -> int | None:
+    async def read_blobs(self, names: Sequence[str], largest: int, take: Callable[[int, memoryview], None]) -> bool:
         """See the port."""
-        data = await self.get_blob(name)
-        if data is None:
-            return None
-        if len(data) > len(out):
-            raise StoreError(f"the blob {name} has {len(data)} bytes, more than the {len(out)} that were expected")
-        out[: len(data)] = data
-        return len(data)
+        return await read_each(self.get_blob, names, largest, take)
 
     async def delete_blob(self, name: str) -> None:
         """See the port."""

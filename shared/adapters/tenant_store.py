@@ -7,7 +7,7 @@ names are ever another's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shared.ports import Store
 from shared.types import LogEntry, Versioned
@@ -46,9 +46,9 @@ class TenantStore:
         """See the port."""
         return await self._shared.get_blob(self._prefix + name)
 
-    async def read_blob(self, name: str, out: memoryview) -> int | None:
+    async def read_blobs(self, names: Sequence[str], largest: int, take: Callable[[int, memoryview], None]) -> bool:
         """See the port."""
-        return await self._shared.read_blob(self._prefix + name, out)
+        return await self._shared.read_blobs([self._prefix + name for name in names], largest, take)
 
     async def delete_blob(self, name: str) -> None:
         """See the port."""

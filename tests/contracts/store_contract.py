@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.errors import StoreError
+from shared.errors import IntegrityError, StoreError
 from shared.ports import Store
 
 BRIEFLY = 1.0  # to live for whom the test expires: a machine with much to do takes a while to look
@@ -98,17 +98,33 @@ class StoreContract:
         await store.put_blob("snapshot", data)
         assert await other.get_blob("snapshot") == data
 
-    async def test_a_blob_is_read_into_memory_that_is_there(self, store: Store, other: Store) -> None:
-        data = bytes(range(256)) * (5 * 4096)
-        await store.put_blob("snapshot", data)
-        await store.put_blob("empty", b"")
-        memory = bytearray(len(data) + 1)
-        assert await other.read_blob("snapshot", memoryview(memory)) == len(data)
-        assert memory == data + b"\0"
-        assert await other.read_blob("empty", memoryview(memory)) == 0
-        assert await other.read_blob("absent", memoryview(memory)) is None
+    async def test_blobs_are_handed_over_whole_by_their_place(self, store: Store, other: Store) -> None:
+        blobs = [bytes([number]) * size for number, size in enumerate((5 << 20, 0, 1, 3 << 20, 600 << 10, 7))]
+        for number, data in enumerate(blobs):
+            await store.put_blob(f"part/{number}", data)
+        names = [f"part/{number}" for number in range(len(blobs))]
+        taken: dict[int, bytes] = {}
+        assert await other.read_blobs(names, 5 << 20, lambda place, data: taken.update({place: bytes(data)}))
+        assert [taken[place] for place in range(len(blobs))] == blobs
+        assert await other.read_blobs([], 1, lambda *_: None)
+
+    async def test_where_one_blob_is_not_there_or_too_large_reading_says_so(self, store: Store, other: Store) -> None:
+        await store.put_blob("part", bytes(1000))
+        assert not await other.read_blobs(["part", "absent", "part"], 1000, lambda *_: None)
         with pytest.raises(StoreError, match="more than"):
-            await other.read_blob("snapshot", memoryview(memory)[:100])
+            await other.read_blobs(["part"], 999, lambda *_: None)
+
+    async def test_what_goes_wrong_with_a_blob_ends_the_reading(self, store: Store, other: Store) -> None:
+        await store.put_blob("part", bytes(1000))
+        taken: list[int] = []
+
+        def refuse(place: int, _: memoryview) -> None:
+            taken.append(place)
+            raise IntegrityError("no")
+
+        with pytest.raises(IntegrityError, match="no"):
+            await other.read_blobs(["part"] * 100, 1000, refuse)
+        assert 0 < len(taken) < 100
 
     async def test_an_empty_blob_is_a_blob(self, store: Store) -> None:
         await store.put_blob("empty", b"")

@@ -52,7 +52,7 @@ async def fails_in_time(store: RedisStore) -> None:
         store.append("log", [b"x"]),
         store.put_blob("blob", b"x"),
         store.get_blob("blob"),
-        store.read_blob("blob", memoryview(bytearray(1))),
+        store.read_blobs(["blob"], 1, lambda *_: None),
         store.wait("log", 10**6, 30),
     )
     results = await asyncio.gather(*calls, return_exceptions=True)

@@ -61,6 +61,30 @@ def test_where_a_value_is_gone_the_connection_is_good_for_the_next(tmp_path: Pat
         reader.close()
 
 
+def test_fields_of_a_hash_are_read_over_the_same_connection(tmp_path: Path) -> None:
+    with server(tmp_path, b"*3\r\n$2\r\nab\r\n$-1\r\n$0\r\n\r\n", TWO) as (url, asked):
+        reader = BulkReader(url, SECONDS)
+        assert reader.fields("key", ["a", "b", "c"]) == [b"ab", None, b""]
+        assert read(reader, 5)[0] == 5
+        reader.close()
+    assert asked[0] == b"*5\r\n$5\r\nHMGET\r\n$3\r\nkey\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+        b"*1\r\n$2\r\nab\r\n",
+        b"*2\r\n$2\r\nab\r\n",
+        b"*2\r\n$5000\r\n" + bytes(5000) + b"\r\n$-1\r\n",
+        b"",
+    ],
+)
+def test_a_hash_that_is_none_is_an_error(tmp_path: Path, answer: bytes) -> None:
+    with server(tmp_path, answer) as (url, _), pytest.raises(StoreError, match="Redis"):
+        BulkReader(url, SECONDS).fields("key", ["a", "b"])
+
+
 def test_who_one_is_and_which_database_are_said_first(tmp_path: Path) -> None:
     with server(tmp_path, b"+OK\r\n", b"+OK\r\n", TWO) as (url, asked):
         reader = BulkReader(f"{url}?username=me&password=secret&db=3", SECONDS)

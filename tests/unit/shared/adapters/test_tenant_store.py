@@ -27,9 +27,9 @@ async def test_what_was_written_is_read_and_deleted_under_the_same_name() -> Non
     assert not await store.delete("key", expected=7)
     assert await store.delete("key", expected=1)
     await store.put_blob("blob", b"data")
-    memory = bytearray(4)
-    assert await store.read_blob("blob", memoryview(memory)) == 4
-    assert memory == b"data"
+    taken: list[tuple[int, bytes]] = []
+    assert await store.read_blobs(["blob"], 4, lambda place, data: taken.append((place, bytes(data))))
+    assert taken == [(0, b"data")]
     assert await store.get_blob("blob") == b"data"
     await store.delete_blob("blob")
     assert await store.get_blob("blob") is None
