@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.cold_start import AIM, MEMORY_AIM_GB, child, write_files
+from benchmarks.cold_start import AIM, MEMORY_AIM_GB, WAYS_NOTE, snapshot_of, take_turns, write_files
 from benchmarks.index_quality import COSINES, DELETED, LOCK_BYTES
 from benchmarks.made_up_index import configure, shipped_index_id, table
 from benchmarks.made_up_vectors import Kind, copies, make_vectors, vector_chunks
@@ -34,7 +34,6 @@ from shared.adapters.opening import open_store
 from shared.config import Settings
 from shared.core.matching import Calibration, SetFacts
 from shared.sealing import Sealer, load_or_create_key
-from shared.types import SetCreated
 from tests.servers import RedisServer
 from workers.ann_index import AnnIndex, Floors
 from workers.embeddings import STORED, Vectors
@@ -201,18 +200,11 @@ def over_floors(codes: AnnIndex, graph: AnnIndex, view: IndexView, asked: Sequen
     return float(found / max(1, expected))
 
 
-async def publish(settings: Settings, segment: Segment, encoder: str) -> float:
+async def publish(settings: Settings, snapshot: Snapshot) -> float:
     """Publish the index; returns the seconds it took."""
     store = open_store(settings)
     await store.start()
     try:
-        snapshot = Snapshot(
-            encoder=encoder,
-            position=0,
-            sets=tuple(SetCreated(name=name, threshold=85.0, thorough=False) for name in segment.set_names),
-            references=segment.references,
-            codes=segment.ann.code_image(),
-        )
         begun = time.perf_counter()
         log = IndexLog(store, Sealer(load_or_create_key(settings.key_file)))
         if not await log.publish(snapshot, None, time.time()):
@@ -246,27 +238,11 @@ def loads(count: int, segment: Segment, options: argparse.Namespace, folder: Pat
         redis.start()
         config, settings = configure(folder / "deployment", redis.url)
         say(f"{count:,} references: publishing")
-        published = asyncio.run(publish(settings, segment, shipped_index_id()))
-        write_files(folder / "files", segment)
-        turns = []
-        for repeat in range(options.repeats):
-            say(f"{count:,} references: load {repeat + 1} of {options.repeats}")
-            turns.append((child("load", config), child("file", folder / "files")))
-
-    def ratio(what: str) -> float:
-        return statistics.median(ours[what] / theirs[what] for ours, theirs in turns)
-
-    memory = statistics.median(ours["mb"] for ours, _ in turns)
-    return {
-        "publish, s": published,
-        "from Redis, s": statistics.median(ours["seconds"] for ours, _ in turns),
-        "plain files, s": statistics.median(theirs["seconds"] for _, theirs in turns),
-        "of which reading, s": statistics.median(theirs["read"] for _, theirs in turns),
-        "Redis / files": ratio("seconds"),
-        "Redis / files, cpu": ratio("cpu"),
-        "memory, MB": memory,
-        "GB a million": memory / count * 1000,
-    }
+        snapshot = snapshot_of(segment, shipped_index_id())
+        published = asyncio.run(publish(settings, snapshot))
+        write_files(folder / "files", snapshot)
+        loaded = take_turns(config, folder / "files", int(redis.pid or 0), options.repeats)
+    return {"publish, s": published, **loaded, "GB a million": float(loaded["memory, MB"] or 0) / count * 1000}
 
 
 def measure_count(count: int, options: argparse.Namespace, folder: Path) -> dict[str, Cell]:
@@ -305,8 +281,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All sizes."""
     rows = [measure_count(count, options, folder / str(count)) for count in options.references]
     note = (
-        "Plain files: the same columns, unsealed, and an index made of them; reading them is a part of that. Recall:"
-        " the original of a near copy comes first. Memory: what the process that loaded it holds more than before."
+        f"{WAYS_NOTE} Recall: the original of a near copy comes first. Memory: what the process that loaded it holds"
+        " more than before."
     )
     return {
         "title": "The index by its size",
