@@ -125,6 +125,13 @@ SECTIONS: Final = (
         seconds=60,
     ),
     Section(
+        name="graph_libraries",
+        measures="graphs of hnswlib and usearch: what they find, cost and weigh, how long each keeps Python waiting",
+        needs="usearch for its rows (not installed by this project)",
+        seconds=900,
+        alone=True,
+    ),
+    Section(
         name="index_scale",
         measures="an index by its size: building, loading beside plain files, memory, searches and what they find",
         needs=REDIS,
