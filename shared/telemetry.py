@@ -107,6 +107,11 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("safelight_index_unsearched_views", "gauge", "Views of references that are compared, not searched"),
     Metric("safelight_index_bytes", "gauge", "Bytes kept of the references, as they are kept", ("kind",)),
     Metric("safelight_index_graph_vectors", "gauge", "Vectors that a graph leads to; 0: none does, codes are compared"),
+    Metric(
+        "safelight_index_graph_held_share",
+        "gauge",
+        "Share of the vectors' squared lengths in a graph's directions; of less than .65 none is built",
+    ),
     Metric("safelight_index_graph_searches_total", "counter", "Searches that met a graph", ("outcome",)),
     Metric("safelight_index_tombstones", "gauge", "References that are gone and not yet built out of the index"),
     Metric("safelight_index_self_recall", "gauge", "Share of a sample of kept vectors that find themselves, daily"),

@@ -1,7 +1,8 @@
 """Keeps a graph before a large index: one worker builds it, the others take it from the store.
 
 A worker starts without: codes answer until the graph is there, and when it cannot be had.  It is built anew when a
-tenth of the index is not in it, or of it no longer in the index; until then the one before serves on.
+tenth of the index is not in it, or of it no longer in the index; until then the one before serves on.  Of vectors
+whose energy lies too evenly none is built (`LEAST_HELD`): minutes of a core for a graph that could answer nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -19,9 +21,10 @@ from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from workers.ann_index import AnnIndex
 from workers.compaction import Lease
+from workers.embeddings import Stored
 from workers.graph_store import GraphStore
 from workers.index_replica import IndexReplica
-from workers.vector_graph import VectorGraph
+from workers.vector_graph import LEAST_HELD, Axes, VectorGraph
 
 GRAPH_FROM: Final = 100_000
 """Vectors of an index from which a graph is worth it: of 60,000 the codes take hardly longer to compare."""
@@ -51,6 +54,8 @@ class GraphUpkeep:
         """The graph in the store that was looked at last: its name is never given twice."""
         self._graph: tuple[str, VectorGraph] | None = None
         """The graph that was had last, and its encoder."""
+        self._even: Callable[[], Stored | None] = lambda: None
+        """The vectors of which no graph was built, while they are there."""
 
     async def run(self) -> None:
         """Look for ever; outlives every store and integrity error."""
@@ -70,19 +75,38 @@ class GraphUpkeep:
             await self._attach(replica, self._graph[1])
         if not self._wants(replica) or await self._taken(replica):
             return
+        axes = await self._axes(replica.base_ann().stored)
+        if not axes.enough:
+            return
         try:
             await self._lease.acquire()
         except LeaseHeldError:
             return  # whoever holds it is building
         try:
             if not await self._taken(replica):  # somebody may just have been done
-                await self._build(replica)
+                await self._build(replica, axes)
         finally:
             await self._lease.release()
 
     def _wants(self, replica: IndexReplica) -> bool:
         ann = replica.base_ann()
-        return ann.codes is not None and len(ann.stored) >= self._graph_from and (ann.graph is None or ann.graph.worn)
+        if ann.codes is None or len(ann.stored) < self._graph_from or ann.stored is self._even():
+            return False
+        return ann.graph is None or ann.graph.worn
+
+    async def _axes(self, stored: Stored) -> Axes:
+        """Return the axes of a graph of these vectors; where they hold too little, say so once."""
+        axes = await asyncio.to_thread(Axes.of, stored)
+        self._metrics.set("safelight_index_graph_held_share", axes.held)
+        if not axes.enough:
+            self._even = weakref.ref(stored)
+            _logger.warning(
+                "no graph of the index is built, its codes answer: %d directions hold %.0f %% of its vectors, not %.0f",
+                len(axes.directions),
+                100 * axes.held,
+                100 * LEAST_HELD,
+            )
+        return axes
 
     async def _taken(self, replica: IndexReplica) -> bool:
         """Take the graph in the store, if it is another than the last; tell whether no other is needed."""
@@ -104,10 +128,10 @@ class GraphUpkeep:
         await self._attach(replica, graph)
         return not self._wants(replica)
 
-    async def _build(self, replica: IndexReplica) -> None:
+    async def _build(self, replica: IndexReplica, axes: Axes) -> None:
         ann = replica.base_ann()
         _logger.info("building a graph of %d vectors", len(ann.stored))
-        graph = await _in_stoppable_thread(ann)
+        graph = await _in_stoppable_thread(ann, axes)
         await self._attach(replica, graph)
         stored = GraphStore(self._store, self._sealer, replica.encoder)
         written = await stored.write(await asyncio.to_thread(graph.image))
@@ -123,11 +147,11 @@ def _count(metrics: Metrics, answered: bool) -> None:  # noqa: FBT001 - a callba
     metrics.count("safelight_index_graph_searches_total", outcome="graph" if answered else "codes")
 
 
-async def _in_stoppable_thread(ann: AnnIndex) -> VectorGraph:
+async def _in_stoppable_thread(ann: AnnIndex, axes: Axes) -> VectorGraph:
     # A million take minutes; the program that is told to end must not wait for them.
     stop = threading.Event()
     try:
-        return await asyncio.to_thread(VectorGraph.build, ann.stored, stop.is_set)
+        return await asyncio.to_thread(VectorGraph.build, ann.stored, stop.is_set, along=axes)
     finally:
         stop.set()
 

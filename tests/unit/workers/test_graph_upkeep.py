@@ -8,10 +8,12 @@ from shared.types import IndexEvent, ReferenceRemoved
 from tests.index_factories import CALIBRATION, ENCODER, SEALER, added, make_set, make_vector
 from tests.leases import FreeLease, HeldLease
 from tests.memory_store import MemoryStore
+from workers.embeddings import to_bytes
 from workers.graph_store import GraphStore
 from workers.graph_upkeep import GRAPH_FROM, GraphUpkeep
 from workers.index_log import IndexLog
 from workers.index_replica import IndexReplica
+from workers.vector_graph import LEAST_HELD
 
 COUNT = 60
 
@@ -178,6 +180,38 @@ async def test_graphs_go_with_their_encoders_snapshots() -> None:
     await worker.replica.log.drop(ENCODER)
     assert await GraphStore(store, SEALER, ENCODER).held() is None
     assert not store.blobs
+
+
+def even(seed: int) -> IndexEvent:
+    return added(seed, vectors=(to_bytes(make_vector(seed, dimension=512)),))
+
+
+async def test_of_vectors_that_lie_evenly_no_graph_is_built_and_that_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = MemoryStore()
+    await write(store, make_set(), *(even(seed) for seed in range(600)))
+    worker = await Worker.at_work(store)
+    with caplog.at_level(logging.WARNING):
+        await worker.upkeep.look()
+        await worker.upkeep.look()
+    assert caplog.text.count("no graph of the index is built") == 1
+    assert 0.3 < worker.metrics.value("safelight_index_graph_held_share") < LEAST_HELD
+    assert (worker.lease.taken, worker.vectors) == (0, 0)
+    assert await GraphStore(store, SEALER, ENCODER).held() is None
+    await write(store, *(even(seed) for seed in range(600, 670)))
+    await worker.replica.catch_up()
+    await worker.replica.rebuild()
+    with caplog.at_level(logging.WARNING):
+        await worker.upkeep.look()
+    assert caplog.text.count("no graph of the index is built") == 2
+
+
+async def test_of_vectors_in_few_directions_a_graph_is_built_and_their_share_is_known() -> None:
+    worker = await Worker.at_work(await enrolled())
+    await worker.upkeep.look()
+    assert worker.metrics.value("safelight_index_graph_held_share") == pytest.approx(1.0)
+    assert worker.vectors == COUNT
 
 
 async def test_a_store_that_is_down_is_outlived(caplog: pytest.LogCaptureFixture) -> None:

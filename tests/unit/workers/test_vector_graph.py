@@ -14,7 +14,7 @@ from workers.ann_index import AnnIndex, Floors
 from workers.embeddings import STORED, Vectors
 from workers.memory_file import MemoryFile
 from workers.vector_codes import BuildStoppedError
-from workers.vector_graph import DIRECTIONS, FETCH, GraphImage, VectorGraph, prints_of
+from workers.vector_graph import DIRECTIONS, FETCH, LEAST_HELD, Axes, GraphImage, VectorGraph, prints_of
 
 COUNT = 4000
 
@@ -43,6 +43,20 @@ def test_a_graph_finds_what_exact_search_finds(floor: float) -> None:
     assert all(np.isin(rows, wanted).all() for rows, wanted in zip(found, expected, strict=True))
     lost = sum(len(np.setdiff1d(wanted, rows)) for rows, wanted in zip(found, expected, strict=True))
     assert lost <= 0.002 * sum(map(len, expected))
+
+
+def test_axes_hold_nearly_all_of_the_encoders_vectors_and_too_little_of_even_ones() -> None:
+    vectors, _ = of_the_encoders_kind()
+    axes = Axes.of(kept(vectors))
+    along = vectors @ axes.directions.T
+    assert axes.directions.shape == (DIRECTIONS, vectors.shape[1])
+    assert axes.held == pytest.approx(float((along**2).sum() / (vectors**2).sum()), abs=1e-3)
+    assert axes.held == pytest.approx(0.98, abs=0.01)
+    assert axes.enough
+    even = Axes.of(kept(make_vectors(COUNT, 1, "even")))
+    assert even.held < LEAST_HELD
+    assert not even.enough
+    assert Axes.of(kept(stack(0))).enough
 
 
 def test_where_more_than_it_can_name_reach_the_floor_codes_answer() -> None:
