@@ -35,8 +35,8 @@ LEAST_HELD: Final = 0.65
 """Of the vectors' squared lengths in the directions: what is not in them may be alike, so a bound is that much higher.
 
 Of 100,000 of the encoder's kind with noise in all directions, the bounds leave few enough to be named of 90 % of near
-copies and 85 % of unrelated queries down to .54 where the directions hold 76 %, of 56 and 22 % where they hold 65, of 34
-and 6 % where they hold 62, and of none where vectors are even (51)."""
+copies and 85 % of unrelated queries down to .54 where the directions hold 76 %, of 56 and 22 % where they hold 65, of
+34 and 6 % where they hold 62, and of none where vectors are even (51)."""
 M: Final = 16
 EF_CONSTRUCTION: Final = 100
 """Links of a node, and neighbours looked at to find them.  With 200 a graph takes twice as long to build; of the rows
