@@ -30,6 +30,7 @@ class BulkReader:
         self._options: dict[str, Any] = cast("Any", parse_url)(url)
         self._timeout = timeout
         self._idle: list[_Connection] = []
+        self._closed = False
         self._lock = threading.Lock()
 
     @property
@@ -51,9 +52,9 @@ class BulkReader:
             return connection.fields(key, names)
 
     def close(self) -> None:
-        """Close what is open and idle; idempotent."""
+        """Close what is open, and what a thread still reads from once it is done; idempotent."""
         with self._lock:
-            idle, self._idle = self._idle, []
+            idle, self._idle, self._closed = self._idle, [], True
         for connection in idle:
             connection.close()
 
@@ -72,7 +73,7 @@ class BulkReader:
                 raise StoreError(f"Redis: {str(error) or type(error).__name__}") from error
             raise
         with self._lock:
-            if len(self._idle) < CONNECTIONS:
+            if len(self._idle) < CONNECTIONS and not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()

@@ -117,6 +117,15 @@ def test_a_server_that_is_away_is_an_error(tmp_path: Path) -> None:
         read(BulkReader(f"unix://{tmp_path}/nowhere", SECONDS), 5)
 
 
+def test_a_connection_that_is_in_use_when_all_are_closed_is_closed_after_use(tmp_path: Path) -> None:
+    with server(tmp_path, TWO) as (url, asked):
+        reader = BulkReader(url, SECONDS)
+        reader.close()
+        assert read(reader, 5)[0] == 5  # an unclosed socket would be a warning, and that an error
+        del reader
+    assert len(asked) == 1
+
+
 def test_over_tls_it_is_not_to_be_used() -> None:
     assert not BulkReader("rediss://localhost", SECONDS).usable
     assert BulkReader("redis://localhost", SECONDS).usable
