@@ -135,9 +135,8 @@ class Catalogue:
         asked = self._by_head.get(id(head))  # no other head's as long as this one is kept
         if asked is None:
             asked = _Asked(head, self._host(_host_name(head)))
-            rules = tuple(rule for entry in asked.on.entries for rule in entry.accounts)
-            if rules:
-                asked.account = account(rules, head, self._company)
+            if asked.on.accounts:
+                asked.account = account(asked.on.accounts, head, self._company)
             if len(self._by_head) >= KNOWN_HEADS:
                 del self._by_head[next(iter(self._by_head))]
             self._by_head[id(head)] = asked
@@ -165,14 +164,8 @@ class Catalogue:
     def _fitting(self, asked: _Asked, direction: Direction) -> Sequence[tuple[AppEntry, Rule]]:
         found = asked.fitting.get(direction)
         if found is None:
-            rules = asked.on.of(direction, asked.method)
-            # Most rules of the protocols ask for a field or for a key of the query that few requests have.
-            names, keys = asked.names, asked.query().keys()
-            found = asked.fitting[direction] = [
-                each
-                for each in rules
-                if each[1].header.keys() <= names and each[1].query.keys() <= keys and _fits(each[1], asked)
-            ]
+            rules = asked.on.of(direction, asked.method).that_may_fit(asked)
+            found = asked.fitting[direction] = [each for each in rules if _fits(each[1], asked)]
         return found
 
     def _host(self, name: str) -> _Host:
@@ -236,24 +229,50 @@ class _Host:
         self.name = name
         self.entries = tuple(entry for entry in entries if entry.all_hosts.fullmatch(name))
         self.app = next((entry for entry in self.entries if entry.hosts.fullmatch(name)), None)
+        self.accounts = tuple(rule for entry in self.entries for rule in entry.accounts)
         self._rules = [(entry, rule) for entry in self.entries for rule in entry.rules if rule.host.fullmatch(name)]
-        self._by_method: dict[tuple[Direction, str], Sequence[tuple[AppEntry, Rule]]] = {}
+        self._by_method: dict[tuple[Direction, str], _Rules] = {}
 
-    def of(self, direction: Direction, method: str) -> Sequence[tuple[AppEntry, Rule]]:
+    def of(self, direction: Direction, method: str) -> _Rules:
         """Return the rules that may fit a message."""
         if not self._rules:
-            return ()
+            return _NO_RULES
         found = self._by_method.get((direction, method))
         if found is None:
-            found = [
-                each
-                for each in self._rules
-                if each[1].direction is direction and (not each[1].methods or method in each[1].methods)
-            ]
+            found = _Rules(
+                [
+                    each
+                    for each in self._rules
+                    if each[1].direction is direction and (not each[1].methods or method in each[1].methods)
+                ]
+            )
             if len(self._by_method) >= KNOWN_METHODS:
                 self._by_method.clear()
             self._by_method[direction, method] = found
         return found
+
+
+class _Rules:
+    """Rules in order.  Most of the protocols' ask for a field or for a key of the query that few requests have."""
+
+    def __init__(self, rules: Sequence[tuple[AppEntry, Rule]]) -> None:
+        self._rules = [(each, frozenset(each[1].header), frozenset(each[1].query)) for each in rules]
+        self._plain = [each for each in rules if not each[1].header and not each[1].query]
+        self._names = frozenset(name for _, names, _ in self._rules for name in names)
+        self._keys = frozenset(key for _, _, keys in self._rules for key in keys)
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def that_may_fit(self, asked: _Asked) -> Sequence[tuple[AppEntry, Rule]]:
+        """Return those whose fields and keys are all there."""
+        names, given = asked.names, asked.query().keys()
+        if self._names.isdisjoint(names) and self._keys.isdisjoint(given):
+            return self._plain
+        return [each for each, fields, keys in self._rules if fields <= names and keys <= given]
+
+
+_NO_RULES: Final = _Rules(())
 
 
 class _Asked:
