@@ -49,10 +49,10 @@ class Accounts:
         if bodies.ended:
             return
         self.ledger.received(direction, size)
-        if direction not in bodies.sizes:
+        known = bodies.sizes.get(direction)
+        if known is None:
             self.fate(flow, direction)  # by what holds now, at its first byte
-            bodies.sizes[direction] = 0
-        bodies.sizes[direction] += size
+        bodies.sizes[direction] = size + (known or 0)
 
     def message(self, flow: HTTPFlow, direction: Direction, size: int, reason: str | None = None) -> None:
         """Count and book a message of a web socket; without a reason it was let through by rule."""
@@ -65,8 +65,9 @@ class Accounts:
         if bodies.ended:
             return
         bodies.ended = True
+        host = flows.host(flow) if bodies.sizes else ""
         for direction, size in bodies.sizes.items():
-            bodies.fates[direction].end(self.ledger, flows.host(flow), direction, size)
+            bodies.fates[direction].end(self.ledger, host, direction, size)
 
 
 def _bodies(flow: HTTPFlow) -> Bodies:

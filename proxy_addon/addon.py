@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from mitmproxy.connection import Client
-from mitmproxy.http import HTTPFlow, Message, Response
+from mitmproxy.http import HTTPFlow, Message
 from mitmproxy.proxy.layer import NextLayer
 
 from proxy_addon import flows, http_stream
@@ -23,7 +23,7 @@ from proxy_addon.hang_ups import HangUps
 from proxy_addon.ledger import Fate
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
-from proxy_addon.ruling import PASS, Ruling, Treatment
+from proxy_addon.ruling import PASS, Coming, Ruling, Treatment
 from proxy_addon.stream_guard import StreamGuard, begin
 from proxy_addon.transfer import Transfers
 from proxy_addon.trickle import INTERVAL_SECONDS
@@ -102,13 +102,8 @@ class Safelight:
         if self._transfers.idle:
             self._stream(flow.request, Direction.OUTBOUND)
             return None
-        return self._rule_on_request(flow, exchange)
-
-    async def _rule_on_request(self, flow: HTTPFlow, exchange: Exchange) -> None:
-        with self._hang_ups.cancellable(flow.client_conn.id):
-            exchange.ruling = await self._transfers.request_head(lambda: _head_and_actor(flow))
-        replies.remember(flow, exchange.ruling.upload)
-        await self._begin(flow, flow.request, Direction.OUTBOUND)
+        coming = self._transfers.request_head(lambda: _head_and_actor(flow))
+        return self._begin(flow, flow.request, coming, Direction.OUTBOUND)
 
     def request(self, flow: HTTPFlow) -> Awaitable[None] | None:
         """Judge a request; where there is nothing to judge in it, at once."""
@@ -131,15 +126,8 @@ class Safelight:
             self._stream(flow.response, Direction.INBOUND)
             self._mark(flow, exchange)
             return None
-        return self._rule_on_response(flow, flow.response, exchange)
-
-    async def _rule_on_response(self, flow: HTTPFlow, response: Response, exchange: Exchange) -> None:
-        with self._hang_ups.cancellable(flow.client_conn.id):
-            exchange.ruling = await self._transfers.response_head(
-                lambda: _head_and_actor(flow), lambda: flows.response_head(flow)
-            )
-        await self._begin(flow, response, Direction.INBOUND)
-        self._mark(flow, exchange)
+        coming = self._transfers.response_head(lambda: _head_and_actor(flow), lambda: flows.response_head(flow))
+        return self._begin(flow, flow.response, coming, Direction.INBOUND)
 
     def _mark(self, flow: HTTPFlow, exchange: Exchange) -> None:
         if exchange.mark and not exchange.answered:
@@ -190,20 +178,20 @@ class Safelight:
         if not held:
             return False
         if not flows.is_empty(flow, direction):
-            return self._passes_unopened(flow, direction, ruling.case, exchange)
+            return self._passes_at_once(flow, direction, ruling.case, exchange)
         if isinstance(ruling.upload, Note) or ruling.case.says_without_body:
             return False
         exchange.ruling = PASS
         self._count(direction, "passed")
         return True
 
-    def _passes_unopened(self, flow: HTTPFlow, direction: Direction, case: Case, exchange: Exchange) -> bool:
+    def _passes_at_once(self, flow: HTTPFlow, direction: Direction, case: Case, exchange: Exchange) -> bool:
         def read() -> tuple[HttpHead, bytes]:
             if direction is Direction.OUTBOUND or flow.response is None:
                 return flows.request_head(flow), flow.request.raw_content or b""
             return flows.response_head(flow), flow.response.raw_content or b""
 
-        if not self._transfers.passes_unopened(case, read, exchange.ruling.upload):
+        if not self._transfers.passes_at_once(case, read, exchange.ruling.upload):
             return False
         exchange.ruling, exchange.inspected = PASS, True
         self._accounts.fate(flow, direction).reason = _reason(case)
@@ -236,14 +224,18 @@ class Safelight:
             del self._flows[flow.id]
             self._accounts.ended(flow)
 
-    async def _begin(self, flow: HTTPFlow, message: Message, direction: Direction) -> None:
+    def _begin(self, flow: HTTPFlow, message: Message, coming: Coming, direction: Direction) -> Awaitable[None] | None:
+        """Do what a ruling says; what has to be waited for is returned."""
+        if not isinstance(coming, Ruling):
+            return self._begin_later(flow, message, coming, direction)
         exchange = _exchange(flow)
-        ruling = exchange.ruling
+        exchange.ruling = ruling = coming
+        if direction is Direction.OUTBOUND:
+            replies.remember(flow, ruling.upload)
         self._expect(flow, ruling, direction)
         if ruling.reply is not None:
-            await self._answer(flow, ruling.reply)
-            self._count(direction, "refused")
-        elif ruling.treatment is Treatment.TEE:
+            return self._refuse(flow, ruling.reply, direction)
+        if ruling.treatment is Treatment.TEE:
             exchange.sniffer = TeeSniffer(message.headers.get("content-encoding", ""))
             message.stream = exchange.sniffer.feed
         elif ruling.treatment is Treatment.COPY:
@@ -254,6 +246,22 @@ class Safelight:
             self._count(direction, "streamed")
         elif ruling.treatment is Treatment.STREAM:
             self._stream(message, direction)
+        if direction is Direction.INBOUND:
+            self._mark(flow, exchange)
+        return None
+
+    async def _begin_later(
+        self, flow: HTTPFlow, message: Message, coming: Awaitable[Ruling], direction: Direction
+    ) -> None:
+        with self._hang_ups.cancellable(flow.client_conn.id):
+            ruling = await coming
+        rest = self._begin(flow, message, ruling, direction)
+        if rest is not None:
+            await rest
+
+    async def _refuse(self, flow: HTTPFlow, reply: Reply, direction: Direction) -> None:
+        await self._answer(flow, reply)
+        self._count(direction, "refused")
 
     def _stream(self, message: Message, direction: Direction) -> None:
         message.stream = True

@@ -21,6 +21,7 @@ class ApplicablePolicies:
         self._day = date.min
         self._known: dict[ActivityContext, tuple[Policy, ...]] = {}
         self._latest: tuple[tuple[Policy, ...], Decision] = ((), decide((), ()))
+        self._about_transfers: tuple[Sequence[Policy], bool] = ((), False)
 
     def find(self, policies: Sequence[Policy], context: ActivityContext, now: datetime) -> tuple[Policy, ...]:
         """Return what ``applicable`` does; another list object is another list, whatever is in it."""
@@ -38,3 +39,9 @@ class ApplicablePolicies:
         if policies is not self._latest[0]:
             self._latest = policies, decide(policies, ())
         return self._latest[1]
+
+    def any_about_transfers(self, policies: Sequence[Policy]) -> bool:
+        """Tell whether any of the policies is about transfers themselves; another list object is another list."""
+        if policies is not self._about_transfers[0]:
+            self._about_transfers = policies, any(policy.images is None for policy in policies)
+        return self._about_transfers[1]

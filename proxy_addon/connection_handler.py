@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from mitmproxy.connection import Connection
 from mitmproxy.flow import Flow
+from mitmproxy.http import HTTPFlow
 from mitmproxy.master import Master
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler, ServerInstance
@@ -30,6 +31,8 @@ TURN_SECONDS: Final = 0.002
 """Then other connections have a turn: one read of 64 KB may hold a thousand requests."""
 GATHERED_BYTES: Final = 32 << 10
 """What waits to leave together at most: past it the copying costs more than the system call."""
+_FLOWS: Final = (HTTPFlow, Flow)
+"""The second alone is an abstract class: to look whether something is one takes a while."""
 _log = logging.getLogger("mitmproxy.proxy.server")
 
 
@@ -139,7 +142,7 @@ class ClientHandler(ProxyConnectionHandler):
     def _hook(self, hook: commands.StartHook) -> None:
         (argument,) = hook.args()
         rest = self._dispatch.begin(hook.name, argument)
-        if rest is None and not (isinstance(argument, Flow) and argument.intercepted):
+        if rest is None and not (isinstance(argument, _FLOWS) and argument.intercepted):
             self._hook_over(hook)
             return
         work = self._wait_for(rest, argument)

@@ -61,9 +61,12 @@ class CachedDispatch(AddonManager):
 
         A handler that is a coroutine counts as one that waits: it is begun with the rest.
         """
-        if not self._of(name) and not self._of(_UPDATE):
+        handlers, updates = self._of(name), self._of(_UPDATE)
+        if not handlers and not updates:
             return None
-        calls = self._calls(name, argument)
+        # To ask whether something is a flow, an abstract class, takes longer than to see that nobody wants to know.
+        has_updates = bool(updates) and isinstance(argument, flow.Flow)
+        calls = self._calls(name, argument) if has_updates else _calls(handlers, (argument,))
         waiting = next(calls, None)
         return None if waiting is None else _rest(calls, waiting)
 
@@ -82,13 +85,8 @@ class CachedDispatch(AddonManager):
             await _rest(calls, waiting)
 
     def _calls(self, name: str, argument: Any) -> _Calls:
-        handlers = self._of(name)
-        if handlers:
-            yield from _calls(handlers, (argument,))
-        if isinstance(argument, flow.Flow):
-            updates = self._of(_UPDATE)
-            if updates:
-                yield from _calls(updates, ([argument],))
+        yield from _calls(self._of(name), (argument,))
+        yield from _calls(self._of(_UPDATE), ([argument],))
 
     def _of(self, name: str) -> Handlers:
         handlers = self._handlers.get(name)

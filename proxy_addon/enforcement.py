@@ -22,6 +22,7 @@ from shared.types import (
     ActivityContext,
     Alert,
     Decision,
+    Direction,
     HttpHead,
     HttpMessage,
     ImageJudgement,
@@ -33,6 +34,7 @@ from shared.types import (
 COMMIT_SECONDS: Final = 2.0
 """A disk that does not answer holds a flow no longer than this; the alert is still written when it does."""
 
+_BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
 BlockReply = Callable[[HttpHead, Decision, str, Activity, tuple[int, int] | None], Reply]
 _log = logging.getLogger(__name__)
 
@@ -77,6 +79,12 @@ class Case:
     def says_without_body(self) -> bool:
         """Whether there is something to decide even if no body comes."""
         return self.told_by_body or self.names_object
+
+    @property
+    def sends_nothing(self) -> bool:
+        """Whether a request only fetches: it is no upload, whatever the method may carry in theory."""
+        generic = self.context.direction is Direction.OUTBOUND and self.context.activity is Activity.UPLOAD
+        return generic and self.request.method in _BODILESS
 
 
 class Enforcement:

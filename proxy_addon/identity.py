@@ -78,6 +78,11 @@ class Identity:
     def __init__(self, identifiers: Sequence[Identifier]) -> None:
         self._identifiers = identifiers
 
+    @property
+    def goes_by_address(self) -> bool:
+        """Whether an address, and a device that is told, are all that can be known of anybody."""
+        return not self._identifiers
+
     async def actor(self, asked: Asked) -> Actor:
         """Return who it is; raises Challenge."""
         actor = Actor(ip=asked.ip, device=asked.device)

@@ -82,13 +82,18 @@ class Identification:
         """Find out who sends a request."""
         if flow.error is not None:  # refused by mitmproxy as malformed
             return None
-        actor = self._tunnels.get(flow.client_conn.id)
+        actor = self._tunnels.get(flow.client_conn.id) or self._by_address(flow)
         if actor is None:
             return self._identify_sender(flow)
         if flows.has_field(flow.request.headers, _CREDENTIALS_FIELD):
             del flow.request.headers[_CREDENTIALS]
         flows.set_actor(flow, actor)
         return None
+
+    def _by_address(self, flow: HTTPFlow) -> Actor | None:
+        """Return who sends a request where its address is all there is to know; that needs no task."""
+        ip = flows.client_ip(flow.client_conn)
+        return Actor(ip=ip) if self._identity.goes_by_address and ip not in self._trusted else None
 
     async def _identify_sender(self, flow: HTTPFlow) -> None:
         actor = await self._identify(flow)

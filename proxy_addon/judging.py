@@ -11,6 +11,7 @@ from proxy_addon.containers import images_of
 from proxy_addon.decode_budget import sender_of
 from proxy_addon.enforcement import Case
 from proxy_addon.stepping import StepsTooLate, run_steps
+from shared.core.objects import NAMING
 from shared.core.policy import (
     DEFAULT_DEADLINE_MS,
     REASON_OF_ERROR,
@@ -21,7 +22,15 @@ from shared.core.policy import (
     near_cache_allowed,
     wait_ms,
 )
-from shared.extract.pipeline import DEFAULT_LIMITS, Extraction, Limits, Problem, Steps, extract_steps
+from shared.extract.pipeline import (
+    DEFAULT_LIMITS,
+    Extraction,
+    Limits,
+    Problem,
+    Steps,
+    extract_steps,
+    only_picture,
+)
 from shared.extract.sniff import SNIFF_BYTES, sniff
 from shared.ports import Clock
 from shared.telemetry import Metrics
@@ -29,6 +38,7 @@ from shared.types import (
     Action,
     Decision,
     Direction,
+    HttpHead,
     HttpMessage,
     ImageJudgement,
     Inquiry,
@@ -56,6 +66,10 @@ class Judge(Protocol):
 
     async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
         """Return one judgement for each part, in order, by the deadline of ``inquiry`` at the latest."""
+        ...
+
+    def recall(self, part: Part, classifiers: tuple[str, ...]) -> ImageJudgement | None:
+        """Return the judgement of an image whose verdict is known, None where it has to be asked for."""
         ...
 
 
@@ -112,6 +126,16 @@ class Judged:
 NOTHING_FOUND: Final = Judged(decision=Decision(action=Action.ALLOW))
 
 
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """What was found out at once of the message that is judged next: it is hashed once."""
+
+    head: HttpHead
+    body: bytes
+    extraction: Extraction
+    judgement: ImageJudgement | None  # where its verdict is known
+
+
 class Judging:
     """Judges whole messages."""
 
@@ -131,6 +155,8 @@ class Judging:
         self._limits = limits
         self._extract = extract
         self._objects = objects or NoObjects()
+        self._named: tuple[Sequence[Policy], tuple[str, ...]] = ((), ())
+        self._glance: _Glance | None = None
 
     async def names_what_was_judged(self, case: Case, message: HttpMessage) -> None:
         """Let the reply to ``message`` name an object that was judged with an earlier request of its upload."""
@@ -143,6 +169,42 @@ class Judging:
     def left(self, deadline: float) -> float:
         """Return the seconds until a deadline, 0 past it."""
         return max(0.0, deadline - self._clock.monotonic())
+
+    def decide_at_once(self, case: Case, head: HttpHead, body: bytes) -> Decision | None:
+        """Return what ``decide`` would over a body that is one picture whose verdict is known, where it may pass.
+
+        Else None, and ``decide`` is asked next: it takes over what was found out here.  Only where no application is
+        known: to one, the picture may be an object to remember.
+        """
+        self._glance = None
+        if case.context.app or case.context.activity in NAMING or len(body) > HASHED_THROUGH_BYTES:
+            return None
+        begun = self._clock.monotonic()
+        part = only_picture(head, body)
+        if part is None:
+            return None
+        opened = self._clock.monotonic()
+        judgement = self._judge.recall(part, self._classifiers(case.policies))
+        verdict = None if judgement is None else judgement.verdict
+        if judgement is not None and verdict is not None and verdict.error is None and verdict.container is None:
+            decision = decide(case.policies, (judgement,))
+            if decision.action is Action.ALLOW and not decision.findings:
+                self._metrics.observe("safelight_proxy_extract_seconds", opened - begun)
+                self._metrics.count("safelight_proxy_images_total", direction=case.context.direction)
+                self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)
+                return decision
+        self._glance = _Glance(head, body, Extraction(parts=(part,)), judgement)
+        return None
+
+    def _glanced(self, message: HttpMessage) -> _Glance | None:
+        glance, self._glance = self._glance, None
+        same = glance is not None and glance.head is message.head and glance.body is message.body
+        return glance if same else None
+
+    def _classifiers(self, policies: Sequence[Policy]) -> tuple[str, ...]:
+        if policies is not self._named[0]:
+            self._named = policies, classifiers_named(policies)
+        return self._named[1]
 
     async def decide(
         self,
@@ -160,10 +222,10 @@ class Judging:
         ``asked``: the request that completes the object, where ``message`` is put together from several.
         ``learns``: what is judged is what the object in question holds.
         """
-        begun = self._clock.monotonic()
+        begun, glance = self._clock.monotonic(), self._glanced(message)
         deadline = self.deadline(case) if deadline is None else deadline
         learn = await self._objects.begin(case, asked or message) if learns and not partial else _nothing
-        extraction = await self._take_apart(message, deadline)
+        extraction = await self._take_apart(message, deadline) if glance is None else glance.extraction
         opened = self._clock.monotonic()
         self._metrics.observe("safelight_proxy_extract_seconds", opened - begun)
         if extraction is None and partial:
@@ -175,14 +237,8 @@ class Judging:
         judgements = _unopened(extraction.problems)
         self._count(message, extraction)
         if extraction.parts:
-            inquiry = Inquiry(
-                deadline=deadline,
-                priority=PRIORITY_OF[message.direction],
-                classifiers=classifiers_named(case.policies),
-                sender=sender_of(case.context.actor),
-                near_cache=near_cache_allowed(case.policies),
-            )
-            judged = await self._judge.verdicts(extraction.parts, inquiry)
+            known = None if glance is None else glance.judgement
+            judged = [known] if known is not None else await self._ask(case, message, extraction, deadline)
             judgements += tuple(image for each in judged for image in images_of(each))
             self._metrics.observe("safelight_proxy_verdict_seconds", self._clock.monotonic() - opened)
         learn(judgements)
@@ -193,6 +249,18 @@ class Judging:
         self._count_uninspected(case, judgements)
         decision = decide(case.policies, judgements)
         return Judged(decision=decision, judgements=judgements, parts=extraction.parts, deadline=deadline)
+
+    async def _ask(
+        self, case: Case, message: HttpMessage, extraction: Extraction, deadline: float
+    ) -> list[ImageJudgement]:
+        inquiry = Inquiry(
+            deadline=deadline,
+            priority=PRIORITY_OF[message.direction],
+            classifiers=self._classifiers(case.policies),
+            sender=sender_of(case.context.actor),
+            near_cache=near_cache_allowed(case.policies),
+        )
+        return await self._judge.verdicts(extraction.parts, inquiry)
 
     async def _take_apart(self, message: HttpMessage, deadline: float) -> Extraction | None:
         steps = self._extract(message, self._limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -42,3 +43,11 @@ class Ruling:
 
 
 PASS: Final = Ruling()
+
+Coming = Ruling | Awaitable[Ruling]
+"""A ruling, or one that is waited for: most come at once, and a task for each would cost more than they do."""
+
+
+async def come(coming: Coming) -> Ruling:
+    """Return a ruling once it is there."""
+    return coming if isinstance(coming, Ruling) else await coming

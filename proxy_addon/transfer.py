@@ -20,7 +20,7 @@ from proxy_addon.measures import Measures
 from proxy_addon.operations import Classifier, Operations
 from proxy_addon.responses import Reply, is_preflight, preflight_reply
 from proxy_addon.rewriting import Framing, Rewritten
-from proxy_addon.ruling import PASS, Ruling, Treatment
+from proxy_addon.ruling import PASS, Coming, Ruling, Treatment, come
 from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.inspection import Uploads
 from proxy_addon.uploads.note import Note
@@ -45,9 +45,6 @@ from shared.types import (
 )
 
 _TELLING: Final = MAKING | {Activity.UPLOAD, Activity.DOWNLOAD}
-_BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
-
-
 _TREATMENTS: Final = {Handling.TEE: Treatment.TEE, Handling.UNITS: Treatment.UNITS}
 ReadHead = Callable[[], tuple[HttpHead, Actor]]
 _UNREADABLE: Final = HttpHead(method="", scheme="", host="", port=0, path="")
@@ -85,40 +82,46 @@ class Transfers:
         """Whether there is no policy in force, so that every head is to pass."""
         return not self._policies()
 
-    async def request_head(self, read: ReadHead) -> Ruling:
+    def request_head(self, read: ReadHead) -> Coming:
         """Rule on a request; ``read`` gives its head, and is called only where there are policies at all."""
         policies = self._policies()
         if not policies:
             return PASS
 
-        async def rule() -> Ruling | None:
+        def rule() -> Coming:
             request, actor = read()
             if is_preflight(request) and self._would_refuse(policies, request, actor):
                 return Ruling(reply=preflight_reply(request))
-            inbound = self._case(policies, request, Direction.INBOUND, actor)
             possible = self._operations.possible(policies, request, actor, self._now())
-            if possible is not None and request.header("content-length").strip() != "0":
-                return await self._about_transfer(inbound) or await self._until_body(possible, request, policies)
-            outbound = self._case(policies, request, Direction.OUTBOUND, actor)
-            about = await self._about_transfer(outbound, inbound)
-            return about or await self._about_body(outbound, request, policies)
+            if possible is not None and request.header("content-length").strip() == "0":
+                possible = None
+            case = possible or self._case(policies, request, Direction.OUTBOUND, actor)
 
-        return await self._ruled(rule, policies, read, Direction.OUTBOUND)
+            def about_body() -> Coming:
+                about = self._about_body if possible is None else self._until_body
+                return about(case, request, policies)
 
-    async def response_head(self, read: ReadHead, response: Callable[[], HttpHead]) -> Ruling:
+            if not self._applicable.any_about_transfers(policies):
+                return about_body()
+            inbound = self._case(policies, request, Direction.INBOUND, actor)
+            return self._about_transfer((inbound,) if possible is not None else (case, inbound), about_body)
+
+        return self._ruled(rule, policies, read, Direction.OUTBOUND)
+
+    def response_head(self, read: ReadHead, response: Callable[[], HttpHead]) -> Coming:
         """Rule on a response; ``read`` gives the head of the request that it answers."""
         policies = self._policies()
         if not policies:
             return PASS
 
-        async def rule() -> Ruling | None:
+        def rule() -> Coming:
             request, actor = read()
             case = self._case(policies, request, Direction.INBOUND, actor)
-            return await self._about_body(case, response(), policies)
+            return self._about_body(case, response(), policies)
 
-        return await self._ruled(rule, policies, read, Direction.INBOUND)
+        return self._ruled(rule, policies, read, Direction.INBOUND)
 
-    async def message_head(self, read: ReadHead, direction: Direction) -> Ruling:
+    def message_head(self, read: ReadHead, direction: Direction) -> Coming:
         """Rule on one message of a connection that stays open; ``read`` gives the head of the request that opened it.
 
         Held where a policy may change what happens, copied where all that apply are in monitor mode.
@@ -127,7 +130,7 @@ class Transfers:
         if not policies:
             return PASS
 
-        async def rule() -> Ruling | None:
+        def rule() -> Ruling:
             request, actor = read()
             case = self._case(policies, request, direction, actor)
             asking = tuple(policy for policy in case.policies if policy.images is not None)
@@ -136,7 +139,7 @@ class Transfers:
             treatment = Treatment.HOLD if wait_ms(asking) else Treatment.COPY
             return Ruling(treatment=treatment, case=replace(case, policies=asking))
 
-        return await self._ruled(rule, policies, read, direction)
+        return self._ruled(rule, policies, read, direction)
 
     async def body(
         self, case: Case, read: Callable[[], HttpMessage], upload: Note | RangeNote | None = None
@@ -159,19 +162,23 @@ class Transfers:
                 return reply
         return None
 
-    def passes_unopened(
+    def passes_at_once(
         self, case: Case, read: Callable[[], tuple[HttpHead, bytes]], upload: Note | RangeNote | None
     ) -> bool:
-        """Let a held body pass that is known at once to hold nothing, as ``body`` would; false where it has to judge.
+        """Let a held body pass, as ``body`` would, of which that is known at once; false where it has to judge.
 
-        Most bodies are a little JSON: what ``body`` does for them takes a tenth of a request's time.
+        Most bodies are a little JSON, and many pictures have been seen before: for either, what ``body`` does for any
+        message takes a tenth of a request's time.
         """
 
         def passes() -> bool:
             if case.context.app or case.says_without_body or isinstance(upload, Note) or (upload and upload.partial):
                 return False
-            decision = self._applicable.without_images(case.policies)
-            if decision.findings or not holds_nothing_at_all(*read()):
+            decision: Decision | None = self._applicable.without_images(case.policies)
+            head, body = read()
+            if not holds_nothing_at_all(head, body):
+                decision = self._uploads.decide_at_once(case, head, body)
+            if decision is None or decision.action is not Action.ALLOW or decision.findings:
                 return False
             self._measures.passed(case, decision)
             if upload is not None:
@@ -266,37 +273,42 @@ class Transfers:
         for direction in Direction:
             case = self._case(policies, announced, direction, actor)
             about = [policy for policy in case.policies if policy.images is None]
-            if about and not _sends_nothing(case) and decide(about, ()).action is not Action.ALLOW:
+            if about and not case.sends_nothing and decide(about, ()).action is not Action.ALLOW:
                 return True
         return False
 
-    async def _about_transfer(self, *cases: Case) -> Ruling | None:
-        """Decide the policies without image conditions; None: they let the transfer go on."""
+    async def _about_transfer(self, cases: Sequence[Case], otherwise: Callable[[], Coming]) -> Ruling:
+        """Decide the policies without image conditions; ``otherwise`` where they let the transfer go on."""
         seen: set[str] = set()
         for case in cases:
             policies = tuple(each for each in case.policies if each.images is None and each.name not in seen)
-            if not policies or _sends_nothing(case):
+            if not policies or case.sends_nothing:
                 continue
             seen.update(policy.name for policy in policies)
             about = Case(request=case.request, context=case.context, policies=policies)
             reply = await self._measures.settle(about, decide(policies, ()))
             if reply is not None:
                 return Ruling(reply=reply)
-        return None
+        return await come(otherwise())
 
-    async def _until_body(self, case: Case, head: HttpHead, policies: Sequence[Policy]) -> Ruling:
+    async def _too_large(self, case: Case) -> Ruling:
+        detail = f"the body is larger than {self._max_object} bytes"
+        reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
+        return Ruling(reply=reply, uninspected=UninspectedReason.TOO_LARGE)
+
+    def _until_body(self, case: Case, head: HttpHead, policies: Sequence[Policy]) -> Coming:
         if not case.policies:
             return self._about_object(case, policies, Handling.HOLD)
         if handling(head, max_object=self._max_object) is Handling.TOO_LARGE:
-            detail = f"the body is larger than {self._max_object} bytes"
-            reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
-            return Ruling(reply=reply, uninspected=UninspectedReason.TOO_LARGE)
+            return self._too_large(case)
         held = any(policy.acts for policy in case.policies)
         upload = self._uploads.note(head)
         return Ruling(treatment=Treatment.HOLD if held else Treatment.COPY, case=case, upload=upload)
 
-    async def _about_body(self, case: Case, head: HttpHead, all_policies: Sequence[Policy]) -> Ruling:
-        policies = tuple(policy for policy in case.policies if policy.images is not None)
+    def _about_body(self, case: Case, head: HttpHead, all_policies: Sequence[Policy]) -> Coming:
+        policies = case.policies
+        if self._applicable.any_about_transfers(all_policies):
+            policies = tuple(policy for policy in policies if policy.images is not None)
         if not policies:
             how = handling(head, max_object=self._max_object)
             return self._about_object(case, all_policies, how)
@@ -305,9 +317,7 @@ class Transfers:
             case = Case(request=case.request, context=case.context, policies=policies, names_object=named)
         how = handling(head, max_object=self._max_object)
         if how is Handling.TOO_LARGE:
-            detail = f"the body is larger than {self._max_object} bytes"
-            reply = await self.uninspected(case, UninspectedReason.TOO_LARGE, detail)
-            return Ruling(reply=reply, uninspected=UninspectedReason.TOO_LARGE)
+            return self._too_large(case)
         upload = self._note(case, head) if how is not Handling.TEE else None
         if how is Handling.HOLD or isinstance(upload, Note) or named:
             return Ruling(treatment=Treatment.HOLD if wait_ms(policies) else Treatment.COPY, case=case, upload=upload)
@@ -351,14 +361,21 @@ class Transfers:
         later = (replace(context, activity=each, direction=Direction.OUTBOUND) for each in NAMING)
         return any(policy.images is not None for each in later for policy in applicable(policies, each, now))
 
-    async def _ruled(
-        self,
-        rule: Callable[[], Awaitable[Ruling | None]],
-        policies: Sequence[Policy],
-        read: ReadHead,
-        direction: Direction,
+    def _ruled(
+        self, rule: Callable[[], Coming], policies: Sequence[Policy], read: ReadHead, direction: Direction
+    ) -> Coming:
+        found = self._failsafe.attempt("head", rule, None)
+        return found if isinstance(found, Ruling) else self._ruled_later(found, policies, read, direction)
+
+    async def _ruled_later(
+        self, coming: Awaitable[Ruling] | None, policies: Sequence[Policy], read: ReadHead, direction: Direction
     ) -> Ruling:
-        ruling = await self._failsafe.guard("head", rule, lambda: None)
+        """Wait for a ruling; None: it has failed already."""
+
+        async def wait() -> Ruling | None:
+            return None if coming is None else await coming
+
+        ruling = await self._failsafe.guard("head", wait, lambda: None)
         if ruling is not None:
             return ruling
 
@@ -372,10 +389,3 @@ class Transfers:
         case = Case(request=request, context=context, policies=as_image_policies(policies))
         decision = await self._failsafe.decision(case.policies, "the head could not be ruled on")
         return Ruling(reply=await self._measures.settle(case, decision))
-
-
-def _sends_nothing(case: Case) -> bool:
-    """Tell whether a request only fetches: it is no upload, whatever the method may carry in theory."""
-    context = case.context
-    generic = context.direction is Direction.OUTBOUND and context.activity is Activity.UPLOAD
-    return generic and case.request.method in _BODILESS

@@ -118,6 +118,14 @@ class VerdictCache:
             known.update((part.sha256, answer) for part, answer in zip(missing, found, strict=True))
         return [judgement_of(part, known[part.sha256]) for part in parts]
 
+    def recall(self, part: Part, classifiers: tuple[str, ...]) -> ImageJudgement | None:
+        """Return the judgement of an image whose verdict is known, None where it has to be asked for."""
+        verdict = self._recall(part.sha256, classifiers)
+        if verdict is None:
+            return None
+        self._count("hit")
+        return judgement_of(part, verdict)
+
     def _recall(self, digest: str, classifiers: tuple[str, ...]) -> Verdict | None:
         found = self._known.get(digest)
         if found is None or not found.classifiers.issuperset(classifiers):

@@ -24,7 +24,7 @@ from proxy_addon.failsafe import Failsafe
 from proxy_addon.joined_messages import JoinedMessages
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Framing, Rewritten
-from proxy_addon.ruling import Ruling, Treatment
+from proxy_addon.ruling import Ruling, Treatment, come
 from proxy_addon.transfer import Transfers
 from shared.core import coverage
 from shared.extract.sniff import SNIFF_BYTES, sniff
@@ -119,7 +119,7 @@ class WebSocketGuard:
                     self._behind(flow, direction, ruling.case, rest, 0)
 
     async def _ruling(self, flow: HTTPFlow, direction: Direction) -> Ruling:
-        return await self._transfers.message_head(lambda: _head_and_actor(flow), direction)
+        return await come(self._transfers.message_head(lambda: _head_and_actor(flow), direction))
 
     async def _guarded(
         self, case: Case, work: Callable[[], Awaitable[Reply | Rewritten | None]]

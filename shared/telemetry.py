@@ -13,7 +13,7 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 Kind = Literal["counter", "gauge", "histogram"]
-_Key = tuple[str | tuple[str, str], ...]
+_Key = tuple[str, tuple[tuple[str, str], ...]]
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -176,7 +176,7 @@ def _child[M: (Counter, Gauge, Histogram)](
 ) -> M:
     if not labels:
         return metrics[name]
-    key = (name, *labels.items())
+    key = (name, tuple([(label, str(text)) for label, text in labels.items()]))
     child = children.get(key)
     if child is None:
         child = children[key] = metrics[name].labels(**labels)

@@ -89,6 +89,9 @@ class KnowingJudge:
                 return [_late(part) for part in parts]
         return [_known(part) for part in parts]
 
+    def recall(self, part: Part, classifiers: tuple[str, ...]) -> ImageJudgement | None:
+        return None
+
 
 class DecodingJudge(KnowingJudge):
     """Judges only what is whole."""

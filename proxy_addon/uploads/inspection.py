@@ -60,6 +60,10 @@ class Uploads:
         """Return what to remember of a response that may be resumed or be a range, None for any other."""
         return self._downloads.note(request, response)
 
+    def decide_at_once(self, case: Case, head: HttpHead, body: bytes) -> Decision | None:
+        """Return the decision over a message that is no step of an upload, where it is known without waiting."""
+        return self._judging.decide_at_once(case, head, body)
+
     async def decide(self, case: Case, message: HttpMessage, note: Note | RangeNote | None = None) -> Judged | Refusal:
         """Return the decision over a message; a refusal where it is of something that has been blocked before."""
         if note is None:

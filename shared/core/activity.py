@@ -99,7 +99,7 @@ class Catalogue:
     def told_by_body(self, head: HttpHead, actor: Actor) -> tuple[Possible, ...]:
         """Return what a request may be about; empty where its head tells and its body names no object."""
         asked = self._asked(head)
-        if not asked.on.of(Direction.OUTBOUND, asked.method):
+        if not asked.on.of(Direction.OUTBOUND, asked.method).any_asks_for_body:
             return ()
         found = tuple(self._possible(asked))
         if not any(rule is not None and _asks_for_body(rule) for _, rule in found):
@@ -164,8 +164,10 @@ class Catalogue:
     def _fitting(self, asked: _Asked, direction: Direction) -> Sequence[tuple[AppEntry, Rule]]:
         found = asked.fitting.get(direction)
         if found is None:
-            rules = asked.on.of(direction, asked.method).that_may_fit(asked)
-            found = asked.fitting[direction] = [each for each in rules if _fits(each[1], asked)]
+            rules, path = asked.on.of(direction, asked.method).that_may_fit(asked), asked.path
+            found = asked.fitting[direction] = [
+                each for each in rules if each[1].path.search(path) is not None and _fits(each[1], asked)
+            ]
         return found
 
     def _host(self, name: str) -> _Host:
@@ -260,6 +262,7 @@ class _Rules:
         self._plain = [each for each in rules if not each[1].header and not each[1].query]
         self._names = frozenset(name for _, names, _ in self._rules for name in names)
         self._keys = frozenset(key for _, _, keys in self._rules for key in keys)
+        self.any_asks_for_body = any(_asks_for_body(rule) for _, rule in rules)
 
     def __len__(self) -> int:
         return len(self._rules)
@@ -301,12 +304,10 @@ class _Asked:
 
 
 def _fits(rule: Rule, asked: _Asked) -> bool:
-    """Tell whether a rule of the host and the method fits the rest of a request."""
-    return (
-        rule.path.search(asked.path) is not None
-        and all(key in asked.query() and value.fullmatch(asked.query()[key]) for key, value in rule.query.items())
-        and all(_has_header(asked.head, name, value) for name, value in rule.header.items())
-    )
+    """Tell whether a rule of the host, the method and the path fits the rest of a request."""
+    return all(
+        key in asked.query() and value.fullmatch(asked.query()[key]) for key, value in rule.query.items()
+    ) and all(_has_header(asked.head, name, value) for name, value in rule.header.items())
 
 
 def _has_header(head: HttpHead, name: str, value: re.Pattern[str]) -> bool:

@@ -90,7 +90,10 @@ class Table:
 
     def add(self, row: Row, count: Count) -> None:
         """Add to a row."""
-        self.rows.setdefault(row, Count()).add(count)
+        known = self.rows.get(row)
+        if known is None:
+            known = self.rows[row] = Count()
+        known.add(count)
 
     def size(self) -> Count:
         """Return the sum of all rows."""

@@ -14,20 +14,30 @@ raised.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from shared.errors import ErrorCode
 from shared.extract import base64_text, codings, embedded, embedded_files, multipart, percent_text
-from shared.extract.budget import Extraction, Findings, Limits, Problem, Steps, finished
+from shared.extract.budget import MAX_NAME, Extraction, Findings, Limits, Problem, Steps, finished
 from shared.extract.entity import inner_entity, unquote
 from shared.extract.fields import boundary_of, field_name, file_name, parse_value
 from shared.extract.plain_text import SHORT, holds_nothing
 from shared.extract.sniff import OPENED, SNIFF_BYTES, media_type_of, sniff, sniff_container
 from shared.extract.units import frames_of, is_framed
-from shared.types import HttpHead, HttpMessage
+from shared.types import HttpHead, HttpMessage, Part
 
-__all__ = ["Extraction", "Limits", "Problem", "Steps", "extract", "extract_steps", "holds_nothing_at_all"]
+__all__ = [
+    "Extraction",
+    "Limits",
+    "Problem",
+    "Steps",
+    "extract",
+    "extract_steps",
+    "holds_nothing_at_all",
+    "only_picture",
+]
 
 DEFAULT_LIMITS = Limits()
 _GZIP_HEAD = 4 * SNIFF_BYTES
@@ -63,7 +73,7 @@ def extract_steps(message: HttpMessage, limits: Limits = DEFAULT_LIMITS) -> Step
 
 def holds_nothing_at_all(head: HttpHead, body: bytes) -> bool:
     """Tell by a few searches that ``extract`` finds nothing in a short body; false also where that is not known."""
-    if len(body) > SHORT or head.header("content-encoding") or not _is_plain(head.header("content-type")):
+    if len(body) > SHORT or _is_coded(head) or not _is_plain(head.header("content-type")):
         return False
     first = body[:SNIFF_BYTES]
     return (
@@ -73,6 +83,27 @@ def holds_nothing_at_all(head: HttpHead, body: bytes) -> bool:
         and multipart.guess_boundary(body, 0, len(body)) is None
         and inner_entity(body, 0, len(body)) is None
     )
+
+
+def only_picture(head: HttpHead, body: bytes) -> Part | None:
+    """Return what ``extract`` finds in a body that is a picture from its first byte on; None also for some that are.
+
+    All at once: a SHA-256 takes 0.7 ms for a megabyte.
+    """
+    if _is_coded(head):
+        return None
+    media_type = sniff(body[:SNIFF_BYTES])
+    if media_type is None:
+        return None
+    disposition = head.header("content-disposition")
+    name = file_name(parse_value(disposition)) if disposition else ""
+    sha256 = hashlib.sha256(body).hexdigest()
+    return Part(data=body, media_type=media_type, locator="body", sha256=sha256, name=name[:MAX_NAME])
+
+
+def _is_coded(head: HttpHead) -> bool:
+    # In any of its fields: a first one that is empty does not speak for the others.
+    return bool([None for name, value in head.headers if name == "content-encoding" and value])
 
 
 @lru_cache(maxsize=1024)

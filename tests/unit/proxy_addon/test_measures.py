@@ -8,6 +8,7 @@ from proxy_addon.enforcement import Case
 from proxy_addon.measures import not_redacted
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Framing, Rewritten
+from proxy_addon.ruling import come
 from shared.errors import RedactionRefusal
 from shared.types import Action, Decision, Direction, HttpMessage, Part, RedactionOrder, Versioned
 from tests.factories import make_context, make_finding, make_head, make_policy
@@ -34,7 +35,7 @@ def message() -> HttpMessage:
 
 async def upload(setup: Setup) -> Reply | Rewritten | None:
     transfers = setup.transfers()
-    ruling = await transfers.request_head(lambda: (make_head(), make_context().actor))
+    ruling = await come(transfers.request_head(lambda: (make_head(), make_context().actor)))
     assert ruling.case is not None
     return await transfers.body(ruling.case, message)
 

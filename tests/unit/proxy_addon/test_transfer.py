@@ -10,7 +10,7 @@ import pytest
 
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
-from proxy_addon.ruling import PASS, Ruling, Treatment
+from proxy_addon.ruling import PASS, Ruling, Treatment, come
 from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.note import Note
 from shared.core.activity import ReadValues
@@ -51,7 +51,7 @@ def make_message(body: bytes) -> HttpMessage:
 
 async def rule(setup: Setup, **overrides: Any) -> Ruling:
     head = make_head(**overrides)
-    return await setup.transfers().request_head(lambda: (head, make_actor()))
+    return await come(setup.transfers().request_head(lambda: (head, make_actor())))
 
 
 async def upload(setup: Setup, body: bytes) -> Reply | Rewritten | None:
@@ -66,8 +66,8 @@ async def test_without_policies_not_even_the_head_is_read() -> None:
     def unread() -> tuple[HttpHead, Actor]:
         raise AssertionError("read")
 
-    assert await Setup().transfers().request_head(unread) is PASS
-    assert await Setup().transfers().response_head(unread, make_head) is PASS
+    assert await come(Setup().transfers().request_head(unread)) is PASS
+    assert await come(Setup().transfers().response_head(unread, make_head)) is PASS
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ async def test_both_directions_record_a_policy_once() -> None:
     assert len(setup.recorder.alerts) == 1
 
 
-async def test_a_body_that_holds_nothing_passes_unopened() -> None:
+async def test_a_body_that_holds_nothing_passes_at_once() -> None:
     setup = Setup(policies=[BLOCKS])
     transfers = setup.transfers()
-    ruling = await transfers.request_head(lambda: (make_head(), make_actor()))
+    ruling = await come(transfers.request_head(lambda: (make_head(), make_actor())))
     case = ruling.case
     assert case is not None
-    assert transfers.passes_unopened(case, lambda: (make_head(), b'{"a": 1}'), ruling.upload)
+    assert transfers.passes_at_once(case, lambda: (make_head(), b'{"a": 1}'), ruling.upload)
     assert setup.metrics.value("safelight_proxy_decisions_total", action="allow", mode="enforce") == 1
     of_an_app = replace(case, context=replace(case.context, app="google-drive"))
     note = Note(selection=Selection(app="tus"))
@@ -147,7 +147,7 @@ async def test_a_body_that_holds_nothing_passes_unopened() -> None:
         (case, b"{}", note),
         (case, b"{}", RangeNote(keys=("range", "blocked"), partial=True)),
     ):
-        assert not transfers.passes_unopened(asked, lambda body=body: (make_head(), body), upload)  # type: ignore[misc]
+        assert not transfers.passes_at_once(asked, lambda body=body: (make_head(), body), upload)  # type: ignore[misc]
     assert setup.judge.asked == []
 
 
@@ -158,7 +158,7 @@ async def test_a_body_that_cannot_be_read_is_not_passed() -> None:
 
     ruling = await rule(Setup(policies=[BLOCKS]))
     assert ruling.case is not None
-    assert not Setup(policies=[BLOCKS]).transfers().passes_unopened(ruling.case, unreadable, None)
+    assert not Setup(policies=[BLOCKS]).transfers().passes_at_once(ruling.case, unreadable, None)
 
 
 async def test_a_match_is_answered_and_recorded_first() -> None:
@@ -266,7 +266,7 @@ async def test_a_head_that_cannot_be_read(policy: Policy, blocked: bool) -> None
     def unreadable() -> tuple[HttpHead, Actor]:
         raise RuntimeError("a bug in the conversion")
 
-    ruling = await setup.transfers().request_head(unreadable)
+    ruling = await come(setup.transfers().request_head(unreadable))
     assert (ruling.reply is not None) == blocked
 
 

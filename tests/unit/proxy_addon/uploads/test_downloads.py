@@ -9,6 +9,7 @@ import pytest
 
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
+from proxy_addon.ruling import come
 from proxy_addon.uploads import downloads
 from shared.core.policy import OnUninspected
 from shared.types import Action, Decision, Direction, Headers, HttpMessage, UninspectedReason
@@ -38,7 +39,7 @@ class Client:
         if span is not None:
             headers += (("content-range", f"bytes {span[0]}-{span[1] - 1}/{len(body)}"),)
         response = make_head(method="GET", query=query, status=206 if span else 200, headers=headers)
-        ruling = await transfers.response_head(lambda: (request, make_actor()), lambda: response)
+        ruling = await come(transfers.response_head(lambda: (request, make_actor()), lambda: response))
         assert ruling.case is not None
         sent = body[slice(*span)] if span else body
         message = HttpMessage(head=response, body=sent, direction=Direction.INBOUND, request=request)

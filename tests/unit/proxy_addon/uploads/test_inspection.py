@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy_addon.responses import Reply
 from proxy_addon.rewriting import Rewritten
+from proxy_addon.ruling import come
 from proxy_addon.uploads.note import Note
 from shared.core.activity import Catalogue
 from shared.core.policy import OnUninspected
@@ -79,7 +80,7 @@ class Client:
         """Return the answer in the origin's place; ``reply`` is the origin's."""
         transfers, uploads = self.setup.transfers(), self.setup.parts.uploads
         request = make_head(**{"host": "drop.example", "path": path, "headers": headers, **head})
-        ruling = await transfers.request_head(lambda: (request, make_actor()))
+        ruling = await come(transfers.request_head(lambda: (request, make_actor())))
         assert ruling.case is not None
         message = HttpMessage(head=request, body=body, direction=Direction.OUTBOUND)
         answer = await transfers.body(ruling.case, lambda: message, ruling.upload)
