@@ -20,6 +20,7 @@ class ApplicablePolicies:
         self._policies: Sequence[Policy] = ()
         self._day = date.min
         self._known: dict[ActivityContext, tuple[Policy, ...]] = {}
+        self._tuples: dict[tuple[int, ...], tuple[Policy, ...]] = {}  # what was found, by the ids of the policies
         self._latest: tuple[tuple[Policy, ...], Decision] = ((), decide((), ()))
         self._about_transfers: tuple[Sequence[Policy], bool] = ((), False)
 
@@ -29,9 +30,12 @@ class ApplicablePolicies:
         if policies is not self._policies or day != self._day or len(self._known) >= KNOWN_CONTEXTS:
             self._policies, self._day = policies, day
             self._known.clear()
+            self._tuples.clear()
         found = self._known.get(context)
         if found is None:
-            found = self._known[context] = applicable(policies, context, now)
+            found = applicable(policies, context, now)
+            # The same policies are the same tuple for all contexts: what follows from them is remembered by it.
+            found = self._known[context] = self._tuples.setdefault(tuple(map(id, found)), found)
         return found
 
     def without_images(self, policies: tuple[Policy, ...]) -> Decision:

@@ -93,6 +93,22 @@ class KnowingJudge:
         return None
 
 
+class RecallingJudge(KnowingJudge):
+    """Knows what it was asked last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[str, ImageJudgement] = {}
+
+    async def verdicts(self, parts: Sequence[Part], inquiry: Inquiry) -> list[ImageJudgement]:
+        found = await super().verdicts(parts, inquiry)
+        self.known = {part.sha256: each for part, each in zip(parts, found, strict=True)}
+        return found
+
+    def recall(self, part: Part, classifiers: tuple[str, ...]) -> ImageJudgement | None:
+        return self.known.get(part.sha256)
+
+
 class DecodingJudge(KnowingJudge):
     """Judges only what is whole."""
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from shared.extract import base64_text, embedded, embedded_files, percent_text
 from shared.extract.base64_text import MIN_RUN
 from shared.extract.budget import Extraction, Findings, Limits, finished
-from shared.extract.pipeline import extract, holds_nothing_at_all
+from shared.extract.pipeline import extract, holds_nothing_at_all, only_picture
 from shared.extract.plain_text import holds_nothing
 from shared.types import Direction, HttpHead, HttpMessage
+from tests.factories import make_head
 
 TIGHT = Limits(max_images=1, max_base64_candidates=1, max_embedded_bytes=16, max_base64_bytes=16)
 HEADS = [
@@ -79,3 +80,26 @@ def test_what_passes_unopened_holds_nothing(body: bytes, media_type: str, coding
         assert extract(HttpMessage(head=head, body=body, direction=Direction.OUTBOUND)) == Extraction()
     elif not coding and media_type in {"", "application/json"} and body.isalnum() and len(body) < MIN_RUN:
         assert body.startswith((b"GIF8", b"BZh"))
+
+
+codings = st.lists(st.sampled_from(["", "identity", "gzip", "br"]), max_size=2)
+
+
+@given(
+    st.one_of(texts, st.sampled_from(HEADS).map(lambda head: head + bytes(80)), st.binary(max_size=40)),
+    st.sampled_from(["", "attachment", 'attachment; filename="a.png"', "attachment; filename=" + "x" * 300]),
+    codings,
+)
+def test_a_body_that_is_one_picture_is_what_is_extracted(body: bytes, disposition: str, named: list[str]) -> None:
+    fields = (("content-disposition", disposition), *(("content-encoding", name) for name in named))
+    head = make_head(headers=fields)
+    part = only_picture(head, body)
+    if part is not None:
+        assert extract(HttpMessage(head=head, body=body, direction=Direction.OUTBOUND)) == Extraction(parts=(part,))
+
+
+def test_a_coding_in_any_field_counts() -> None:
+    head = make_head(headers=(("content-encoding", ""), ("content-encoding", "br")))
+    assert only_picture(head, HEADS[0] + bytes(80)) is None
+    assert not holds_nothing_at_all(head, b"{}")
+    assert holds_nothing_at_all(make_head(headers=(("content-encoding", ""),)), b"{}")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from proxy_addon.applicable_policies import KNOWN_CONTEXTS, ApplicablePolicies
 from shared.core.policy import Exemption, Policy, Selectors, applicable, decide
 from shared.types import Action, Activity, ActivityContext, Actor, Direction
+from tests.factories import make_policy
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ONE = (
@@ -62,3 +63,17 @@ def test_a_transfer_without_an_image_is_decided_once() -> None:
         decision = remembered.without_images(policies)
         assert decision == decide(policies, ())
         assert remembered.without_images(policies) is decision
+
+
+def test_the_same_policies_are_the_same_tuple_for_all_contexts() -> None:
+    remembered = ApplicablePolicies()
+    first = remembered.find(ONE, context("files.example"), NOW)
+    assert remembered.find(ONE, context("pictures.example"), NOW) is first
+    assert remembered.find(ONE, context("mail.example"), NOW) is not first
+
+
+def test_whether_any_policy_is_about_transfers_themselves() -> None:
+    remembered = ApplicablePolicies()
+    about_images = (make_policy(), make_policy(name="other"))
+    for policies, expected in ((about_images, False), (ONE, True), ((), False), (about_images, False)):
+        assert remembered.any_about_transfers(policies) is expected

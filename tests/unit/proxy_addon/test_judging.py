@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from shared.extract.pipeline import Extraction, Limits, Problem, extract_steps
 from shared.telemetry import Metrics
 from shared.types import (
     Action,
+    Activity,
     Direction,
     HttpMessage,
     ImageJudgement,
@@ -24,7 +26,7 @@ from shared.types import (
     UninspectedReason,
 )
 from tests.factories import make_context, make_error_verdict, make_head, make_judgement, make_policy
-from tests.proxies import KnowingJudge, make_image
+from tests.proxies import KnowingJudge, RecallingJudge, make_image
 
 BLOCKS_TIMEOUT = make_policy(on_uninspected=OnUninspected(by_reason={UninspectedReason.TIMEOUT: Action.BLOCK}))
 
@@ -155,3 +157,64 @@ async def test_others_have_turns_where_it_takes_a_while(body: bytes, others: int
     asyncio.get_running_loop().call_soon(lambda: seen.append(1))
     await judging.decide(make_case(), make_message(body))
     assert len(seen) == others
+
+
+def make_plain_case() -> Case:
+    return replace(make_case(), context=make_context(app=""))
+
+
+async def test_a_picture_that_is_known_is_decided_at_once() -> None:
+    judge, metrics = RecallingJudge(), Metrics()
+    judging, case, message = Judging(judge, SteppingClock(), metrics), make_plain_case(), make_message(make_image())
+    assert judging.decide_at_once(case, message.head, message.body) is None
+    judged = await judging.decide(case, message)
+    assert judging.decide_at_once(case, message.head, message.body) == judged.decision
+    assert len(judge.asked) == 1
+    assert metrics.value("safelight_proxy_images_total", direction="outbound") == 2
+    assert metrics.value("safelight_proxy_extract_seconds") == 2
+    assert metrics.value("safelight_proxy_verdict_seconds") == 2
+
+
+async def test_what_may_not_pass_is_decided_with_all_that_belongs_to_it() -> None:
+    judge, metrics = RecallingJudge(), Metrics()
+    judging, case, message = (
+        Judging(judge, SteppingClock(), metrics),
+        make_plain_case(),
+        make_message(make_image(protected=True)),
+    )
+    first = await judging.decide(case, message)
+    assert judging.decide_at_once(case, message.head, message.body) is None
+    again = await judging.decide(case, message)
+    assert again.decision == first.decision
+    assert again.decision.action is Action.BLOCK
+    assert (again.judgements, again.parts) == (first.judgements, first.parts)
+    assert len(judge.asked) == 1
+    assert metrics.value("safelight_proxy_images_total", direction="outbound") == 2
+
+
+async def test_what_was_glanced_at_counts_for_that_message_alone() -> None:
+    judge = RecallingJudge()
+    judging, case = Judging(judge, SteppingClock(), Metrics()), make_plain_case()
+    glanced, other = make_message(make_image(protected=True)), make_message(make_image(4096))
+    assert judging.decide_at_once(case, glanced.head, glanced.body) is None
+    judged = await judging.decide(case, other)
+    assert judged.decision.action is Action.ALLOW
+    assert [part.data for part in judge.asked] == [other.body]
+
+
+@pytest.mark.parametrize("error", [True, False])
+async def test_what_is_more_than_a_picture_that_passes_is_not_decided_at_once(error: bool) -> None:
+    judge = RecallingJudge()
+    judging, message = Judging(judge, SteppingClock(), Metrics()), make_message(make_image())
+    of_an_app = replace(make_plain_case(), context=make_context(app="drive"))
+    names_an_object = replace(make_plain_case(), context=make_context(app="", activity=Activity.COPY))
+    await judging.decide(make_plain_case(), message)
+    for case in (of_an_app, names_an_object):
+        assert judging.decide_at_once(case, message.head, message.body) is None
+    large = make_message(make_image(HASHED_THROUGH_BYTES))
+    await judging.decide(make_plain_case(), large)
+    assert judging.decide_at_once(make_plain_case(), large.head, large.body) is None
+    if error:
+        failed = make_judgement(verdict=make_error_verdict(ErrorCode.CORRUPT))
+        judge.known = dict.fromkeys(judge.known, failed)
+        assert judging.decide_at_once(make_plain_case(), message.head, message.body) is None

@@ -34,7 +34,7 @@ from shared.types import (
     UninspectedReason,
 )
 from tests.factories import make_actor, make_head, make_policy
-from tests.proxies import KnowingJudge, ListRecorder, PlainClassifier, Setup, make_image
+from tests.proxies import KnowingJudge, ListRecorder, PlainClassifier, RecallingJudge, Setup, make_image
 
 BLOCKS = make_policy(on_uninspected=OnUninspected(default=Action.BLOCK))
 ALLOWS = make_policy(on_uninspected=OnUninspected(default=Action.ALLOW))
@@ -149,6 +149,24 @@ async def test_a_body_that_holds_nothing_passes_at_once() -> None:
     ):
         assert not transfers.passes_at_once(asked, lambda body=body: (make_head(), body), upload)  # type: ignore[misc]
     assert setup.judge.asked == []
+
+
+@pytest.mark.parametrize("protected", [False, True])
+async def test_a_picture_that_is_known_passes_at_once_where_it_may(protected: bool) -> None:
+    setup = Setup(policies=[BLOCKS], judge=RecallingJudge())
+    transfers, image = setup.transfers(), make_image(protected=protected)
+    ruling = await rule(setup)
+    assert ruling.case is not None
+    message = make_message(image)
+    for already in (False, True):
+        at_once = transfers.passes_at_once(ruling.case, lambda: (message.head, image), ruling.upload)
+        assert at_once == (already and not protected)
+        if not at_once:
+            assert (await transfers.body(ruling.case, lambda: message) is not None) == protected
+    action = "block" if protected else "allow"
+    assert setup.metrics.value("safelight_proxy_decisions_total", action=action, mode="enforce") == 2
+    assert len(setup.judge.asked) == 1
+    assert len(setup.recorder.alerts) == (2 if protected else 0)
 
 
 @pytest.mark.error_logs("stage body failed")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from proxy_addon.decode_budget import DecodeBudget
+from proxy_addon.judging import judgement_of
 from proxy_addon.verdict_cache import BLIND_SECONDS, FRESH_SECONDS, IndexWatch, VerdictCache, position_of
 from shared.errors import ErrorCode, StoreError
 from shared.telemetry import Metrics
@@ -316,3 +317,20 @@ async def _until(condition: object) -> None:
     async with asyncio.timeout(10):
         while not condition():  # type: ignore[operator]
             await _turn()
+
+
+async def test_what_is_known_is_told_without_waiting() -> None:
+    scene = Scene()
+    assert scene.cache.recall(part(1), ()) is None
+    assert scene.metrics.value("safelight_proxy_verdict_cache_total", outcome="hit") == 0
+    (asked,) = await scene.ask(1)
+    assert scene.cache.recall(part(1), ()) == judgement_of(part(1), verdict_of(asked))
+    assert scene.metrics.value("safelight_proxy_verdict_cache_total", outcome="hit") == 1
+    assert scene.cache.recall(part(1), ("documents",)) is None  # it was not shown to that classifier
+    scene.cache.index_at(8)
+    assert scene.cache.recall(part(1), ()) is None
+
+
+def verdict_of(judgement: ImageJudgement) -> Verdict:
+    assert judgement.verdict is not None
+    return judgement.verdict
