@@ -30,11 +30,14 @@ class ForgettingHttpLayer(HttpLayer):
 
     def _closed(self, event: events.ConnectionClosed) -> Commands:
         yield from super()._handle_event(event)
+        # The layer around a tunnel sees the connections of all requests inside, and begins no stream for any of them.
+        self.forget_ended()
         if event.connection is not self.context.client:
             self._ended.append(event.connection)
 
     def forget_ended(self) -> None:
-        """Forget what can be forgotten; called when a stream begins, by when the one before is mostly over."""
+        """Forget what can be forgotten; called when a stream begins, by when the one before is mostly over, and when
+        the next connection ends."""
         if not self._ended:
             return
         kept = []

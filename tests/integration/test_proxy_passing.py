@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import hashlib
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from mitmproxy.connection import Server
 
 from shared.core.policy import Policy
 from shared.types import Direction
@@ -113,6 +115,32 @@ async def test_many_requests_share_connections_where_names_are_resolved(
             for _ in range(3):
                 assert (await client.get(f"https://{HOST}/")).status_code == 200
     assert [seen.connection for seen in origin.seen] == [1, 1, 1]
+
+
+def connections_to_origins() -> int:
+    gc.collect()
+    return sum(type(each) is Server for each in gc.get_objects())
+
+
+async def test_of_the_connections_to_an_origin_without_http2_the_last_ones_are_kept(
+    authority: TestAuthority, data_dir: Path
+) -> None:
+    """Of these each request has its own; the layer inside the client's tunnel knows them, and the one around it."""
+    async with serve_origin(echo_digest, authority.context(HOST, http2=False)) as origin:
+        resolve = {f"{HOST}:443": f"127.0.0.1:{origin.port}"}
+        async with (
+            serve_proxy(
+                Setup(policies=[make_policy()]), data_dir, resolve=resolve, upstream_ca=authority.file
+            ) as proxy,
+            proxy.client(http2=True) as client,
+        ):
+            before = connections_to_origins()
+            for _ in range(20):
+                response = await client.post(f"https://{HOST}/", content=make_image())
+                assert (response.http_version, response.status_code) == ("HTTP/2", 200)
+            kept = connections_to_origins() - before
+    assert len({seen.connection for seen in origin.seen}) == 20
+    assert kept <= 4
 
 
 async def test_tls_is_verified_for_the_name_that_was_asked_for(authority: TestAuthority, data_dir: Path) -> None:
