@@ -98,7 +98,7 @@ def compare(proxies: Sequence[Proxy], ports: tuple[int, int], options: argparse.
 
 
 def picture(folder: Path) -> bytes:
-    """A JPEG of about 60 KB that nobody protects."""
+    """A JPEG of about 100 KB that nobody protects."""
     file = folder / "again.jpg"
     draw(FAMILIES[1], 3).convert("RGB").resize((1024, 768)).save(file, quality=85)
     return file.read_bytes()

@@ -25,9 +25,9 @@ WARM: Final = 200
 """Uploads on a connection after which every cache is filled, and what is kept at all of ended streams begins."""
 SPARE_MB: Final = 8.0
 """Arenas of the allocator, whatever the number of streams."""
-STREAM_KB: Final = 4.0
-"""What an ended stream may leave behind on top: it was 2.8 of 10,000, with the heap's pieces and what hyper-h2 keeps
-of 65,536 ended streams; 70 to 87 while connections to origins were kept."""
+STREAM_KB: Final = 2.0
+"""What an ended stream may leave behind on top: hyper-h2 and mitmproxy remember its number, 0.4 KB with the heap's
+pieces.  It was 2.8 while the layer around the tunnel kept connections to origins, 70 to 87 while both layers did."""
 SECRET, PUBLIC, TEXT = "secret.jpg", "public.jpg", "notes.txt"
 BODIES: Final = {
     SECRET: encode(draw("poster", 100, size=(240, 180))),
