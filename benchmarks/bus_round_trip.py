@@ -235,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        broker = KafkaBroker(Path(folder) / "kafka", compiled=True).start()
+        broker = KafkaBroker(Path(folder) / "kafka").start()
         try:
             for _ in range(options.repeats):
                 for rate in [options.rate] if options.rate else RATES:

@@ -82,7 +82,7 @@ def deployment(shape: str, folder: Path, worker: Mapping[str, Any] | None = None
         servers: dict[str, int] = {}
         places: dict[str, str] = {}
         if shape == SCALED_OUT:
-            broker, redis = KafkaBroker(folder / "kafka", compiled=True), RedisServer(folder / "redis")
+            broker, redis = KafkaBroker(folder / "kafka"), RedisServer(folder / "redis")
             for server in (broker, redis):
                 stack.callback(server.remove)
                 server.start()

@@ -130,14 +130,10 @@ class Server(ABC):
 
 
 class KafkaBroker(Server):
-    """Kafka 4.1 as one KRaft node; jars from ``make servers``.
+    """Kafka 4.1 as one KRaft node; jars from ``make servers``."""
 
-    ``compiled``: by all of the JVM's compilers, as a broker in production is, once it is warm; for measurements.
-    """
-
-    def __init__(self, folder: Path, *, compiled: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._compiled = compiled
         self.controller_port = free_port()
 
     @property
@@ -156,11 +152,7 @@ class KafkaBroker(Server):
             raise ServerError(
                 "the Kafka broker is not installed: run `make servers` (needs the packages java and maven)"
             )
-        start = ["sh", str(kafka / "start.sh"), str(self.folder), str(self.port), str(self.controller_port)]
-        if not self._compiled:
-            return start
-        options = f"{os.environ.get('KAFKA_JVM_OPTIONS', '')} -XX:TieredStopAtLevel=4"
-        return ["env", f"KAFKA_JVM_OPTIONS={options}", *start]
+        return ["sh", str(kafka / "start.sh"), str(self.folder), str(self.port), str(self.controller_port)]
 
     def _answers(self) -> bool:
         # The listener opens at the moment the broker says that it has started.

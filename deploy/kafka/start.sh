@@ -1,7 +1,7 @@
 #!/bin/sh
 # start.sh FOLDER PORT CONTROLLER_PORT: runs the broker in the foreground with its data in FOLDER, which is formatted
 # the first time. The shell becomes the broker (exec), so the caller's child is the JVM itself.
-# KAFKA_JVM_OPTIONS: more options for the JVM, such as -XX:TieredStopAtLevel=4. KAFKA_HEAP: its heap, 384m by default.
+# KAFKA_JVM_OPTIONS: more options for the JVM. KAFKA_HEAP: its heap, 384m by default.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
