@@ -12,6 +12,8 @@ from PIL import Image
 
 from tests.image_factories import make_file, make_picture
 from tests.png_factories import SIGNATURE, chunk
+from workers.film_canvas import Film, composed
+from workers.picture_formats import open_picture
 
 CLEAR_INDEX: Final = 63
 """The colour of a GIF's frames that is clear, where one is: the last of 64, none of the picture's."""
@@ -126,6 +128,21 @@ def make_webp(size: tuple[int, int], parts: Sequence[Part], *, clear: bool = Tru
         place = b"".join(map(_three, (part.at[0] // 2, part.at[1] // 2, width - 1, height - 1, 100)))
         chunks += _chunk(b"ANMF", place + bytes(((not part.over) << 1 | part.disposal,)) + pixels)
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+def seen_by_pillow(data: bytes, media_type: str) -> list[Image.Image]:
+    """Return every frame as Pillow composes it, RGBA."""
+    image, pictures = open_picture(data, media_type), []
+    for index in range(image.n_frames):  # type: ignore[attr-defined]
+        image.seek(index)
+        pictures.append(image.convert("RGBA"))
+    return pictures
+
+
+def seen_in_full(film: Film | None) -> list[Image.Image]:
+    """Return every frame of a film that is there, composed in strips and not reduced, RGBA."""
+    assert film is not None
+    return [image.convert("RGBA") for image in composed(film, (1, 1), 10)]
 
 
 MAKERS: Final[dict[str, Callable[[tuple[int, int], Sequence[Part]], bytes]]] = {

@@ -6,15 +6,13 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from shared.core.matching import MIN_PDQ_QUALITY
 from shared.types import DecodedFrame, ImageInfo, Reference
 from workers.block_sketch import make_sketch
 from workers.codebook import shipped_codebook
 from workers.evidence import Sight
 from workers.local_features import LocalFeatures, extract, pack
+from workers.pixels import plane_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +66,7 @@ class Fingerprint:
         """Return the image as it is looked for among others; None where it shows too little."""
         if not self.plane:
             return None
-        width, height = self.plane_size
-        plane = np.frombuffer(self.plane, np.uint8).reshape(height, width)
+        plane = plane_of(self)
         return Sight(plane, (self.info.width, self.info.height), time.monotonic, features=self.features)
 
 
@@ -100,10 +97,4 @@ def look(frame: DecodedFrame) -> Look:
     return Look(local=pack(features, shipped_codebook()), sketch=make_sketch(plane), features=features)
 
 
-def plane_of(frame: DecodedFrame) -> NDArray[np.uint8]:
-    """Return a frame's plane, height x width."""
-    width, height = frame.plane_size
-    return np.frombuffer(frame.plane, np.uint8).reshape(height, width)
-
-
-__all__ = ["Fingerprint", "Fingerprinter", "Look", "look", "plane_of"]
+__all__ = ["Fingerprint", "Fingerprinter", "Look", "look"]

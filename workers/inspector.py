@@ -39,11 +39,12 @@ from workers.collisions import Neighbours
 from workers.embedding import EmbeddingQueue, Embeds
 from workers.embeddings import to_bytes
 from workers.evidence import PictureNeededError, Sight, UnseenSight
-from workers.fingerprint import Fingerprint, look, plane_of
+from workers.fingerprint import Fingerprint, look
 from workers.frame_matches import best_over_frames
 from workers.index_view import looks_at_all
 from workers.kept_look import pack_look
 from workers.near_verdicts import NearVerdicts
+from workers.pixels import plane_of
 from workers.refreshing import traces_of
 from workers.sign_index import signs
 

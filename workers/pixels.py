@@ -8,7 +8,7 @@ local features and block sketches come from.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,20 @@ UPRIGHT: Final = 1
 """EXIF's orientation of a picture that is as it was taken."""
 SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
+
+
+class HasPlane(Protocol):
+    """What keeps a plane as bytes, such as a DecodedFrame; its size is (width, height)."""
+
+    @property
+    def plane(self) -> bytes:
+        """Row after row."""
+        ...
+
+    @property
+    def plane_size(self) -> tuple[int, int]:
+        """Width and height."""
+        ...
 
 
 def reducible(image: Image.Image) -> Image.Image:
@@ -123,6 +137,12 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
 def low_information(squashed: Image.Image, pdq_quality: int) -> bool:
     """Tell whether a picture shows too little to be recognised by: one colour but for noise, or a blank page."""
     return pdq_quality < LOW_INFORMATION_QUALITY or _grey_levels(squashed) < LOW_CONTRAST_LEVELS
+
+
+def plane_of(frame: HasPlane) -> NDArray[np.uint8]:
+    """Return the plane as height x width."""
+    width, height = frame.plane_size
+    return np.frombuffer(frame.plane, np.uint8).reshape(height, width)
 
 
 def _grey_levels(image: Image.Image) -> int:

@@ -33,6 +33,7 @@ from workers.classifying.dense_features import (
     texture,
 )
 from workers.encoder_files import MODELS
+from workers.pixels import plane_of
 
 FEATURES: Final = MODELS / "classifier-v1" / "features.npz"
 WORDS, EDGES, TEXTURE, COLOURS, SHAPE = "words", "edges", "texture", "colours", "shape"
@@ -77,9 +78,8 @@ class FeatureModel:
     def describe(self, frame: DecodedFrame, side: int) -> Floats:
         """Return the hand-made kinds of a picture side by side, each L2 = 1 and not yet weighed."""
         pixels = np.frombuffer(frame.pixels, np.uint8).reshape(side, side, 3)
-        width, height = frame.plane_size
         # A picture that shows too little has no plane; its pixels in grey stand for it.
-        plane = np.frombuffer(frame.plane, np.uint8).reshape(height, width) if frame.plane else pixels[..., 1]
+        plane = plane_of(frame) if frame.plane else pixels[..., 1]
         return self.join(self.kinds(grid_descriptors(plane), plane, pixels))
 
     def kinds(self, descriptors: Floats, plane: Pixels, pixels: Pixels) -> dict[str, Floats]:

@@ -27,7 +27,7 @@ from workers.evaluation.product import SET, Product, build_view
 from workers.evidence import Sight
 from workers.index_view import IndexView
 from workers.live_segment import Probe
-from workers.pixels import squash
+from workers.pixels import plane_of, squash
 from workers.reference_views import reference_views
 
 UPRIGHT: Final = 1  # EXIF's orientation of a picture that needs no turn
@@ -84,8 +84,7 @@ class Sent:
         (self.vector,) = encoder.embed([frame.pixels])
         self._sha256 = sha256(data).hexdigest()
         self._frame = frame
-        width, height = frame.plane_size
-        plane = np.frombuffer(frame.plane, np.uint8).reshape(height, width)
+        plane = plane_of(frame)
         self._sight = Sight(plane, frame.size, lambda: -math.inf) if frame.plane else None
 
     def probe(self, view: IndexView) -> Probe:

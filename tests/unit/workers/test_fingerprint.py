@@ -8,8 +8,9 @@ import pytest
 from tests.factories import make_frame, make_image_info
 from tests.local_feature_factories import plane
 from workers.codebook import shipped_codebook
-from workers.fingerprint import Fingerprint, look, plane_of
+from workers.fingerprint import Fingerprint, look
 from workers.local_features import REFERENCE_FEATURES, extract, pack
+from workers.pixels import plane_of
 
 GREY = plane("poster", 1)
 FRAME = make_frame(plane=GREY.tobytes(), plane_size=(GREY.shape[1], GREY.shape[0]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.film_factories import Part, make_gif, make_parts
+from tests.film_factories import Part, make_gif, make_parts, seen_by_pillow, seen_in_full
 from tests.image_factories import make_animation, make_file, make_picture
 from workers.film_canvas import composed
 from workers.gif_film import gif_film
@@ -16,17 +16,11 @@ SIZE = (61, 47)
 
 
 def by_pillow(data: bytes) -> list[Image.Image]:
-    image, pictures = open_picture(data, "image/gif"), []
-    for index in range(image.n_frames):  # type: ignore[attr-defined]
-        image.seek(index)
-        pictures.append(image.convert("RGBA"))
-    return pictures
+    return seen_by_pillow(data, "image/gif")
 
 
 def by_parts(data: bytes, count: int = 100) -> list[Image.Image]:
-    film = gif_film(open_picture(data, "image/gif"), data, count)
-    assert film is not None
-    return [image.convert("RGBA") for image in composed(film, (1, 1), 10)]
+    return seen_in_full(gif_film(open_picture(data, "image/gif"), data, count))
 
 
 def assert_same(data: bytes) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.film_factories import Part, make_apng, make_parts
+from tests.film_factories import Part, make_apng, make_parts, seen_in_full
 from tests.image_factories import make_animation, make_file, make_picture
 from tests.png_factories import interlaced
 from workers.film_canvas import composed
@@ -27,9 +27,7 @@ def by_pillow(data: bytes) -> list[Image.Image]:
 
 
 def by_parts(data: bytes, count: int = 100) -> list[Image.Image]:
-    film = png_film(open_picture(data, "image/png"), data, count)
-    assert film is not None
-    return [image.convert("RGBA") for image in composed(film, (1, 1), 10)]
+    return seen_in_full(png_film(open_picture(data, "image/png"), data, count))
 
 
 def assert_same(found: list[Image.Image], expected: list[Image.Image]) -> None:

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.film_factories import Part, make_parts, make_webp
+from tests.film_factories import Part, make_parts, make_webp, seen_by_pillow, seen_in_full
 from tests.image_factories import make_animation, make_file, make_picture
-from workers.film_canvas import composed
 from workers.picture_formats import open_picture
 from workers.webp_film import webp_film
 
@@ -14,17 +13,11 @@ SIZE = (61, 47)
 
 
 def by_pillow(data: bytes) -> list[Image.Image]:
-    image, pictures = open_picture(data, "image/webp"), []
-    for index in range(image.n_frames):  # type: ignore[attr-defined]
-        image.seek(index)
-        pictures.append(image.convert("RGBA"))
-    return pictures
+    return seen_by_pillow(data, "image/webp")
 
 
 def by_parts(data: bytes, count: int = 100, opened: bytes | None = None) -> list[Image.Image]:
-    film = webp_film(open_picture(opened or data, "image/webp"), data, count)
-    assert film is not None
-    return [image.convert("RGBA") for image in composed(film, (1, 1), 10)]
+    return seen_in_full(webp_film(open_picture(opened or data, "image/webp"), data, count))
 
 
 def most_off(found: Image.Image, expected: Image.Image) -> int:
