@@ -33,12 +33,12 @@ from shared.types import ImageInfo, Inquiry, KnownVerdict, Verdict, VerdictError
 from shared.types.known import FrameTrace
 from tests.inspection_doubles import KnownClassifiers
 from tests.servers import RedisServer
-from workers.admission import Admission
 from workers.evaluation.tables import Cell
-from workers.index_replica import IndexReplica
-from workers.known_verdicts import KnownVerdicts
-from workers.shared_verdicts import SharedVerdicts
-from workers.verdicts import Question, Verdicts
+from workers.index.replica import IndexReplica
+from workers.serving.admission import Admission
+from workers.serving.known_verdicts import KnownVerdicts
+from workers.serving.shared_verdicts import SharedVerdicts
+from workers.serving.verdicts import Question, Verdicts
 
 IMAGES: Final = 64
 DIMENSION: Final = 512

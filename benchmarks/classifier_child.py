@@ -23,9 +23,9 @@ from workers.classifying.dense_features import Floats
 from workers.classifying.labelling import Labeller
 from workers.classifying.replica import ClassifierReplica
 from workers.classifying.vectors import shipped_features
-from workers.encoder import Encoder
-from workers.encoder_names import configured_name
-from workers.label_sources import loaders, shipped_answers
+from workers.encoders.encoder import Encoder
+from workers.encoders.names import configured_name
+from workers.engines.label_sources import loaders, shipped_answers
 
 
 def make_sight(encoder: Encoder) -> tuple[DecodedFrame, Floats]:

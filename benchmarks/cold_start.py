@@ -38,11 +38,11 @@ from shared.config import load as load_settings
 from shared.sealing import KEY_BYTES, Sealer, load_or_create_key
 from shared.types import SetCreated
 from tests.servers import RedisServer
-from workers.compaction import LEASE_KEY, compact
 from workers.evaluation.tables import Cell
-from workers.index_segment import Segment
-from workers.index_snapshot import Snapshot, SnapshotWriter
-from workers.table_columns import to_columns
+from workers.index.compaction import LEASE_KEY, compact
+from workers.index.snapshot import Snapshot, SnapshotWriter
+from workers.references.table_columns import to_columns
+from workers.search.segment import Segment
 
 AIM: Final = 2.0
 MEMORY_AIM_GB: Final = 2.6

@@ -38,7 +38,7 @@ from benchmarks.made_up_vectors import CHUNK, DIMENSION, Vectors, copies, make_v
 from benchmarks.processes import resident_mb
 from benchmarks.proxies import say
 from benchmarks.reporting import finish, options_parser
-from workers.embeddings import STORED
+from workers.encoders.embeddings import STORED
 from workers.evaluation.tables import Cell
 
 EF_CONSTRUCTION: Final = 100

@@ -31,14 +31,14 @@ from shared.config import load as load_settings
 from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics
-from workers.ann_index import AnnIndex
-from workers.byte_column import Bytes
-from workers.encoder_files import MODELS, choose_encoder
-from workers.index_replica import IndexReplica
-from workers.index_segment import MakeAnn, Segment
-from workers.index_snapshot import SnapshotReader
-from workers.table_columns import from_columns
-from workers.vector_codes import CodeImage
+from workers.encoders.files import MODELS, choose_encoder
+from workers.index.replica import IndexReplica
+from workers.index.snapshot import SnapshotReader
+from workers.references.byte_column import Bytes
+from workers.references.table_columns import from_columns
+from workers.search.ann_index import AnnIndex
+from workers.search.segment import MakeAnn, Segment
+from workers.search.vector_codes import CodeImage
 
 CODES: Final = "codes"
 PLANES: Final = "planes"

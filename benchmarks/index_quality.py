@@ -28,9 +28,9 @@ import numpy.typing as npt
 
 from benchmarks.made_up_vectors import CHUNK, DIMENSION, KINDS, Kind, Vectors, copies, make_vectors
 from benchmarks.proxies import say, write_report
-from workers.ann_index import AnnIndex, Floors
-from workers.embeddings import STORED
-from workers.vector_graph import VectorGraph
+from workers.encoders.embeddings import STORED
+from workers.search.ann_index import AnnIndex, Floors
+from workers.search.vector_graph import VectorGraph
 
 QUERIES: Final = 1000
 COSINES: Final = (0.9, 0.75)

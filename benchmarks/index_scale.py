@@ -35,18 +35,18 @@ from shared.config import Settings
 from shared.core.matching import Calibration, SetFacts
 from shared.sealing import Sealer, load_or_create_key
 from tests.servers import RedisServer
-from workers.ann_index import AnnIndex, Floors
-from workers.embeddings import STORED, Vectors
-from workers.encoder_files import MODELS, choose_encoder
+from workers.decoding.pdq import pdq
+from workers.encoders.embeddings import STORED, Vectors
+from workers.encoders.files import MODELS, choose_encoder
 from workers.evaluation.tables import Cell
-from workers.index_log import IndexLog
-from workers.index_segment import Segment
-from workers.index_snapshot import Snapshot
-from workers.index_view import IndexView
-from workers.live_segment import LiveSegment
-from workers.pdq import pdq
+from workers.index.log import IndexLog
+from workers.index.snapshot import Snapshot
+from workers.search.ann_index import AnnIndex, Floors
+from workers.search.live_segment import LiveSegment
+from workers.search.segment import Segment
+from workers.search.vector_graph import VectorGraph
+from workers.search.view import IndexView
 from workers.training.drawing import FAMILIES, draw
-from workers.vector_graph import VectorGraph
 
 RECALL_AIM: Final = 0.999
 QUERIES: Final = 1000

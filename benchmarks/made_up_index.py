@@ -18,11 +18,11 @@ from shared.config import load as load_settings
 from shared.ports import Store
 from shared.sealing import Sealer, load_or_create_key
 from shared.types import Reference, ReferenceAdded, SetCreated
-from workers.byte_column import ByteColumn
-from workers.embeddings import STORED, to_bytes
-from workers.encoder_files import MODELS, choose_encoder
-from workers.index_log import IndexLog
-from workers.reference_table import ReferenceTable, hash_key
+from workers.encoders.embeddings import STORED, to_bytes
+from workers.encoders.files import MODELS, choose_encoder
+from workers.index.log import IndexLog
+from workers.references.byte_column import ByteColumn
+from workers.references.reference_table import ReferenceTable, hash_key
 
 SEED: Final = 11
 AT_ONCE: Final = 200

@@ -31,7 +31,7 @@ from benchmarks.pictures import Mix, distinct, make_mix
 from benchmarks.processes import family_cpu_seconds
 from benchmarks.proxies import cpu_seconds, say
 from benchmarks.reporting import options_parser, report_on, target
-from workers.decode_process import ENVIRONMENT
+from workers.decoding.process import ENVIRONMENT
 from workers.evaluation.tables import Cell
 
 BUDGET: Final = 30.0

@@ -26,11 +26,11 @@ from shared.config import load as load_settings
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics
 from shared.types import DecodedFrame
-from workers.decode_child import Limits, decode, prepare
-from workers.encoder import Encoder
-from workers.evidence import UnseenSight
-from workers.index_replica import IndexReplica, IndexView
-from workers.index_view import looks_at_all
+from workers.closer_look.evidence import UnseenSight
+from workers.decoding.child import Limits, decode, prepare
+from workers.encoders.encoder import Encoder
+from workers.index.replica import IndexReplica, IndexView
+from workers.search.view import looks_at_all
 
 UNTIL = float("inf")
 

@@ -18,8 +18,8 @@ from workers.classifying.builtin import builtins_of
 from workers.classifying.model import Classifier
 from workers.classifying.revision_log import names_in_force
 from workers.classifying.revisions import ClassifierBook
-from workers.encoder_in_force import in_force
-from workers.enrolment import ImageSets
+from workers.encoders.in_force import in_force
+from workers.image_sets.enrolment import ImageSets
 from workers.labels.published import LabelSpaceBook
 
 

@@ -42,10 +42,10 @@ from shared.errors import ConfigError
 from shared.ports import Store
 from shared.sealing import secret_in_file
 from workers.classifying.revisions import ClassifierBook
-from workers.enrolment import ImageSets, SetSummary
-from workers.kept_bytes import bytes_kept
+from workers.image_sets.enrolment import ImageSets, SetSummary
+from workers.image_sets.rollback import Revisions
 from workers.labels.published import LabelSpaceBook
-from workers.set_rollback import Revisions
+from workers.references.kept_bytes import bytes_kept
 
 TOKEN_FILE: Final = "console-token"  # noqa: S105 - a file name
 SHUTDOWN_SECONDS: Final = 1

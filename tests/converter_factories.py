@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.onnx_factories import linear_model
-from workers.conversion import ConversionReport, Converter, converter_path, load_converter, views_path
+from workers.migration.conversion import ConversionReport, Converter, converter_path, load_converter, views_path
 
 REPORT = ConversionReport(
     trained_on=100,

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from tests.converter_factories import write_converter
-from workers.conversion import CONVERTERS
-from workers.encoder_files import IMPORTED, list_encoders
+from workers.encoders.files import IMPORTED, list_encoders
+from workers.migration.conversion import CONVERTERS
 
 COPY: Final = "f9-copy"
 SHIPPED: Final = list_encoders()[-1].id

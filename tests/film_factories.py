@@ -12,8 +12,8 @@ from PIL import Image
 
 from tests.image_factories import make_file, make_picture
 from tests.png_factories import SIGNATURE, chunk
-from workers.film_canvas import Film, composed
-from workers.picture_formats import open_picture
+from workers.decoding.formats.film_canvas import Film, composed
+from workers.decoding.formats.picture_formats import open_picture
 
 CLEAR_INDEX: Final = 63
 """The colour of a GIF's frames that is clear, where one is: the last of 64, none of the picture's."""

@@ -14,8 +14,8 @@ from shared.errors import DecodeError, ErrorCode
 from shared.sealing import Sealer
 from shared.types import Reference, ReferenceAdded, SetCreated
 from tests.factories import make_image_info
-from workers.embeddings import to_bytes
-from workers.fingerprint import Fingerprint
+from workers.encoders.embeddings import to_bytes
+from workers.image_sets.fingerprint import Fingerprint
 
 ENCODER: Final = "encoder-1"
 DIMENSION: Final = 64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.sealing import Sealer
-from workers.index_snapshot import Snapshot, SnapshotReader, SnapshotWriter
+from workers.index.snapshot import Snapshot, SnapshotReader, SnapshotWriter
 
 
 def pack(snapshot: Snapshot, sealer: Sealer) -> list[bytes]:

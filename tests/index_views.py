@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from shared.errors import IntegrityError
 from shared.types import IndexEvent, Reference, SetCreated
 from tests.index_factories import CALIBRATION, ENCODER, make_set
-from workers.ann_index import EXACT_LIMIT
-from workers.index_state import IndexState
-from workers.index_view import IndexView
-from workers.view_builder import ViewBuilder
+from workers.index.state import IndexState
+from workers.index.view_builder import ViewBuilder
+from workers.search.ann_index import EXACT_LIMIT
+from workers.search.view import IndexView
 
 
 def make_builder(*, exact_limit: int = EXACT_LIMIT, refused: list[IntegrityError] | None = None) -> ViewBuilder:

@@ -12,8 +12,8 @@ from shared.core.matching import SetFacts
 from shared.types import DecodedImage, ReferenceMatch
 from tests.factories import make_frame, make_image_info, make_match
 from workers.classifying.labelling import Labellers
-from workers.evidence import Sight
-from workers.live_segment import Probe
+from workers.closer_look.evidence import Sight
+from workers.search.live_segment import Probe
 
 SIDE = 2
 DIMENSION = 4

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.onnx_factories import linear_model, make_model, make_tensor, make_weight
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
+from workers.encoders.onnx_file import node
 from workers.labels.network import MODEL_FILE, LabelCard
 from workers.labels.published import PublishedSpace
 from workers.labels.scores import Precision
-from workers.onnx_file import node
 from workers.training.label_pictures import embed, read_squares
 
 WEIGHTS = np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]], np.float32)

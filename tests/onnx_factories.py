@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workers.onnx_file import FLOAT, GRAPH_NODE, GRAPH_WEIGHT, message, node, number
+from workers.encoders.onnx_file import FLOAT, GRAPH_NODE, GRAPH_WEIGHT, message, node, number
 
 SIDE = 32
 DIMENSION = 192  # 3 channels x 64 blocks

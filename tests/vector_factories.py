@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tests.index_factories import DIMENSION, make_vector
-from workers.ann_index import Floors
-from workers.embeddings import STORED, Stored, Vectors
+from workers.encoders.embeddings import STORED, Stored, Vectors
+from workers.search.ann_index import Floors
 
 
 def stack(count: int, *, dimension: int = DIMENSION) -> Vectors:

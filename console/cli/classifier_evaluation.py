@@ -75,7 +75,7 @@ def evaluate(
 def _networks(settings: Settings, seconds: float) -> tuple[Baseline, ...]:
     """Return what is trained for ``--baseline cnn``; raises UsageError where torch is missing."""
     from console.cli.encoders import TRAIN_HINT
-    from workers.encoder_files import IMPORTED, MODELS, choose_encoder
+    from workers.encoders.files import IMPORTED, MODELS, choose_encoder
     from workers.evaluation.classifiers_baseline import Baseline
 
     try:
@@ -90,8 +90,8 @@ async def _measured(settings: Settings, blocks: Sequence[Block], options: Option
     from console.cli.decoding import one_child_pool
     from workers.classifying.bank import bank_path, load_bank
     from workers.classifying.vectors import shipped_features
-    from workers.encoder import Encoder
-    from workers.encoder_files import IMPORTED, MODELS, choose_encoder
+    from workers.encoders.encoder import Encoder
+    from workers.encoders.files import IMPORTED, MODELS, choose_encoder
     from workers.evaluation.classifiers import Parts, evaluate
 
     encoder = Encoder.configured(settings)

@@ -13,7 +13,7 @@ from workers.classifying.fitting import Recipe, fit
 from workers.classifying.revisions import ClassifierBook
 from workers.classifying.teaching import Merged, advice_on
 from workers.classifying.vectors import Space, shipped_features
-from workers.encoder_names import EncoderName, card_of
+from workers.encoders.names import EncoderName, card_of
 
 
 def bank_of(settings: Settings, encoder: EncoderName) -> Bank:

@@ -23,10 +23,10 @@ from shared.errors import DecodeError, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from workers.decoding import DecodePool
-from workers.encoder_in_force import in_force, settle
-from workers.encoder_names import card_of
-from workers.generations import Generation
+from workers.decoding.pool import DecodePool
+from workers.encoders.generations import Generation
+from workers.encoders.in_force import in_force, settle
+from workers.encoders.names import card_of
 
 if TYPE_CHECKING:
     from workers.classifying.bank import Bank
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from workers.classifying.revisions import ClassifierBook
     from workers.classifying.teaching import Eyes
     from workers.classifying.vectors import Space
-    from workers.encoder import Encoder
+    from workers.encoders.encoder import Encoder
 
 LATER: Final = (
     "console.cli.classifier_fitting",
     "workers.classifying.teaching",
-    "workers.encoder",
+    "workers.encoders.encoder",
     "onnxruntime",
     "rich.progress",
 )
@@ -125,7 +125,7 @@ async def _decoders(settings: Settings, side: int) -> AsyncIterator[asyncio.Task
 async def _eyes(pool: DecodePool, encoder: Encoder) -> AsyncIterator[Eyes]:
     from workers.classifying.teaching import Eyes
     from workers.classifying.vectors import shipped_features
-    from workers.embedding import EmbeddingQueue
+    from workers.encoders.embedding_queue import EmbeddingQueue
 
     embedding = EmbeddingQueue(encoder, SystemClock(), Metrics(), sizes=encoder.batch_sizes)
     embedding.start()
@@ -141,7 +141,7 @@ async def _load(settings: Settings, store: Store, sealer: Sealer, generation: Ge
     from workers.classifying.revisions import ClassifierBook
     from workers.classifying.teaching import check_count, check_label
     from workers.classifying.vectors import space_of
-    from workers.encoder import Encoder
+    from workers.encoders.encoder import Encoder
 
     check_label(choice.label)
     name, space = generation.encoder, space_of(generation.encoder.id)

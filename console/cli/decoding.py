@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.config import Settings
 from shared.telemetry import Metrics
-from workers.decoding import DecodePool
+from workers.decoding.pool import DecodePool
 
 
 def one_child_pool(settings: Settings, side: int, metrics: Metrics | None = None) -> DecodePool:

@@ -37,8 +37,8 @@ def bank(
     """
     from workers.classifying.bank import FEWEST, write_own_bank
     from workers.classifying.vectors import shipped_features
-    from workers.encoder import Encoder
-    from workers.encoder_files import IMPORTED, MODELS, choose_encoder
+    from workers.encoders.encoder import Encoder
+    from workers.encoders.files import IMPORTED, MODELS, choose_encoder
 
     session = session_of(context)
     settings = session.settings()

@@ -55,7 +55,7 @@ def converter(  # noqa: PLR0913, PLR0917 - the options of a command
         from workers.training.converter import Recipe
     except ModuleNotFoundError as error:
         raise UsageError(TRAIN_HINT) from error
-    from workers.conversion import CONVERTERS
+    from workers.migration.conversion import CONVERTERS
 
     session = session_of(context)
     if pictures < ADVISED:
@@ -86,7 +86,7 @@ def converter(  # noqa: PLR0913, PLR0917 - the options of a command
 
 def _end(session: Session, name: str) -> End:
     """The encoder of a version's name, in the precision that this deployment's workers run, or of an index id."""
-    from workers.encoder_files import IMPORTED, list_encoders
+    from workers.encoders.files import IMPORTED, list_encoders
     from workers.training.conversion import End
 
     settings = session.settings()

@@ -21,7 +21,7 @@ TORCHSCRIPT = (".torchscript", ".pt", ".pth", ".jit", ".ts")
 @app.command("list")
 def list_(context: typer.Context) -> None:
     """List the encoders at hand: shipped and imported, with their precisions (each an index version of its own)."""
-    from workers.encoder_files import IMPORTED, list_encoders
+    from workers.encoders.files import IMPORTED, list_encoders
 
     session = session_of(context)
     cards = list_encoders(imported=session.settings().data_dir / IMPORTED)
@@ -134,7 +134,7 @@ def export(
         from workers.training.version import write_version
     except ModuleNotFoundError as error:
         raise UsageError(TRAIN_HINT) from error
-    from workers.encoder_import import place_version
+    from workers.encoders.importing import place_version
     from workers.training.dataset import held_out
     from workers.training.imported import calibrate_version
 
@@ -154,8 +154,8 @@ def export(
 
 
 def _version_folder(session: Session, name: str, output: Path | None) -> Path:
-    from workers.encoder_files import IMPORTED, list_encoders
-    from workers.encoder_import import version_name
+    from workers.encoders.files import IMPORTED, list_encoders
+    from workers.encoders.importing import version_name
 
     if bool(name) == (output is not None):
         raise UsageError("encoder export needs --name NAME, or -o FOLDER")
@@ -198,7 +198,7 @@ def import_(
     A model decides what is found: import only what you trust. A TorchScript file is a program that runs on this machine
     as you; it needs the train extra.
     """
-    from workers.encoder_import import CARD_TEMPLATE
+    from workers.encoders.importing import CARD_TEMPLATE
 
     if card_template:
         print(json.dumps(CARD_TEMPLATE, indent=1))
@@ -209,8 +209,8 @@ def import_(
 
 
 def _import(session: Session, file: Path, card_path: Path, name: str, images: Path | None, pictures: int) -> None:
-    from workers import encoder_import
-    from workers.encoder_files import IMPORTED, list_encoders
+    from workers.encoders import importing as encoder_import
+    from workers.encoders.files import IMPORTED, list_encoders
     from workers.training.imported import calibrate_version
 
     card = encoder_import.read_card(card_path)
@@ -241,7 +241,7 @@ def _import(session: Session, file: Path, card_path: Path, name: str, images: Pa
 
 
 def _read(file: Path) -> bytes:
-    from workers.onnx_file import SIZE_LIMIT
+    from workers.encoders.onnx_file import SIZE_LIMIT
 
     if file.stat().st_size > SIZE_LIMIT:
         raise UsageError(f"a model of more than {SIZE_LIMIT >> 20} MiB is not imported")
@@ -265,7 +265,7 @@ def _from_torchscript(file: Path, side: int) -> bytes:
 
 def _start(session: Session, name: str) -> Path:
     """The ONNX file of a version's name or of a path."""
-    from workers.encoder_files import IMPORTED, list_encoders
+    from workers.encoders.files import IMPORTED, list_encoders
 
     cards = list_encoders(imported=session.settings().data_dir / IMPORTED)
     versions = {card.id: card.files["fp32"].path for card in cards}

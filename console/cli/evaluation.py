@@ -65,7 +65,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
 
     Nothing is kept but the report; the pictures are read and forgotten.
     """
-    from workers.encoder_files import IMPORTED
+    from workers.encoders.files import IMPORTED
     from workers.evaluation.bench import QUICK_SHARE, Options
     from workers.evaluation.run import evaluate as run
     from workers.evaluation.run import expected_seconds

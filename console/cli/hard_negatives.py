@@ -105,7 +105,7 @@ async def _teach(
     from workers.classifying.fitting import Recipe
     from workers.classifying.teaching import merge
     from workers.classifying.vectors import space_of
-    from workers.encoder_in_force import in_force
+    from workers.encoders.in_force import in_force
 
     encoder = (await in_force(settings, store)).encoder
     space = space_of(encoder.id)

@@ -12,11 +12,11 @@ from shared.config import Settings
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
-from workers.compaction import LEASE_KEY, compact
-from workers.encoder import Encoder
-from workers.encoder_in_force import in_force
-from workers.index_replica import IndexReplica
-from workers.index_status import Health, IndexStatus, read_status
+from workers.encoders.encoder import Encoder
+from workers.encoders.in_force import in_force
+from workers.index.compaction import LEASE_KEY, compact
+from workers.index.replica import IndexReplica
+from workers.index.status import Health, IndexStatus, read_status
 from workers.migration.adapting import adapter_if_any
 
 app = typer.Typer(help="The index of all image sets.", no_args_is_help=True)

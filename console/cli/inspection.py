@@ -20,14 +20,14 @@ from shared.types import Inquiry, Verdict
 from workers.classifying.labelling import Labeller
 from workers.classifying.replica import ClassifierReplica
 from workers.classifying.vectors import shipped_features
-from workers.container_inspector import ContainerInspector
-from workers.encoder import Encoder
-from workers.encoder_in_force import in_force
-from workers.encoder_names import EncoderName
-from workers.index_replica import IndexReplica, IndexView
-from workers.inspector import Inspector
-from workers.label_sources import loaders, shipped_answers
+from workers.encoders.encoder import Encoder
+from workers.encoders.in_force import in_force
+from workers.encoders.names import EncoderName
+from workers.engines.label_sources import loaders, shipped_answers
+from workers.index.replica import IndexReplica, IndexView
 from workers.migration.adapting import adapter_if_any
+from workers.serving.container_inspector import ContainerInspector
+from workers.serving.inspector import Inspector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,8 @@ from shared.ports import Store
 from shared.sealing import Sealer
 
 if TYPE_CHECKING:
-    from workers.encoder import Encoder
-    from workers.encoder_names import EncoderName
+    from workers.encoders.encoder import Encoder
+    from workers.encoders.names import EncoderName
 
 app = typer.Typer(help="Label spaces: many labels at once, learnt from labelled pictures.", no_args_is_help=True)
 ManifestOption = Annotated[
@@ -157,19 +157,19 @@ def compare(
 
 def configured_encoder(session: Session) -> Encoder:
     """Return the encoder that the deployment's workers run."""
-    from workers.encoder import Encoder
+    from workers.encoders.encoder import Encoder
 
     return Encoder.configured(session.settings(), _encoder_name(session))
 
 
 def _weights(session: Session) -> Path:
-    from workers.encoder_names import card_of
+    from workers.encoders.names import card_of
 
     return card_of(session.settings(), _encoder_name(session)).files["fp32"].path
 
 
 def _encoder_name(session: Session) -> EncoderName:
-    from workers.encoder_in_force import in_force
+    from workers.encoders.in_force import in_force
 
     async def run(settings: Settings, store: Store, _: Sealer) -> EncoderName:
         return (await in_force(settings, store)).encoder

@@ -15,8 +15,8 @@ from shared.config import Settings
 from shared.errors import EncoderUnavailableError, LeaseHeldError, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
-from workers.encoder_names import EncoderName, find_name
-from workers.generations import Generation, Phase
+from workers.encoders.generations import Generation, Phase
+from workers.encoders.names import EncoderName, find_name
 from workers.migration.awaiting import DisagreementError, NotReadyError
 from workers.migration.migrating import MIGRATION_LEASE, Choices, Migration, Standing
 

@@ -17,7 +17,7 @@ from shared.config import Settings
 from shared.errors import IntegrityError, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
-from workers.label_sources import loaders
+from workers.engines.label_sources import loaders
 from workers.labels.choice import changed
 from workers.labels.network import read_card, read_model
 from workers.labels.published import LABEL_SPACES, LabelSpaceBook, PublishedSpace, pack

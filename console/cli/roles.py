@@ -54,7 +54,7 @@ def worker(context: typer.Context) -> None:
     # Where both share a machine the proxy comes first: a worker that starts takes two seconds of every core, and a flow
     # whose deadline passes meanwhile was answered up to 0.36 s after it.
     os.nice(WORKER_NICENESS)
-    from workers.service import run_worker
+    from workers.engines.service import run_worker
 
     run_role("worker", run_worker, session_of(context).settings())
 

@@ -12,8 +12,8 @@ from shared.adapters.role import SystemClock
 from shared.config import Settings
 from shared.ports import Store
 from shared.sealing import Sealer
-from workers.set_history import Past
-from workers.set_rollback import Revisions
+from workers.image_sets.rollback import Revisions
+from workers.index.set_history import Past
 
 NameArgument = Annotated[str, typer.Argument(help="The set's name; one that was deleted, too.")]
 

@@ -20,14 +20,14 @@ from shared.config import Settings
 from shared.errors import DecodeError, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
-from workers.encoder import Encoder
-from workers.enrolment import ImageSets, SetContents, SetSummary
-from workers.index_view import IndexView
-from workers.inspector import Inspector
-from workers.robustness import Row, Subject, copies_of, open_picture, tabulate, try_copy
-from workers.robustness_page import render
-from workers.set_calibration import PER, Finding, Rate, Trial, assess, calibrated_threshold
-from workers.set_trials import Tried, bank_trial, images_trial, tried, view_of
+from workers.encoders.encoder import Encoder
+from workers.evaluation.robustness import Row, Subject, copies_of, open_picture, tabulate, try_copy
+from workers.evaluation.robustness_page import render
+from workers.image_sets.calibration import PER, Finding, Rate, Trial, assess, calibrated_threshold
+from workers.image_sets.enrolment import ImageSets, SetContents, SetSummary
+from workers.image_sets.trials import Tried, bank_trial, images_trial, tried, view_of
+from workers.search.view import IndexView
+from workers.serving.inspector import Inspector
 
 NEAREST: Final = 5
 NEAR_SCORE: Final = 50.0

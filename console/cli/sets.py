@@ -21,10 +21,10 @@ from shared.errors import DecodeError, ErrorCode, UsageError
 from shared.ports import Store
 from shared.sealing import Sealer
 from shared.types import Reference
-from workers.encoder_in_force import settle
-from workers.enrolling import Submitted, add_all
-from workers.enrolment import AddResult, ImageSets, SetSummary
-from workers.kept_bytes import bytes_kept
+from workers.encoders.in_force import settle
+from workers.image_sets.enrolling import Submitted, add_all
+from workers.image_sets.enrolment import AddResult, ImageSets, SetSummary
+from workers.references.kept_bytes import bytes_kept
 
 UNREADABLE: Final = "unreadable"
 app = typer.Typer(help="Image sets: the images to protect.", no_args_is_help=True)

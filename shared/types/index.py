@@ -20,9 +20,10 @@ class Reference:
     ``reference`` is unique in its set.  ``vectors`` are L2-normalised embeddings in little-endian half precision, the
     whole picture's first; ``views`` the signs of the other views' embeddings, 1 bit a dimension, one after the other;
     ``pdq`` is the upright hash (empty where the quality is too low to use).  ``local`` are its local features and
-    ``sketch`` the signature of its blocks, packed (``workers/local_features.py``, ``workers/block_sketch.py``); empty
-    where there are none.  ``thumbnail`` is a sealed JPEG, only where the set keeps them.  ``converted_from`` is the
-    encoder whose embeddings were converted to ``encoder``'s (``workers/conversion.py``), empty where they are its own;
+    ``sketch`` the signature of its blocks, packed (``local_features.py`` and ``block_sketch.py`` of
+    ``workers/closer_look``); empty where there are none.  ``thumbnail`` is a sealed JPEG, only where the set keeps
+    them.  ``converted_from`` is the encoder whose embeddings were converted to ``encoder``'s
+    (``workers/migration/conversion.py``), empty where they are its own;
     a converted vector is as long as makes its cosines as rare as native ones.
     """
 

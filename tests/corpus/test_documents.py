@@ -11,8 +11,8 @@ import pytest
 
 from shared.errors import ErrorCode
 from shared.telemetry import Metrics
-from workers.decoding import DecodePool
-from workers.unpack_protocol import Findings, UnpackOrder
+from workers.decoding.pool import DecodePool
+from workers.decoding.unpack_protocol import Findings, UnpackOrder
 
 pytestmark = pytest.mark.corpus
 

@@ -14,8 +14,8 @@ import pytest
 from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
 from shared.types import DecodedImage
-from workers.decode_protocol import FORMATS
-from workers.decoding import DecodePool
+from workers.decoding.pool import DecodePool
+from workers.decoding.protocol import FORMATS
 
 pytestmark = pytest.mark.corpus
 

@@ -16,7 +16,7 @@ from PIL import Image
 from shared.core.hashing import hamming
 from shared.core.matching import MIN_PDQ_QUALITY
 from tests.image_factories import make_file
-from workers.decode_child import Limits, decode
+from workers.decoding.child import Limits, decode
 
 pytestmark = pytest.mark.corpus
 

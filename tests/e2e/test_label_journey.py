@@ -5,7 +5,7 @@ import pytest
 
 from tests.e2e.deployment import URL, Deployment, eventually
 from tests.label_factories import write_network
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.training.drawing import draw
 from workers.training.edits import encode
 

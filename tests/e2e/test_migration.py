@@ -20,7 +20,7 @@ from tests.e2e.deployment import POLICY, URL, Deployment, ScaledOut, eventually
 from tests.e2e.load import Payload
 from tests.encoder_copies import COPY, NEW, OLD, install_copy
 from tests.servers import KafkaBroker, RedisServer
-from workers.generations import Generation, GenerationBook, Phase
+from workers.encoders.generations import Generation, GenerationBook, Phase
 from workers.migration.roll_call import RollCall, WorkerWord
 from workers.training.drawing import draw
 from workers.training.edits import encode

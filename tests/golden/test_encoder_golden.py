@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workers.encoder import Encoder, list_encoders
-from workers.pixels import squash
+from workers.decoding.pixels import squash
+from workers.encoders.encoder import Encoder, list_encoders
 from workers.training.drawing import draw
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "encoder_golden.json").read_text())

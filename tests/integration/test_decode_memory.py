@@ -15,7 +15,7 @@ from shared.types import DecodedImage
 from tests.film_factories import Part, make_apng, make_gif, make_webp
 from tests.image_factories import make_animation, make_file
 from tests.png_factories import interlaced, png_of
-from workers.decode_process import DecodeProcess
+from workers.decoding.process import DecodeProcess
 
 SIDE = 6000
 MOST_MB = 64

@@ -21,16 +21,16 @@ from shared.errors import DecodeError, ErrorCode
 from shared.telemetry import Metrics
 from shared.types import Obscuring, RedactionOrder
 from tests.image_factories import make_animation, make_file, make_heif, make_icon, make_picture
-from workers import sandbox
-from workers.decode_child import ITEMS_PER_CHILD
-from workers.decode_process import ChildLostError, DecodeProcess
-from workers.decoding import QUEUE_PER_CHILD, SPARES, DecodePool
-from workers.obscuring import WRITTEN
+from workers.decoding import sandbox
+from workers.decoding.child import ITEMS_PER_CHILD
+from workers.decoding.obscuring import WRITTEN
+from workers.decoding.pool import QUEUE_PER_CHILD, SPARES, DecodePool
+from workers.decoding.process import ChildLostError, DecodeProcess
 
 # Runs as a process of its own: enters the sandbox, tries everything, and prints what the system said.
 PROBE = """
 import ctypes, errno, json, mmap, os, platform, socket, subprocess, sys, threading
-from workers import sandbox
+from workers.decoding import sandbox
 
 library = ctypes.CDLL(None, use_errno=True)
 spare = os.dup(0)
@@ -284,8 +284,8 @@ async def test_children_die_with_their_parent() -> None:
 import asyncio
 from shared.telemetry import Metrics
 from shared.types import Obscuring, RedactionOrder
-from workers.decode_process import ChildLostError, DecodeProcess
-from workers.decoding import DecodePool
+from workers.decoding.process import ChildLostError, DecodeProcess
+from workers.decoding.pool import DecodePool
 
 async def main():
     pool = DecodePool(size=1, side=96, timeout=5, max_pixels=1000000, metrics=Metrics())

@@ -6,9 +6,9 @@ from shared.adapters.local_hub import Hub
 from shared.config import Settings
 from tests.image_factories import make_file, make_picture
 from tests.integration.test_worker import Asker, enrol, hub, ready_worker, settings
-from workers.encoder_files import list_encoders
-from workers.encoder_names import EncoderName, find_name
-from workers.generations import GenerationBook, begun, copied, returned, switched
+from workers.encoders.files import list_encoders
+from workers.encoders.generations import GenerationBook, begun, copied, returned, switched
+from workers.encoders.names import EncoderName, find_name
 from workers.migration.roll_call import RollCall
 
 __all__ = ["hub", "settings"]  # fixtures

@@ -29,10 +29,10 @@ from tests.index_factories import (
     make_vector,
 )
 from tests.memory_store import MemoryStore
-from workers.compaction import LEASE_KEY, compact, maintain
-from workers.enrolment import ImageSets
-from workers.index_log import IndexLog
-from workers.index_replica import IndexReplica
+from workers.image_sets.enrolment import ImageSets
+from workers.index.compaction import LEASE_KEY, compact, maintain
+from workers.index.log import IndexLog
+from workers.index.replica import IndexReplica
 
 SEEDS = SeedFingerprinter()
 WITHIN_SECONDS = 30.0  # whatever else the machine does

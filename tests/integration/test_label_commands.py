@@ -8,7 +8,7 @@ import pytest
 from tests.integration.command_line import CommandLine
 from tests.label_factories import make_card, write_network
 from tests.onnx_factories import linear_model
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.labels.network import MODEL_FILE
 from workers.training.drawing import draw
 from workers.training.edits import encode

@@ -22,8 +22,8 @@ from workers.classifying.labelling import ClassifierAnswers
 from workers.classifying.model import unpack
 from workers.classifying.replica import ClassifierReplica
 from workers.classifying.revisions import ClassifierBook
-from workers.index_log import IndexLog
-from workers.index_replica import IndexReplica
+from workers.index.log import IndexLog
+from workers.index.replica import IndexReplica
 
 pytestmark = [pytest.mark.redis]
 CLASSIFIER = make_classifier("receipt", name="papers")

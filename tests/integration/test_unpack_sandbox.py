@@ -31,8 +31,8 @@ from tests.container_factories import (
 )
 from tests.image_factories import make_file, make_picture
 from tests.unit.workers.unpacking.test_seven_zip import FILTERS
-from workers.decoding import DecodePool
-from workers.unpack_protocol import Findings, UnpackOrder
+from workers.decoding.pool import DecodePool
+from workers.decoding.unpack_protocol import Findings, UnpackOrder
 
 ORDER = UnpackOrder(seconds=20.0, max_inflated_bytes=256 << 20)
 TAR = make_tar({"a.png": PNG})

@@ -21,12 +21,12 @@ from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics, Readiness
 from shared.types import BusMessage, InspectionRequest, Verdict
 from tests.image_factories import make_file, make_picture
-from workers.decoding import DecodePool
-from workers.encoder import Encoder
-from workers.enrolment import ImageSets
-from workers.index_replica import IndexReplica
-from workers.inspector import Inspector
-from workers.service import run_worker
+from workers.decoding.pool import DecodePool
+from workers.encoders.encoder import Encoder
+from workers.engines.service import run_worker
+from workers.image_sets.enrolment import ImageSets
+from workers.index.replica import IndexReplica
+from workers.serving.inspector import Inspector
 
 INSTANCE = 5
 CLOCK = SystemClock()

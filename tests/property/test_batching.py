@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.types import Priority
-from workers.batching import MicroBatcher
-from workers.lanes import HANDICAPS
+from workers.encoders.batching import MicroBatcher
+from workers.encoders.lanes import HANDICAPS
 
 moments = st.floats(0, 10, allow_nan=False)
 arrivals = st.lists(st.tuples(moments, st.none() | moments, st.sampled_from(Priority)), max_size=40)

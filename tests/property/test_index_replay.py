@@ -11,11 +11,11 @@ from shared.types import IndexEvent, Reference, ReferenceMatch, ReferenceRemoved
 from tests.index_factories import ENCODER, SEALER, added, make_pdq, make_set, make_vector
 from tests.index_snapshots import pack, unpack
 from tests.index_views import make_builder, play, rebase
-from workers.embeddings import to_bytes
-from workers.index_snapshot import Snapshot
-from workers.index_state import IndexState
-from workers.index_view import IndexView
-from workers.reference_table import ReferenceTable
+from workers.encoders.embeddings import to_bytes
+from workers.index.snapshot import Snapshot
+from workers.index.state import IndexState
+from workers.references.reference_table import ReferenceTable
+from workers.search.view import IndexView
 
 SEEDS = range(8)
 SETS = ("a", "b")

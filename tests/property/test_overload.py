@@ -13,7 +13,7 @@ from shared.errors import DecodeError
 from shared.telemetry import Metrics
 from shared.types import Priority
 from tests.virtual_time import VirtualClock, run
-from workers.admission import Admission
+from workers.serving.admission import Admission
 
 SERVERS, SERVICE = 2, 0.010
 CAPACITY = SERVERS / SERVICE

@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from tests.index_factories import fused_score
-from workers.encoder import Encoder
-from workers.pixels import squash
-from workers.reference_views import reference_views
+from workers.decoding.pixels import squash
+from workers.decoding.reference_views import reference_views
+from workers.encoders.encoder import Encoder
 from workers.training.drawing.plain import PLAIN, draw_plain
 
 UNSEEN = 2_000_000

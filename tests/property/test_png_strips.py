@@ -8,9 +8,9 @@ from PIL import Image
 
 from tests.image_factories import make_exif, make_file, make_picture
 from tests.png_factories import filtered_png
-from workers.picture_formats import open_picture
-from workers.pixels import reducible
-from workers.png_strips import png_layout, png_strips, without_pixels
+from workers.decoding.formats.picture_formats import open_picture
+from workers.decoding.formats.png_strips import png_layout, png_strips, without_pixels
+from workers.decoding.pixels import reducible
 
 PICTURE = make_picture(90, 70)
 FILES = (

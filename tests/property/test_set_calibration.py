@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workers.image_sets.calibration import LEAST_COUNT, Trial
 from workers.intervals import clopper_pearson
-from workers.set_calibration import LEAST_COUNT, Trial
 
 FLOOR = 50.0
 scores = st.floats(FLOOR, 100.0) | st.sampled_from([0.0, 0.0, 85.0, 99.0])

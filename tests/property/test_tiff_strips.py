@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.image_factories import make_file, make_picture
-from workers.picture_formats import open_picture
-from workers.pixels import reducible
-from workers.tiff_strips import tiff_layout, tiff_strips
+from workers.decoding.formats.picture_formats import open_picture
+from workers.decoding.formats.tiff_strips import tiff_layout, tiff_strips
+from workers.decoding.pixels import reducible
 
 PICTURE = make_picture(90, 70)
 FILES = tuple(

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from workers import pixels
+from workers.decoding import pixels
 from workers.training.attacks import SHAKEN, Aim, Budget, Pixels, attack, psnr, reduce, shaken
 from workers.training.network import DIMENSION, INPUT_SIDE, Fingerprinter
 

@@ -19,16 +19,16 @@ from workers.classifying.builtin import builtin_classifiers
 from workers.classifying.dense_features import grid_descriptors
 from workers.classifying.fitting import Recipe, fit
 from workers.classifying.vectors import row_of, shipped_features, space_of
-from workers.conversion import CONVERTERS, converted_classifier, converted_references, load_converter
-from workers.embeddings import to_bytes
-from workers.encoder import MODELS, Encoder
-from workers.encoder_files import IMPORTED, choose_encoder, list_encoders
-from workers.index_state import IndexState
+from workers.encoders.embeddings import to_bytes
+from workers.encoders.encoder import MODELS, Encoder
+from workers.encoders.files import IMPORTED, choose_encoder, list_encoders
+from workers.index.state import IndexState
+from workers.index.view_builder import ViewBuilder
+from workers.migration.conversion import CONVERTERS, converted_classifier, converted_references, load_converter
 from workers.training.conversion import End, complete_bank
 from workers.training.dataset import squash
 from workers.training.drawing import FAMILIES, draw
 from workers.training.edits import EDITS, encode
-from workers.view_builder import ViewBuilder
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(900)]
 OLD = list_encoders()[-1].id

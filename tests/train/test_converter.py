@@ -8,8 +8,8 @@ import pytest
 
 from tests.converter_factories import REPORT, rotation
 from workers.classifying.vectors import unit
-from workers.conversion import ConverterCard, load_converter, views_path
-from workers.sign_index import signs
+from workers.migration.conversion import ConverterCard, load_converter, views_path
+from workers.search.sign_index import signs
 from workers.training.conversion_pictures import Vectors
 from workers.training.converter import ConverterNetwork, Recipe, signs_of, train_network, write_converter
 

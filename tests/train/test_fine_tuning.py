@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from workers.encoder_files import list_encoders
+from workers.encoders.files import list_encoders
 from workers.training.drawing import draw
 from workers.training.fine_tuning import BATCH, LOOKS, Plan, plans, train
 from workers.training.lesson import Floats, Lesson, Pixels

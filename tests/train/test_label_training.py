@@ -9,8 +9,8 @@ import pytest
 
 from console.cli import app as cli
 from shared.errors import UsageError
-from workers.encoder import MODELS, Encoder
-from workers.encoder_files import choose_encoder
+from workers.encoders.encoder import MODELS, Encoder
+from workers.encoders.files import choose_encoder
 from workers.labels.manifest import read_manifest
 from workers.labels.network import LabelNetwork
 from workers.labels.simulated import appearance

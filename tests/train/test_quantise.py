@@ -11,8 +11,8 @@ import pytest
 import torch
 from onnx import TensorProto, numpy_helper
 
-from workers.encoder_files import MODEL_FILES, read_card
-from workers.encoder_import import ImportCard, convert
+from workers.encoders.files import MODEL_FILES, read_card
+from workers.encoders.importing import ImportCard, convert
 from workers.training.export import SAME_COSINE, export
 from workers.training.network import Fingerprinter
 from workers.training.quantise import LARGEST_WEIGHT, require_unsaturated, trunk

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import torch
 
-from workers.encoder_files import list_encoders
+from workers.encoders.files import list_encoders
 from workers.training.contrastive import TrainConfig, train
 from workers.training.drawing import FAMILIES, draw
 from workers.training.network import Fingerprinter

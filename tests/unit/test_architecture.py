@@ -23,8 +23,8 @@ RUN_BY: Final[dict[str, str]] = {
     "shared/types/decisions.py": "tests/unit/shared/core/test_policy.py",
     "shared/types/objects.py": "tests/unit/shared/core/test_objects.py",
     "shared/types/index.py": "tests/unit/shared/test_codec.py",
-    "workers/engine.py": "tests/integration/test_engine.py",
-    "workers/set_catalogue.py": "tests/unit/workers/test_enrolment.py",
+    "workers/engines/engine.py": "tests/integration/test_engine.py",
+    "workers/index/catalogue.py": "tests/unit/workers/image_sets/test_enrolment.py",
     "workers/evaluation/adversary_path.py": "tests/train/test_adversary.py",
     **{
         f"workers/training/drawing/{name}.py": "tests/unit/workers/training/drawing/test___init__.py"

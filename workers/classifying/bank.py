@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shared.errors import EncoderUnavailableError
 from workers.classifying.dense_features import Floats
 from workers.classifying.vectors import FeatureModel, unit, weigh
-from workers.encoder_files import MODELS, EncoderCard, Precision
+from workers.encoders.files import MODELS, EncoderCard, Precision
 
 HANDMADE: Final = MODELS / "classifier-v1" / "bank.npz"
 OWN_HANDMADE: Final = "other.npz"

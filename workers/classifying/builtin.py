@@ -17,8 +17,8 @@ from shared.config import Settings
 from shared.errors import IntegrityError
 from workers.classifying.model import Classifier, unpack
 from workers.classifying.vectors import space_of
-from workers.encoder_files import EncoderCard, Precision
-from workers.encoder_names import EncoderName, card_of
+from workers.encoders.files import EncoderCard, Precision
+from workers.encoders.names import EncoderName, card_of
 
 FOLDER: Final = "builtin"
 PREFIX: Final = "builtin-"

@@ -17,7 +17,7 @@ from workers.classifying.fitting import ADVISED, FEWEST
 from workers.classifying.model import Example
 from workers.classifying.rates import Rates
 from workers.classifying.vectors import FeatureModel, row_of
-from workers.embedding import EmbeddingQueue
+from workers.encoders.embedding_queue import EmbeddingQueue
 
 MANY_STRANGERS: Final = 0.05
 """Share of negatives and drawings that are surely given a label, from which on a user is told what helps."""

@@ -32,8 +32,8 @@ from workers.classifying.dense_features import (
     shape,
     texture,
 )
-from workers.encoder_files import MODELS
-from workers.pixels import plane_of
+from workers.decoding.pixels import plane_of
+from workers.encoders.files import MODELS
 
 FEATURES: Final = MODELS / "classifier-v1" / "features.npz"
 WORDS, EDGES, TEXTURE, COLOURS, SHAPE = "words", "edges", "texture", "colours", "shape"

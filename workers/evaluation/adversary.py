@@ -35,12 +35,12 @@ import numpy as np
 from PIL import Image
 
 from shared.types import Matcher
-from workers import pixels
-from workers.encoder import Encoder
-from workers.encoder_files import MODELS, choose_encoder
-from workers.enrolment import DEFAULT_THRESHOLD
+from workers.decoding import pixels
+from workers.encoders.encoder import Encoder
+from workers.encoders.files import MODELS, choose_encoder
 from workers.evaluation.adversary_path import UPRIGHT, Outcome, Sent, Shelf, view_vectors
 from workers.evaluation.product import Product
+from workers.image_sets.enrolment import DEFAULT_THRESHOLD
 from workers.training.attacks import Attacker, Budget, Pixels, Vectors, psnr, shaken
 from workers.training.dataset import HELD_OUT_MODULUS, read_archives
 from workers.training.drawing import FAMILIES, draw

@@ -18,17 +18,17 @@ from PIL import Image
 
 from shared.core.policy_conditions import is_proven
 from shared.types import Matcher, ReferenceMatch, SetCreated
-from workers.decode_child import Limits, decode
-from workers.encoder import Encoder
-from workers.enrolment import DEFAULT_THRESHOLD
+from workers.closer_look.evidence import Sight
+from workers.decoding.child import Limits, decode
+from workers.decoding.pixels import plane_of, squash
+from workers.decoding.reference_views import reference_views
+from workers.encoders.encoder import Encoder
 from workers.evaluation.methods import Sample
 from workers.evaluation.pictures import MAX_PIXELS
 from workers.evaluation.product import SET, Product, build_view
-from workers.evidence import Sight
-from workers.index_view import IndexView
-from workers.live_segment import Probe
-from workers.pixels import plane_of, squash
-from workers.reference_views import reference_views
+from workers.image_sets.enrolment import DEFAULT_THRESHOLD
+from workers.search.live_segment import Probe
+from workers.search.view import IndexView
 
 UPRIGHT: Final = 1  # EXIF's orientation of a picture that needs no turn
 

@@ -7,7 +7,7 @@ import json
 from typing import Final
 
 from shared.errors import UsageError
-from workers.encoder_files import MODELS, choose_encoder
+from workers.encoders.files import MODELS, choose_encoder
 from workers.evaluation.adversary_rows import section_of
 from workers.evaluation.bench import Bench, Options, SectionPlan
 from workers.evaluation.tables import Section

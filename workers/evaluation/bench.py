@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.errors import UsageError
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.evaluation.measuring import Progress
 from workers.evaluation.pictures import BENCHMARK, has_archives
 from workers.evaluation.product import Product

@@ -19,7 +19,7 @@ from workers.classifying.clusters import COSINE
 from workers.classifying.dense_features import Floats
 from workers.classifying.rates import Scores
 from workers.classifying.vectors import FeatureModel, row_of, unit
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.evaluation import classifiers_baseline, classifiers_figures
 from workers.evaluation.classifiers_baseline import Baseline, Course
 from workers.evaluation.classifiers_draws import Draw, Outcome, Seen, clusters_of, draw, judge

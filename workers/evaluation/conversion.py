@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from workers.conversion import ConverterCard
 from workers.evaluation.conversion_path import PathFigures
 from workers.evaluation.tables import Column, Plot, Report, Section, Table
+from workers.migration.conversion import ConverterCard
 
 TEXT = (
     "References are whole pictures with their enrolled views, queries their edited copies, and every other picture is"

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from PIL import Image
 
 from shared.types import Reference, SetCreated
-from workers.conversion import Converter, converted_references
-from workers.encoder import Encoder
-from workers.enrolment import DEFAULT_THRESHOLD
+from workers.encoders.encoder import Encoder
 from workers.evaluation.product import SET, WAYS, Product, Way, build_view, without_local_features
+from workers.image_sets.enrolment import DEFAULT_THRESHOLD
+from workers.migration.conversion import Converter, converted_references
 from workers.training.edits import EDITS, edited
 
 

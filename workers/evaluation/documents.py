@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.types import Reference, ReferenceMatch, Relation, SetCreated
-from workers.enrolment import DEFAULT_THRESHOLD
 from workers.evaluation import recall
 from workers.evaluation.bench import Bench, Options, SectionPlan
 from workers.evaluation.codes import one_of_each_code
@@ -34,6 +33,7 @@ from workers.evaluation.pictures import (
 from workers.evaluation.product import SET, WAYS, Enrolment, WholePath, build_view
 from workers.evaluation.recall_section import one_vector
 from workers.evaluation.tables import Cell, Section, Table, columns, flow
+from workers.image_sets.enrolment import DEFAULT_THRESHOLD
 from workers.training.drawing.pairs import COPIES, EDITS, Bond, pair
 
 PROTECTED: Final = 60

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.types import Reference, SetCreated
-from workers.enrolment import DEFAULT_THRESHOLD
 from workers.evaluation.bench import Bench, Options, SectionPlan
 from workers.evaluation.figures import upper_bound
 from workers.evaluation.methods import Sample
@@ -22,7 +21,8 @@ from workers.evaluation.pictures import (
 )
 from workers.evaluation.product import SET, Enrolment, build_view
 from workers.evaluation.tables import Cell, Section, Table, columns, flow
-from workers.index_view import IndexView
+from workers.image_sets.enrolment import DEFAULT_THRESHOLD
+from workers.search.view import IndexView
 from workers.training.drawing.pairs import near_empty
 from workers.transformations import TRANSFORMS, canonical
 

@@ -7,12 +7,12 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from workers.codebook import shipped_codebook
+from workers.closer_look.codebook import shipped_codebook
+from workers.closer_look.feature_index import FeatureIndex
+from workers.closer_look.geometry import verify
+from workers.closer_look.local_features import LocalFeatures, extract, pack
+from workers.decoding.pixels import canonical, grey_plane
 from workers.evaluation.methods import UPRIGHT, Ranking, Sample
-from workers.feature_index import FeatureIndex
-from workers.geometry import verify
-from workers.local_features import LocalFeatures, extract, pack
-from workers.pixels import canonical, grey_plane
 
 VERIFIED: Final = 8
 

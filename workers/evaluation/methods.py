@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.core.matching import Calibration
+from workers.decoding.pdq import pdq
+from workers.decoding.pixels import canonical, squash
+from workers.decoding.reference_views import reference_views
 from workers.evaluation.figures import NONE
-from workers.pdq import pdq
-from workers.pdq_index import PdqIndex
-from workers.pixels import canonical, squash
-from workers.reference_views import reference_views
+from workers.search.pdq_index import PdqIndex
 
 CANDIDATES: Final = 10
 """References that a method names for one query."""
@@ -31,7 +31,7 @@ type Vectors = NDArray[np.float32]
 
 
 class Embeds(Protocol):
-    """What an encoder is here, such as `workers.encoder.Encoder`."""
+    """What an encoder is here, such as `workers.encoders.encoder.Encoder`."""
 
     @property
     def side(self) -> int:

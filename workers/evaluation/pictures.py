@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.errors import UsageError
-from workers.decode_protocol import FORMATS
-from workers.pixels import canonical as upright
-from workers.pixels import reducible
+from workers.decoding.pixels import canonical as upright
+from workers.decoding.pixels import reducible
+from workers.decoding.protocol import FORMATS
 from workers.training.dataset import DRAWN, held_out
 from workers.training.drawing import FAMILIES, draw
 

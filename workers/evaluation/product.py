@@ -19,16 +19,16 @@ from shared.adapters.role import SystemClock
 from shared.errors import IntegrityError
 from shared.telemetry import Metrics
 from shared.types import DecodedImage, Reference, ReferenceMatch, Relation, SetCreated, Verdict
-from workers.decode_child import Limits, decode
-from workers.encoder import Encoder
-from workers.enrolment import DEFAULT_THRESHOLD
+from workers.decoding.child import Limits, decode
+from workers.encoders.encoder import Encoder
 from workers.evaluation.methods import Ranking, Sample
 from workers.evaluation.pictures import MAX_PIXELS
-from workers.fingerprint import Fingerprint
-from workers.index_state import IndexState
-from workers.index_view import IndexView
-from workers.inspector import Inspector
-from workers.view_builder import ViewBuilder
+from workers.image_sets.enrolment import DEFAULT_THRESHOLD
+from workers.image_sets.fingerprint import Fingerprint
+from workers.index.state import IndexState
+from workers.index.view_builder import ViewBuilder
+from workers.search.view import IndexView
+from workers.serving.inspector import Inspector
 
 SET: Final = "evaluation"
 

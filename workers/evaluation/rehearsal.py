@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 
 from shared.types import SetCreated, Verdict
-from workers.encoder import Encoder
-from workers.enrolment import DEFAULT_THRESHOLD
+from workers.encoders.encoder import Encoder
 from workers.evaluation.product import SET, Product, build_view
+from workers.image_sets.enrolment import DEFAULT_THRESHOLD
 from workers.training.drawing import FAMILIES, draw
 from workers.training.edits import EDITS, edited, encode
 

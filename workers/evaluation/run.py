@@ -13,7 +13,7 @@ from typing import Final
 import cv2
 
 from shared.errors import EncoderUnavailableError, UsageError
-from workers.encoder import Encoder, Precision
+from workers.encoders.encoder import Encoder, Precision
 from workers.evaluation import adversary_section, documents, false_positives, recall_section
 from workers.evaluation.bench import Bench, Options, SectionPlan
 from workers.evaluation.measuring import Progress

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from shared.core.policy_conditions import OTHER
 from shared.errors import EncoderUnavailableError, IntegrityError, UsageError
-from workers.encoder_session import import_runtime, open_session
+from workers.encoders.onnx_file import FLOAT, OnnxFile, read_onnx
+from workers.encoders.session import import_runtime, open_session
 from workers.labels.choice import DEFAULT_CHOICE, Choice
 from workers.labels.manifest import LABEL_LIMIT
 from workers.labels.scores import Precision
 from workers.labels.space import MAX_LABELS, Floats
-from workers.onnx_file import FLOAT, OnnxFile, read_onnx
 
 MODEL_FILE: Final = "labels.onnx"
 CARD_FILE: Final = "labels.json"

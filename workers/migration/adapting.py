@@ -21,9 +21,15 @@ from workers.classifying.bank import Bank, bank_path, load_bank
 from workers.classifying.fitting import Recipe, fit
 from workers.classifying.model import Classifier
 from workers.classifying.vectors import Space, shipped_features
-from workers.conversion import CONVERTERS, Converter, converted_classifier, converted_references, load_converter
-from workers.encoder_names import EncoderName, card_of
-from workers.generations import Generation
+from workers.encoders.generations import Generation
+from workers.encoders.names import EncoderName, card_of
+from workers.migration.conversion import (
+    CONVERTERS,
+    Converter,
+    converted_classifier,
+    converted_references,
+    load_converter,
+)
 
 _logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from shared.sealing import Sealer
 from shared.types import Reference
 from workers.classifying.model import Classifier
 from workers.classifying.revisions import ClassifierBook
-from workers.compaction import Lease
-from workers.index_replica import IndexReplica
+from workers.index.compaction import Lease
+from workers.index.replica import IndexReplica
 
 LEASE_ATTEMPTS: Final = 300
 LEASE_SECONDS: Final = 1.0

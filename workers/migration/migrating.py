@@ -14,11 +14,21 @@ from shared.ports import Clock, Store
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from workers.classifying.builtin import builtins_of
-from workers.compaction import LEASE_KEY
-from workers.encoder_in_force import in_force
-from workers.encoder_names import EncoderName, card_of
-from workers.generations import Generation, GenerationBook, Phase, begun, copied, given_up, returned, settled, switched
-from workers.index_replica import IndexReplica
+from workers.encoders.generations import (
+    Generation,
+    GenerationBook,
+    Phase,
+    begun,
+    copied,
+    given_up,
+    returned,
+    settled,
+    switched,
+)
+from workers.encoders.in_force import in_force
+from workers.encoders.names import EncoderName, card_of
+from workers.index.compaction import LEASE_KEY
+from workers.index.replica import IndexReplica
 from workers.migration.adapting import Adapter, adapter_if_any, load_adapter
 from workers.migration.awaiting import all_ready, all_serving, check_agreement, tally_of
 from workers.migration.comparing import Tally

@@ -15,9 +15,9 @@ from typing import Final, Protocol
 from shared.core.lasting import is_lasting
 from shared.telemetry import Metrics
 from shared.types import Inquiry, KnownVerdict, Priority, Verdict
-from workers.admission import Admission
 from workers.migration.comparing import Tally, compare
-from workers.verdicts import Question
+from workers.serving.admission import Admission
+from workers.serving.verdicts import Question
 
 SPARE_AT_WORK: Final = 1
 """Images at work up to which there is time for one that nobody waits for."""

@@ -1,7 +1,7 @@
 """White-box attacks on the encoder: projected gradient descent in an L-infinity ball (Madry et al., ICLR 2018).
 
 The picture that is changed is the one that is sent, at its own size; the gradient goes back through the product's
-reduction to the encoder's square (`workers.pixels.squash`), which is linear along each axis, so it is two matrices.
+reduction to the encoder's square (`decoding.pixels.squash`), which is linear along each axis, so it is two matrices.
 What is sent has 8 bits a channel: a perturbation is rounded to whole levels before anybody looks at it.
 """
 

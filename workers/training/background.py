@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.encoder_files import EncoderCard, Precision, background_path, calibration_path, read_card
+from workers.encoders.files import EncoderCard, Precision, background_path, calibration_path, read_card
 from workers.training.calibration import embed, input_side
 from workers.training.dataset import Item, held_out, read_archives, squash
 from workers.training.drawing import FAMILIES, TRAINING_SEEDS, draw

@@ -36,7 +36,7 @@ from workers.classifying.fitting import Recipe, fit
 from workers.classifying.model import Classifier, Example, pack
 from workers.classifying.rates import Rate, Scored, measure
 from workers.classifying.vectors import row_of, shipped_features, space_of, unit
-from workers.encoder_files import EncoderCard, Precision, read_card
+from workers.encoders.files import EncoderCard, Precision, read_card
 from workers.training.calibration import embed, input_side
 from workers.training.classifier_bank import LEFT_OUT, see
 from workers.training.dataset import Item, held_out

@@ -26,8 +26,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from shared.core.matching import Background
-from workers.encoder_files import EncoderCard, Precision, background_path, calibration_path, read_card
-from workers.sign_index import signs
+from workers.encoders.files import EncoderCard, Precision, background_path, calibration_path, read_card
+from workers.search.sign_index import signs
 from workers.training.dataset import DRAWN
 from workers.training.local_strengths import Verified, verified_pairs
 from workers.training.specimens import Specimens, load

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from workers.encoder_files import Precision
-from workers.reference_views import VIEWS
+from workers.decoding.reference_views import VIEWS
+from workers.encoders.files import Precision
 
 DOCUMENT_SOURCES: Final = (
     "zxing/zxing (Apache-2.0), janosh/diagrams (MIT), zzzDavid/ICDAR-2019-SROIE (MIT), jmcnamara/XlsxWriter (BSD-2),"

@@ -38,8 +38,8 @@ from workers.classifying.vectors import (
     Projection,
     load_features,
 )
-from workers.encoder_files import EncoderCard, read_card
-from workers.pixels import canonical, grey_plane
+from workers.decoding.pixels import canonical, grey_plane
+from workers.encoders.files import EncoderCard, read_card
 from workers.training.background import BANK_SEEDS
 from workers.training.calibration import embed, input_side
 from workers.training.dataset import Item, held_out, opened, read_files, squash

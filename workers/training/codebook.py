@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from workers.codebook import CELL, CELLS, CENTROIDS, DIMENSION, HALF, HALVES, LARGEST, SIGNS, Floats
-from workers.local_features import REFERENCE_FEATURES, extract
-from workers.pixels import PLANE_SIDE
+from workers.closer_look.codebook import CELL, CELLS, CENTROIDS, DIMENSION, HALF, HALVES, LARGEST, SIGNS, Floats
+from workers.closer_look.local_features import REFERENCE_FEATURES, extract
+from workers.decoding.pixels import PLANE_SIDE
 from workers.training.dataset import Item, held_out, read_archives, read_drawings
 
 ROUNDS: Final = 12

@@ -15,7 +15,9 @@ from workers.classifying.bank import bank_path, load_bank
 from workers.classifying.builtin import builtin_classifiers, builtin_path
 from workers.classifying.model import pack
 from workers.classifying.vectors import shipped_features
-from workers.conversion import (
+from workers.encoders.encoder import Encoder
+from workers.encoders.files import EncoderCard, Precision
+from workers.migration.conversion import (
     ConversionReport,
     Converter,
     ConverterCard,
@@ -23,8 +25,6 @@ from workers.conversion import (
     converted_classifier,
     load_converter,
 )
-from workers.encoder import Encoder
-from workers.encoder_files import EncoderCard, Precision
 from workers.training.conversion_figures import (
     Enrolled,
     Measured,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from workers.reference_views import VIEWS, reference_views
+from workers.decoding.reference_views import VIEWS, reference_views
 from workers.training.dataset import DRAWN, Item, held_out, read_archives, squash
 from workers.training.drawing import FAMILIES, TRAINING_SEEDS, draw
 from workers.training.edits import EDITS

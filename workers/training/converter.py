@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.conversion import ConverterCard, converter_path, sign_inputs, views_path
+from workers.migration.conversion import ConverterCard, converter_path, sign_inputs, views_path
 from workers.training.conversion_pictures import Vectors
 from workers.training.onnx_writing import write_checked
 

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from workers.encoder_files import MODEL_FILES, Precision
+from workers.encoders.files import MODEL_FILES, Precision
 from workers.training.network import DIMENSION, INPUT_SIDE, Fingerprinter
 from workers.training.onnx_writing import write_graph
 from workers.training.quantise import write_half, write_int8

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.encoder_files import EncoderCard
+from workers.encoders.files import EncoderCard
 from workers.training.augment import random_crop, recolour
 from workers.training.lesson import Floats, Judged, Lesson, Moment, Pixels
 from workers.training.network import DIMENSION, Fingerprinter, standardise

@@ -14,9 +14,9 @@ from typing import Final
 
 from PIL import Image
 
-from workers.decode_protocol import FORMATS
-from workers.picture_formats import register
-from workers.pixels import canonical, reducible
+from workers.decoding.formats.picture_formats import register
+from workers.decoding.pixels import canonical, reducible
+from workers.decoding.protocol import FORMATS
 from workers.training.dataset import Item
 
 ENDINGS: Final = frozenset(

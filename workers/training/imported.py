@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from workers.encoder_files import read_card
+from workers.encoders.files import read_card
 from workers.training.background import PER_FAMILY, bank_pixels, write_bank
 from workers.training.calibration import input_side, write_calibration
 from workers.training.drawing import FAMILIES

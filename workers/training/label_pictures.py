@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from shared.errors import UsageError
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.training.dataset import held_out, squash
 
 EMBEDDED_AT_ONCE: Final = 64

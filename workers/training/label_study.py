@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from shared.errors import UsageError
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.labels.manifest import Labelled, presence_of, vocabulary
 from workers.labels.network import MODEL_FILE, LabelCard
 from workers.labels.scores import fit_precision

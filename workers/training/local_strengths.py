@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.block_sketch import make_sketch
-from workers.codebook import shipped_codebook
-from workers.evidence import Sight, examine
-from workers.feature_index import FeatureIndex
-from workers.local_features import REFERENCE_FEATURES, extract, pack
+from workers.closer_look.block_sketch import make_sketch
+from workers.closer_look.codebook import shipped_codebook
+from workers.closer_look.evidence import Sight, examine
+from workers.closer_look.feature_index import FeatureIndex
+from workers.closer_look.local_features import REFERENCE_FEATURES, extract, pack
 from workers.training.specimens import Specimens
 
 VOTED: Final = 8

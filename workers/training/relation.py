@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.block_agreement import Agreement
-from workers.block_sketch import compare, make_sketch
-from workers.geometry import Geometry
-from workers.relation import FEWEST_CONTENT_BLOCKS, GEOMETRY_ALONE, ILLEGIBLE, INSIDE, SIGNS, features
+from workers.closer_look.block_agreement import Agreement
+from workers.closer_look.block_sketch import compare, make_sketch
+from workers.closer_look.geometry import Geometry
+from workers.closer_look.relation import FEWEST_CONTENT_BLOCKS, GEOMETRY_ALONE, ILLEGIBLE, INSIDE, SIGNS, features
 from workers.training.relation_pairs import TO_FIT, TO_MEASURE, Amounts, Progress, Side, Verified, collect
 
 ROUNDS: Final = 4_000

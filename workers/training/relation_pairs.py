@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from workers.codebook import Codebook, shipped_codebook
-from workers.feature_index import FeatureIndex
-from workers.geometry import Geometry, verify
-from workers.local_features import REFERENCE_FEATURES, LocalFeatures, extract, pack
-from workers.pixels import canonical, grey_plane
+from workers.closer_look.codebook import Codebook, shipped_codebook
+from workers.closer_look.feature_index import FeatureIndex
+from workers.closer_look.geometry import Geometry, verify
+from workers.closer_look.local_features import REFERENCE_FEATURES, LocalFeatures, extract, pack
+from workers.decoding.pixels import canonical, grey_plane
 from workers.training.dataset import Item
 from workers.training.drawing import FAMILIES, TRAINING_SEEDS, draw
 from workers.training.drawing.pairs import COPIES, Bond, pair

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from workers.pdq import pdq
-from workers.pixels import canonical, grey_plane
-from workers.reference_views import reference_views
+from workers.decoding.pdq import pdq
+from workers.decoding.pixels import canonical, grey_plane
+from workers.decoding.reference_views import reference_views
 from workers.training.dataset import DRAWN, Item, held_out, read_archives, squash
 from workers.training.drawing import FAMILIES, draw
 from workers.training.edits import EDITS

@@ -4,9 +4,9 @@ import numpy as np
 
 from benchmarks.index_scale import QUERIES, calibration, even_quality, graph_quality, make_view, quality, targets
 from benchmarks.made_up_index import shipped_index_id, table
-from workers.ann_index import AnnIndex
 from workers.evaluation.tables import Cell
-from workers.index_segment import Segment
+from workers.search.ann_index import AnnIndex
+from workers.search.segment import Segment
 
 
 def test_a_small_index_finds_all_that_it_is_asked_for() -> None:

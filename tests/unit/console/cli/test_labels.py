@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from shared.errors import UsageError
 from tests.onnx_factories import linear_model
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.labels.network import MODEL_FILE, LabelCard
 from workers.labels.scores import Precision
 from workers.training.label_pictures import embed

@@ -3,8 +3,8 @@ import pytest
 from shared.core.generation import encoder_in_force
 from shared.types import GENERATION_KEY
 from tests.memory_store import MemoryStore
-from workers.encoder_names import EncoderName
-from workers.generations import GenerationBook, settled
+from workers.encoders.generations import GenerationBook, settled
+from workers.encoders.names import EncoderName
 
 
 async def test_it_reads_what_the_workers_write() -> None:

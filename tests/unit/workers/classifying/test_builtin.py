@@ -12,8 +12,8 @@ from tests.classifier_factories import make_classifier
 from workers.classifying.builtin import builtin_classifiers, builtin_path, builtins_of
 from workers.classifying.model import pack
 from workers.classifying.vectors import space_of
-from workers.encoder_files import EncoderCard, read_card
-from workers.encoder_names import configured_name
+from workers.encoders.files import EncoderCard, read_card
+from workers.encoders.names import configured_name
 
 SHIPPED = make_classifier("receipt", name="builtin-documents")
 

@@ -15,7 +15,7 @@ from workers.classifying.model import OTHER
 from workers.classifying.rates import Rates, rate
 from workers.classifying.teaching import Eyes, advice_on, check_count, check_label, merge, warnings_about
 from workers.classifying.vectors import shipped_features
-from workers.embedding import EmbeddingQueue
+from workers.encoders.embedding_queue import EmbeddingQueue
 
 RECEIPTS = make_examples("receipt", make_rows(6, 0))
 

@@ -27,7 +27,7 @@ from workers.classifying.dense_features import (
     texture,
 )
 from workers.classifying.vectors import FEATURES, load_features, row_of, shipped_features, unit
-from workers.encoder_files import list_encoders
+from workers.encoders.files import list_encoders
 from workers.training.drawing import draw
 
 MODEL = shipped_features()

@@ -1,10 +1,10 @@
 """The report of a converter says what its card says."""
 
 from tests.converter_factories import REPORT
-from workers.conversion import ConverterCard
 from workers.evaluation.conversion import conversion_report
 from workers.evaluation.conversion_path import PathFigures
 from workers.evaluation.page import render
+from workers.migration.conversion import ConverterCard
 
 CARD = ConverterCard(
     source="e1", target="e2", encoders=("0" * 64, "1" * 64), sha256="2" * 64, views="", scale=0.97, report=REPORT

@@ -7,10 +7,10 @@ import pytest
 
 from tests.converter_factories import write_converter
 from tests.encoder_copies import COPY, NEW, OLD, install_copy
-from workers.conversion import CONVERTERS, Converter, load_converter
-from workers.encoder import Encoder
-from workers.encoder_files import IMPORTED
+from workers.encoders.encoder import Encoder
+from workers.encoders.files import IMPORTED
 from workers.evaluation.conversion_path import measure_path
+from workers.migration.conversion import CONVERTERS, Converter, load_converter
 from workers.training.drawing import draw
 from workers.training.edits import EDITS
 

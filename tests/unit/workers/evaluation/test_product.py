@@ -8,7 +8,7 @@ from PIL import Image
 
 from shared.types import SetCreated
 from workers import transformations as to
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.evaluation.methods import Sample
 from workers.evaluation.product import (
     SET,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.evaluation.rehearsal import Run, rehearse, summary
 from workers.training.edits import EDITS
 

@@ -10,6 +10,7 @@ import pytest
 from shared.errors import IntegrityError, UsageError
 from tests.label_factories import NAMES, WEIGHTS, make_card, make_space, pixel_model
 from tests.onnx_factories import linear_model, make_model, make_tensor, make_weight
+from workers.encoders.onnx_file import message, node
 from workers.labels.choice import Choice
 from workers.labels.network import (
     CARD_FILE,
@@ -21,7 +22,6 @@ from workers.labels.network import (
     read_card,
     read_model,
 )
-from workers.onnx_file import message, node
 
 VECTORS = np.array([[1.0, 0.0], [0.6, 0.8]], np.float32)
 

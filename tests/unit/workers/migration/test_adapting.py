@@ -9,12 +9,12 @@ from tests.classifier_factories import make_bank, make_classifier
 from tests.converter_factories import rotation, write_converter
 from tests.index_factories import DIMENSION, ENCODER, make_reference
 from workers.classifying.vectors import Space
-from workers.conversion import CONVERTERS, load_converter
-from workers.embeddings import from_bytes
-from workers.encoder_files import list_encoders
-from workers.encoder_names import EncoderName
-from workers.generations import Generation, Phase
+from workers.encoders.embeddings import from_bytes
+from workers.encoders.files import list_encoders
+from workers.encoders.generations import Generation, Phase
+from workers.encoders.names import EncoderName
 from workers.migration.adapting import Adapter, Converted, TakenAsIs, adapter_if_any, load_adapter
+from workers.migration.conversion import CONVERTERS, load_converter
 
 SHIPPED = list_encoders()[-1]
 INT8 = EncoderName(id=f"{SHIPPED.id}.int8", version=SHIPPED.id, precision="int8")

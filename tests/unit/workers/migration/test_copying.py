@@ -14,9 +14,9 @@ from tests.index_factories import CALIBRATION, ENCODER, SEALER, added, make_set,
 from tests.memory_store import MemoryStore
 from workers.classifying.model import Classifier
 from workers.classifying.revisions import ClassifierBook
-from workers.compaction import compact
-from workers.index_log import IndexLog
-from workers.index_replica import IndexReplica
+from workers.index.compaction import compact
+from workers.index.log import IndexLog
+from workers.index.replica import IndexReplica
 from workers.migration.copying import Counted, convert_classifiers, keep_alone, make_index, taken
 
 OTHER = "encoder-2"

@@ -8,9 +8,9 @@ from shared.telemetry import Metrics
 from shared.types import Inquiry, KnownVerdict, Priority, Verdict
 from tests.factories import make_error_verdict, make_match, make_verdict
 from tests.inspection_doubles import StillClock
-from workers.admission import Admission
 from workers.migration.shadowing import Shadow
-from workers.verdicts import Question
+from workers.serving.admission import Admission
+from workers.serving.verdicts import Question
 
 METRIC = "safelight_worker_shadow_total"
 FOUND = make_verdict(matches=(make_match(matched=True),))

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from workers.encoder import Encoder
-from workers.pixels import squash
+from workers.decoding.pixels import squash
+from workers.encoders.encoder import Encoder
 from workers.training.background import PER_GROUP, PER_SOURCE, bank_pixels, ordinary
 from workers.training.dataset import Item
 from workers.training.drawing import FAMILIES, draw

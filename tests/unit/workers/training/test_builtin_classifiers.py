@@ -8,7 +8,7 @@ import numpy as np
 from shared.core.policy_conditions import OTHER
 from tests.classifier_factories import make_bank
 from workers.classifying.dense_features import Floats
-from workers.encoder_files import list_encoders
+from workers.encoders.files import list_encoders
 from workers.training.builtin_classifiers import BUILTINS, NEGATIVES, Known, facts, make
 
 PIXELS = np.zeros((128, 128, 3), np.uint8)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from workers.encoder_files import Precision
+from workers.encoders.files import Precision
 from workers.training.card import SOURCES, accuracy_loss, measured, version_card
 from workers.training.dataset import SOURCE_WEIGHTS
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from workers.codebook import CENTROIDS, DIMENSION, read_codebook
+from workers.closer_look.codebook import CENTROIDS, DIMENSION, read_codebook
 from workers.training.codebook import k_means, nearest, train
 
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.image_factories import make_picture_files
-from workers.reference_views import VIEWS
+from workers.decoding.reference_views import VIEWS
 from workers.training.conversion_pictures import VIEWS_SEEN, held_out_items, look, training_items
 from workers.training.dataset import DRAWN
 from workers.training.edits import EDITS

@@ -8,7 +8,7 @@ import pytest
 
 from tests.image_factories import make_picture_files
 from tests.onnx_factories import DIMENSION, SIDE, make_model
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.training.imported import calibrate_version
 
 

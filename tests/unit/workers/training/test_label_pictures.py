@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from shared.errors import UsageError
-from workers.encoder import Encoder
+from workers.encoders.encoder import Encoder
 from workers.training.label_pictures import EMBEDDED_AT_ONCE, embed, read_squares
 
 

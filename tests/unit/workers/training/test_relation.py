@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from workers.block_agreement import Agreement
-from workers.geometry import Geometry
-from workers.relation import SIGNS
+from workers.closer_look.block_agreement import Agreement
+from workers.closer_look.geometry import Geometry
+from workers.closer_look.relation import SIGNS
 from workers.training.drawing.pairs import Bond, pair
 from workers.training.relation import Case, case_of, copy_probabilities, fit, loss, table, train
 from workers.training.relation_pairs import RESOLUTIONS, plane_of, verified

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.reference_views import VIEWS
+from workers.decoding.reference_views import VIEWS
 from workers.training.specimens import SIDE, collect, load, pdq_variants, unseen_drawings
 
 FIRST = 8

@@ -1,0 +1,1 @@
+"""The worker role put together: one engine for each encoder in use, and the service around them."""

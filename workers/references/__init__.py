@@ -1,0 +1,1 @@
+"""References as columns: many in little memory, an object only where somebody asks for one."""
