@@ -13,8 +13,8 @@ import logging
 import sys
 from pathlib import Path
 
-from proxy_addon.certificates import ca_folder
 from proxy_addon.engine import Engine
+from proxy_addon.tls.certificates import ca_folder
 
 
 async def main(folder: Path, trusted: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import MappingProxyType
 
 from console.services.policies import PolicyBook
-from proxy_addon.catalogue import load_catalogue
+from proxy_addon.activities.catalogue import load_catalogue
 from shared.adapters.role import SystemClock
 from shared.config import Settings
 from shared.core.policy_file import KnownNames

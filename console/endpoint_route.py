@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from console.services.endpoints import Route, distinct
-from proxy_addon.do_not_decrypt import load_exceptions
+from proxy_addon.tls.do_not_decrypt import load_exceptions
 from shared.adapters.addresses import join_address, split_address
 from shared.adapters.run_files import read_run_file
 from shared.config import Settings

@@ -14,20 +14,21 @@ from mitmproxy.connection import Client
 from mitmproxy.http import HTTPFlow, Message
 from mitmproxy.proxy.layer import NextLayer
 
-from proxy_addon import flows, http_stream
-from proxy_addon.accounts import Accounts
-from proxy_addon.background import Background, BodyCopy
+from proxy_addon import flows
 from proxy_addon.enforcement import Case
-from proxy_addon.failsafe import Failsafe
-from proxy_addon.hang_ups import HangUps
-from proxy_addon.ledger import Fate
-from proxy_addon.responses import Reply
-from proxy_addon.rewriting import Rewritten
+from proxy_addon.policies.failsafe import Failsafe
+from proxy_addon.reporting.accounts import Accounts
+from proxy_addon.reporting.ledger import Fate
+from proxy_addon.responses.reply import Reply
+from proxy_addon.responses.rewriting import Rewritten
+from proxy_addon.responses.trickle import INTERVAL_SECONDS
 from proxy_addon.ruling import PASS, Coming, Ruling, Treatment
-from proxy_addon.stream_guard import StreamGuard, begin
+from proxy_addon.runtime.background import Background, BodyCopy
+from proxy_addon.runtime.hang_ups import HangUps
+from proxy_addon.streaming import http_stream
+from proxy_addon.streaming.stream_guard import StreamGuard, begin
+from proxy_addon.streaming.unit_relay import Pending
 from proxy_addon.transfer import Transfers
-from proxy_addon.trickle import INTERVAL_SECONDS
-from proxy_addon.unit_relay import Pending
 from proxy_addon.uploads import replies
 from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.note import Note

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from uuid import uuid4
 
-from proxy_addon import incidents
-from proxy_addon.failsafe import Failsafe
-from proxy_addon.responses import Reply, block_reply, coach_reply, x_safelight
-from proxy_addon.trickle import Trickle
+from proxy_addon.policies.failsafe import Failsafe
+from proxy_addon.reporting import incidents
+from proxy_addon.responses.reply import Reply, block_reply, coach_reply, x_safelight
+from proxy_addon.responses.trickle import Trickle
 from shared.core.policy import Policy
 from shared.ports import Clock
 from shared.telemetry import Metrics

@@ -26,9 +26,9 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.tls import TlsData
 
-from proxy_addon.connection_handler import ClientHandler
-from proxy_addon.dispatch import CachedDispatch
-from proxy_addon.waiting import until
+from proxy_addon.runtime.connection_handler import ClientHandler
+from proxy_addon.runtime.dispatch import CachedDispatch
+from proxy_addon.runtime.waiting import until
 from shared.adapters.addresses import listen_error, split_address
 from shared.errors import ConfigError
 

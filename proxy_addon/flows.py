@@ -11,8 +11,8 @@ from typing import Final, cast
 from mitmproxy.connection import Client, Server
 from mitmproxy.http import Headers, HTTPFlow, Response
 
-from proxy_addon.responses import Reply
-from proxy_addon.rewriting import Rewritten
+from proxy_addon.responses.reply import Reply
+from proxy_addon.responses.rewriting import Rewritten
 from shared.types import Actor, Direction, HttpHead, HttpMessage
 
 _CLAIMED: Final = "safelight.claimed"

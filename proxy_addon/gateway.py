@@ -22,10 +22,10 @@ from types import MappingProxyType
 from typing import Any, Final, TypedDict
 from uuid import uuid4
 
-from proxy_addon.breaker import Breaker
-from proxy_addon.judging import judgement_of
-from proxy_addon.outage_log import OutageLog
-from proxy_addon.pending import Pending
+from proxy_addon.reporting.outage_log import OutageLog
+from proxy_addon.verdicts.breaker import Breaker
+from proxy_addon.verdicts.judging import judgement_of
+from proxy_addon.verdicts.pending import Pending
 from shared import codec
 from shared.errors import (
     BusError,

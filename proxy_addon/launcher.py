@@ -15,44 +15,44 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from proxy_addon.accounts import Accounts
+from proxy_addon.activities.catalogue import STALE_DAYS, load_catalogue, stale
+from proxy_addon.activities.object_learning import ObjectLearning
+from proxy_addon.activities.objects import ObjectMemory
+from proxy_addon.activities.reply_tap import ReplyTap
 from proxy_addon.addon import Safelight
-from proxy_addon.allocator import keep_large_blocks_apart
-from proxy_addon.background import Background
-from proxy_addon.backpressure import Backpressure
-from proxy_addon.bypass_watch import BypassWatch
-from proxy_addon.catalogue import STALE_DAYS, load_catalogue, stale
-from proxy_addon.certificates import ca_folder, trusted_bundle
-from proxy_addon.coach_addon import CoachPage
-from proxy_addon.coaching import Coaching
-from proxy_addon.coverage_flush import CoverageFlush
-from proxy_addon.decode_budget import DecodeBudget
+from proxy_addon.coaching.addon import CoachPage
+from proxy_addon.coaching.passes import Coaching
 from proxy_addon.enforcement import Enforcement
 from proxy_addon.engine import Engine
-from proxy_addon.failsafe import Failsafe
 from proxy_addon.gateway import Gateway
-from proxy_addon.identity_setup import Senders
-from proxy_addon.judging import Judging
-from proxy_addon.ledger import Ledger
-from proxy_addon.link import Link
+from proxy_addon.identity.setup import Senders
 from proxy_addon.measures import Measures
-from proxy_addon.object_learning import ObjectLearning
-from proxy_addon.objects import ObjectMemory
-from proxy_addon.outbox import Outbox
-from proxy_addon.pass_through import StayOnHttp
-from proxy_addon.pass_through_setup import pass_through
-from proxy_addon.policy_watch import PolicyWatch
-from proxy_addon.redaction import Redaction
-from proxy_addon.reply_tap import ReplyTap
+from proxy_addon.policies.bypass_watch import BypassWatch
+from proxy_addon.policies.failsafe import Failsafe
+from proxy_addon.policies.policy_watch import PolicyWatch
+from proxy_addon.reporting.accounts import Accounts
+from proxy_addon.reporting.coverage_flush import CoverageFlush
+from proxy_addon.reporting.ledger import Ledger
+from proxy_addon.reporting.outbox import Outbox
+from proxy_addon.responses.redaction import Redaction
+from proxy_addon.runtime.allocator import keep_large_blocks_apart
+from proxy_addon.runtime.background import Background
+from proxy_addon.runtime.backpressure import Backpressure
+from proxy_addon.runtime.link import Link
+from proxy_addon.runtime.upstream import Resolve
+from proxy_addon.runtime.waiting import at_most, until
+from proxy_addon.runtime.watchdog import Watchdog
+from proxy_addon.streaming.websocket import WebSocketGuard
+from proxy_addon.tls.certificates import ca_folder, trusted_bundle
+from proxy_addon.tls.pass_through import StayOnHttp
+from proxy_addon.tls.pass_through_setup import pass_through
+from proxy_addon.tls.tunnels import Tunnels
 from proxy_addon.transfer import Transfers
-from proxy_addon.tunnels import Tunnels
 from proxy_addon.uploads.cancelling import Canceller
 from proxy_addon.uploads.setup import UploadParts
-from proxy_addon.upstream import Resolve
-from proxy_addon.verdict_cache import IndexWatch, VerdictCache
-from proxy_addon.waiting import at_most, until
-from proxy_addon.watchdog import Watchdog
-from proxy_addon.websocket import WebSocketGuard
+from proxy_addon.verdicts.cache import IndexWatch, VerdictCache
+from proxy_addon.verdicts.decode_budget import DecodeBudget
+from proxy_addon.verdicts.judging import Judging
 from shared.adapters.alert_log import AlertLog
 from shared.adapters.bypass_board import BypassFile, BypassInStore
 from shared.adapters.coverage_store import CoverageStore

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from proxy_addon.coaching import Coaching
+from proxy_addon.coaching.passes import Coaching
 from proxy_addon.enforcement import Case, Enforcement, with_note
-from proxy_addon.failsafe import Failsafe
-from proxy_addon.judging import Judged
-from proxy_addon.redaction import Redaction
-from proxy_addon.responses import Reply, x_safelight
-from proxy_addon.rewriting import Framing, Rewritten
+from proxy_addon.policies.failsafe import Failsafe
+from proxy_addon.responses.redaction import Redaction
+from proxy_addon.responses.reply import Reply, x_safelight
+from proxy_addon.responses.rewriting import Framing, Rewritten
+from proxy_addon.verdicts.judging import Judged
 from shared.errors import RedactionError, RedactionRefusal
 from shared.types import Action, Decision, HttpMessage, ImageJudgement
 

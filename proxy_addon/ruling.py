@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from proxy_addon.enforcement import Case
-from proxy_addon.responses import Reply
+from proxy_addon.responses.reply import Reply
 from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.note import Note
 from shared.types import Action, UninspectedReason

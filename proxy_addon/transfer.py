@@ -12,19 +12,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from proxy_addon.applicable_policies import ApplicablePolicies
+from proxy_addon.activities.operations import Classifier, Operations
 from proxy_addon.enforcement import Case
-from proxy_addon.failsafe import Failsafe, as_image_policies
-from proxy_addon.judging import Judged
 from proxy_addon.measures import Measures
-from proxy_addon.operations import Classifier, Operations
-from proxy_addon.responses import Reply, is_preflight, preflight_reply
-from proxy_addon.rewriting import Framing, Rewritten
+from proxy_addon.policies.applicable import ApplicablePolicies
+from proxy_addon.policies.failsafe import Failsafe, as_image_policies
+from proxy_addon.responses.reply import Reply, is_preflight, preflight_reply
+from proxy_addon.responses.rewriting import Framing, Rewritten
 from proxy_addon.ruling import PASS, Coming, Ruling, Treatment, come
 from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.inspection import Uploads
 from proxy_addon.uploads.note import Note
 from proxy_addon.uploads.session import Refusal
+from proxy_addon.verdicts.judging import Judged
 from shared.core.objects import MAKING, NAMING
 from shared.core.policy import Policy, applicable, decide, decide_uninspected, wait_ms
 from shared.extract.handling import Handling, handling

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from proxy_addon.waiting import until
+from proxy_addon.runtime.waiting import until
 from shared.core import coverage
 from shared.types import Direction
 from tests.proxies import Setup

@@ -13,30 +13,30 @@ from pathlib import Path
 
 import httpx
 
-from proxy_addon.accounts import Accounts
+from proxy_addon.activities.object_learning import ObjectLearning
+from proxy_addon.activities.objects import ObjectMemory
+from proxy_addon.activities.operations import Classifier
+from proxy_addon.activities.reply_tap import ReplyTap
 from proxy_addon.addon import Safelight
-from proxy_addon.background import Background
-from proxy_addon.backpressure import Backpressure
-from proxy_addon.certificates import ca_folder, export_ca, system_bundle, trusted_bundle
-from proxy_addon.coaching import Coaching
+from proxy_addon.coaching.passes import Coaching
 from proxy_addon.enforcement import BlockReply, Enforcement
 from proxy_addon.engine import Engine
-from proxy_addon.failsafe import Failsafe
-from proxy_addon.judging import Extract, Judging
-from proxy_addon.ledger import Ledger
 from proxy_addon.measures import Measures
-from proxy_addon.object_learning import ObjectLearning
-from proxy_addon.objects import ObjectMemory
-from proxy_addon.operations import Classifier
-from proxy_addon.redaction import NoObscurer, Obscurer, Redaction
-from proxy_addon.reply_tap import ReplyTap
-from proxy_addon.responses import block_reply
+from proxy_addon.policies.failsafe import Failsafe
+from proxy_addon.reporting.accounts import Accounts
+from proxy_addon.reporting.ledger import Ledger
+from proxy_addon.responses.redaction import NoObscurer, Obscurer, Redaction
+from proxy_addon.responses.reply import block_reply
+from proxy_addon.runtime.background import Background
+from proxy_addon.runtime.backpressure import Backpressure
+from proxy_addon.runtime.upstream import Resolve
+from proxy_addon.streaming.websocket import WebSocketGuard
+from proxy_addon.tls.certificates import ca_folder, export_ca, system_bundle, trusted_bundle
+from proxy_addon.tls.tunnels import Tunnels
 from proxy_addon.transfer import Transfers
-from proxy_addon.tunnels import Tunnels
 from proxy_addon.uploads.cancelling import Canceller
 from proxy_addon.uploads.setup import UploadParts
-from proxy_addon.upstream import Resolve
-from proxy_addon.websocket import WebSocketGuard
+from proxy_addon.verdicts.judging import Extract, Judging
 from shared.adapters.role import SystemClock
 from shared.config import ProxySettings
 from shared.core import coverage

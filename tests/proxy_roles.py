@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from proxy_addon.certificates import export_ca
 from proxy_addon.launcher import run_proxy
+from proxy_addon.tls.certificates import export_ca
 from shared import codec
 from shared.adapters.alert_log import AlertLog
 from shared.adapters.local_bus import LocalAnsweringBus

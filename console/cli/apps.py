@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import typer
 
 from console.cli.session import session_of
-from proxy_addon.catalogue import STALE_DAYS, age_days, load_catalogue
+from proxy_addon.activities.catalogue import STALE_DAYS, age_days, load_catalogue
 from shared.adapters.role import SystemClock
 
 app = typer.Typer(help="The applications that policies can name.", no_args_is_help=True)

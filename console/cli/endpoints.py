@@ -45,7 +45,7 @@ def mobileconfig(
     output: Output = None,
 ) -> None:
     """Print a profile for Apple's devices: the CA, and the global HTTP proxy."""
-    from proxy_addon.certificates import export_ca
+    from proxy_addon.tls.certificates import export_ca
 
     session = session_of(context)
     settings = session.settings()

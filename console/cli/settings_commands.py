@@ -45,7 +45,7 @@ def export(
     encoding: Annotated[CaFormat, typer.Option("--format", help="pem or der")] = CaFormat.PEM,
 ) -> None:
     """Print the CA certificate; makes the CA where there is none."""
-    from proxy_addon.certificates import export_ca
+    from proxy_addon.tls.certificates import export_ca
 
     certificate = export_ca(session_of(context).settings().data_dir, encoding.value)
     if output is None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from proxy_addon.enforcement import Case
-from proxy_addon.judging import NOTHING_FOUND, Judged, Judging
-from proxy_addon.stepping import run_steps
+from proxy_addon.runtime.stepping import run_steps
 from proxy_addon.uploads.spool import Spool
+from proxy_addon.verdicts.judging import NOTHING_FOUND, Judged, Judging
 from shared.core.policy import decide_uninspected
 from shared.extract.reassembly import Layout, Parts, Slice, join, readings, variants
 from shared.types import RESTRICTIVENESS, Finding, HttpMessage, UninspectedReason

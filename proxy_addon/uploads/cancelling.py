@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from proxy_addon.upstream import Address, parse_address
+from proxy_addon.runtime.upstream import Address, parse_address
 from shared.telemetry import Metrics
 from shared.types import Cancel, Headers, HttpHead
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from proxy_addon.enforcement import Case
-from proxy_addon.judging import Judged, Judging
 from proxy_addon.measures import not_redacted
-from proxy_addon.stepping import run_steps
+from proxy_addon.runtime.stepping import run_steps
 from proxy_addon.uploads.assembly import Assembly, most_restrictive
 from proxy_addon.uploads.session import Refusal, Session
 from proxy_addon.uploads.spool import Spool
+from proxy_addon.verdicts.judging import Judged, Judging
 from shared.errors import ErrorCode, ExtractionError, RedactionRefusal, StoreError
 from shared.extract.pipeline import DEFAULT_LIMITS
 from shared.extract.ranges import Range, ranges_of, stable_address

@@ -13,9 +13,8 @@ from dataclasses import replace
 from typing import Final
 
 from proxy_addon.enforcement import Case
-from proxy_addon.judging import Judged, Judging
 from proxy_addon.measures import not_redacted
-from proxy_addon.stepping import run_steps
+from proxy_addon.runtime.stepping import run_steps
 from proxy_addon.uploads.assembly import Assembly, most_restrictive
 from proxy_addon.uploads.cancelling import Canceller, cancellation
 from proxy_addon.uploads.downloads import Downloads, RangeNote
@@ -24,6 +23,7 @@ from proxy_addon.uploads.recognition import Recognition
 from proxy_addon.uploads.session import Refusal
 from proxy_addon.uploads.spool import Spool
 from proxy_addon.uploads.step import Step
+from proxy_addon.verdicts.judging import Judged, Judging
 from shared.errors import RedactionRefusal, StoreError
 from shared.extract.pipeline import DEFAULT_LIMITS
 from shared.extract.upload_steps import Learned, Taken, read_reply, read_steps

@@ -12,7 +12,7 @@ from typing import Final
 from mitmproxy.http import HTTPFlow
 
 from proxy_addon import flows
-from proxy_addon.failsafe import Failsafe
+from proxy_addon.policies.failsafe import Failsafe
 from proxy_addon.uploads.inspection import Uploads
 from proxy_addon.uploads.note import Note
 from shared.types import Direction, HttpMessage

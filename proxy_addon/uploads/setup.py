@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy_addon.failsafe import Failsafe
-from proxy_addon.judging import Judging
+from proxy_addon.policies.failsafe import Failsafe
 from proxy_addon.uploads.cancelling import Canceller
 from proxy_addon.uploads.inspection import Uploads
 from proxy_addon.uploads.recognition import Recognition, Rules, load_protocols
 from proxy_addon.uploads.replies import UploadReplies
 from proxy_addon.uploads.spool import Spool
+from proxy_addon.verdicts.judging import Judging
 from shared.config import ProxySettings
 from shared.extract.reassembly import SpoolLimits
 from shared.ports import Clock, Store

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import uuid4
 
-from proxy_addon.judging import NOTHING_FOUND, Judged
 from proxy_addon.uploads.assembly import Assembly, most_restrictive
 from proxy_addon.uploads.note import Note
 from proxy_addon.uploads.session import Refusal, Session
 from proxy_addon.uploads.spool import Spool
+from proxy_addon.verdicts.judging import NOTHING_FOUND, Judged
 from shared.errors import ExtractionError
 from shared.extract.reassembly import Parts, Piece
 from shared.types import Action, Role, StepKind, UninspectedReason, UploadStep

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from proxy_addon.waiting import until
+from proxy_addon.runtime.waiting import until
 from shared.types import Direction
 from tests.balances import Balance
 from tests.corpus.captures import Body, bodies

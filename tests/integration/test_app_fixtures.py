@@ -18,7 +18,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from proxy_addon.catalogue import load_catalogue
+from proxy_addon.activities.catalogue import load_catalogue
 from proxy_addon.uploads.recognition import Recognition, load_protocols
 from shared.core.activity import Catalogue, Possible, ReadValues
 from shared.core.objects import NAMING

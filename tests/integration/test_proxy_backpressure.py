@@ -7,8 +7,8 @@ import base64
 import json
 from pathlib import Path
 
-from proxy_addon.backpressure import MAX_QUEUED_BYTES
-from proxy_addon.waiting import until
+from proxy_addon.runtime.backpressure import MAX_QUEUED_BYTES
+from proxy_addon.runtime.waiting import until
 from tests.factories import make_policy
 from tests.origins import Answer, serve_origin
 from tests.proxies import GatedJudge, Setup, serve_proxy

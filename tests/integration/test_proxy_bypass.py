@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from console.services.bypass import BypassSwitch
-from proxy_addon import bypass_watch, policy_watch
-from proxy_addon.waiting import until
+from proxy_addon.policies import bypass_watch, policy_watch
+from proxy_addon.runtime.waiting import until
 from shared.adapters.bypass_board import BypassFile, BypassInStore
 from shared.adapters.opening import open_store
 from shared.adapters.role import SystemClock

@@ -15,8 +15,8 @@ import httpx
 import pytest
 from mitmproxy.tls import ClientHelloData
 
-from proxy_addon.tunnels import Tunnels
-from proxy_addon.waiting import until
+from proxy_addon.runtime.waiting import until
+from proxy_addon.tls.tunnels import Tunnels
 from shared.core import coverage
 from shared.core.policy import Policy, Selectors
 from shared.types import Direction, Mode

@@ -14,7 +14,7 @@ import bcrypt
 import httpx
 import pytest
 
-from proxy_addon.identity_setup import Senders
+from proxy_addon.identity.setup import Senders
 from shared.config import Settings
 from shared.core.policy import Selectors
 from shared.types import Actor

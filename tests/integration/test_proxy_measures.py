@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from proxy_addon.coach_addon import CoachPage
-from proxy_addon.pages import COACH_PATH
+from proxy_addon.coaching.addon import CoachPage
+from proxy_addon.responses.pages import COACH_PATH
 from shared.core.policy import Policy, Selectors
 from shared.errors import RedactionError, RedactionRefusal
 from shared.types import Action, Activity, Direction, Part, RedactionOrder

@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from proxy_addon.catalogue import load_catalogue
+from proxy_addon.activities.catalogue import load_catalogue
 from shared.core.policy import OnUninspected, Policy, Selectors
 from shared.types import Action, Activity, Mode, UninspectedReason
 from tests.factories import make_policy

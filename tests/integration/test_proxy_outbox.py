@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from proxy_addon.outbox import Outbox
+from proxy_addon.reporting.outbox import Outbox
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from shared.types import Alert

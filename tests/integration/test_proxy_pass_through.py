@@ -13,11 +13,11 @@ import httpx
 import pytest
 from mitmproxy import ctx
 
-from proxy_addon.do_not_decrypt import Exceptions, parse_categories
-from proxy_addon.pass_through import PassThrough, StayOnHttp
-from proxy_addon.pinning import Limits, PinnedClients
-from proxy_addon.tunnels import Tunnels
-from proxy_addon.waiting import until
+from proxy_addon.runtime.waiting import until
+from proxy_addon.tls.do_not_decrypt import Exceptions, parse_categories
+from proxy_addon.tls.pass_through import PassThrough, StayOnHttp
+from proxy_addon.tls.pinning import Limits, PinnedClients
+from proxy_addon.tls.tunnels import Tunnels
 from tests.factories import make_policy
 from tests.origins import Answer, Origin, TestAuthority, serve_origin
 from tests.proxies import RunningProxy, Setup, make_image, serve_proxy

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from proxy_addon.trickle import MAX_TRICKLED
+from proxy_addon.responses.trickle import MAX_TRICKLED
 from shared.core.policy import Policy
 from shared.types import Action, Part
 from tests.factories import make_policy

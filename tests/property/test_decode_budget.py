@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_addon.decode_budget import DecodeBudget, cost_of_bytes
+from proxy_addon.verdicts.decode_budget import DecodeBudget, cost_of_bytes
 from tests.factories import make_image_info, make_verdict
 
 CALLS = st.lists(

@@ -7,11 +7,11 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_addon.authentication import parse_basic
-from proxy_addon.directory import parse_address, parse_directory
-from proxy_addon.identity import TrustedProxies
-from proxy_addon.passwords import Passwords
-from proxy_addon.proxy_header import SIGNATURE, V1_MOST, V2_MOST, ProxyHeaderError, header_length, parse
+from proxy_addon.identity.authentication import parse_basic
+from proxy_addon.identity.directory import parse_address, parse_directory
+from proxy_addon.identity.identifiers import TrustedProxies
+from proxy_addon.identity.passwords import Passwords
+from proxy_addon.identity.proxy_header import SIGNATURE, V1_MOST, V2_MOST, ProxyHeaderError, header_length, parse
 from shared.errors import ConfigError
 
 begins = st.sampled_from([b"", SIGNATURE, SIGNATURE + b"\x21\x11", b"PROXY ", b"PROXY TCP4 ", b"PROXY UNKNOWN"])

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from proxy_addon.enforcement import Case, Enforcement, bare_reply
-from proxy_addon.failsafe import Failsafe
-from proxy_addon.responses import Reply
+from proxy_addon.policies.failsafe import Failsafe
+from proxy_addon.responses.reply import Reply
 from shared.adapters.role import SystemClock
 from shared.telemetry import Metrics
 from shared.types import Action, Activity, Alert, Decision, HttpHead, Mode

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mitmproxy.http import Request, Response
 
-from proxy_addon.certificates import ca_folder, trusted_bundle
 from proxy_addon.engine import Engine
+from proxy_addon.tls.certificates import ca_folder, trusted_bundle
 
 
 async def test_messages_are_made_without_a_look_at_the_types_of_their_fields(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from mitmproxy.http import Headers, HTTPFlow, Request, Response
 from mitmproxy.test import tflow
 
 from proxy_addon import flows
-from proxy_addon.responses import Reply
+from proxy_addon.responses.reply import Reply
 from shared.types import Actor, Direction
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from proxy_addon.breaker import Breaker, BreakerState
 from proxy_addon.gateway import BLOB_PREFIX, Gateway
-from proxy_addon.pending import Pending
+from proxy_addon.verdicts.breaker import Breaker, BreakerState
+from proxy_addon.verdicts.pending import Pending
 from shared import codec
 from shared.errors import BusError, BusFullError, ErrorCode, RedactionError, RedactionRefusal
 from shared.sealing import Sealer

@@ -6,8 +6,8 @@ import pytest
 
 from proxy_addon.enforcement import Case
 from proxy_addon.measures import not_redacted
-from proxy_addon.responses import Reply
-from proxy_addon.rewriting import Framing, Rewritten
+from proxy_addon.responses.reply import Reply
+from proxy_addon.responses.rewriting import Framing, Rewritten
 from proxy_addon.ruling import come
 from shared.errors import RedactionRefusal
 from shared.types import Action, Decision, Direction, HttpMessage, Part, RedactionOrder, Versioned

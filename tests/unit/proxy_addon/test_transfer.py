@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxy_addon.responses import Reply
-from proxy_addon.rewriting import Rewritten
+from proxy_addon.responses.reply import Reply
+from proxy_addon.responses.rewriting import Rewritten
 from proxy_addon.ruling import PASS, Ruling, Treatment, come
 from proxy_addon.uploads.downloads import RangeNote
 from proxy_addon.uploads.note import Note

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
-from proxy_addon.catalogue import STALE_DAYS
+from proxy_addon.activities.catalogue import STALE_DAYS
 
 OWN = """
 [app]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from proxy_addon.judging import NOTHING_FOUND, Judged
 from proxy_addon.uploads.assembly import most_restrictive
+from proxy_addon.verdicts.judging import NOTHING_FOUND, Judged
 from shared.types import Action, Decision
 from tests.factories import make_finding, make_judgement
 

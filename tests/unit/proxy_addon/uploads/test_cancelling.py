@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_addon.certificates import system_bundle
+from proxy_addon.tls.certificates import system_bundle
 from proxy_addon.uploads.cancelling import Cancellation, Canceller, cancellation
 from shared.telemetry import Metrics
 from shared.types import Cancel

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from proxy_addon.responses import Reply
-from proxy_addon.rewriting import Rewritten
+from proxy_addon.responses.reply import Reply
+from proxy_addon.responses.rewriting import Rewritten
 from proxy_addon.ruling import come
 from proxy_addon.uploads import downloads
 from shared.core.policy import OnUninspected

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from proxy_addon.responses import Reply
-from proxy_addon.rewriting import Rewritten
+from proxy_addon.responses.reply import Reply
+from proxy_addon.responses.rewriting import Rewritten
 from proxy_addon.ruling import come
 from proxy_addon.uploads.note import Note
 from shared.core.activity import Catalogue

@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from proxy_addon.enforcement import Case
-from proxy_addon.judging import Judged, Judging
 from proxy_addon.uploads.assembly import Assembly
 from proxy_addon.uploads.note import Note
 from proxy_addon.uploads.session import Refusal
 from proxy_addon.uploads.step import Step
+from proxy_addon.verdicts.judging import Judged, Judging
 from shared.core.policy import OnUninspected
 from shared.extract.reassembly import SpoolLimits
 from shared.types import Action, Direction, HttpMessage, Role, Selection, StepKind, UploadStep

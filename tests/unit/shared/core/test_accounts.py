@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_addon.catalogue import load_catalogue
+from proxy_addon.activities.catalogue import load_catalogue
 from shared.core.accounts import AccountRule, account, names_pattern, parse_account
 from shared.errors import ConfigError
 from shared.types import Account, Actor, Direction, HttpHead

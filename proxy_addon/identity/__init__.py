@@ -1,0 +1,1 @@
+"""Who is behind a transfer: addresses, the PROXY header, proxy authentication, the directory of users and groups."""

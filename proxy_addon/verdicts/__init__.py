@@ -1,0 +1,1 @@
+"""From a body to what is known of its images: taken apart, asked about once, remembered, within limits."""
