@@ -25,8 +25,8 @@ import uvloop
 
 from benchmarks.proxies import cpu_seconds, say
 from benchmarks.reporting import finish, options_parser
-from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
-from shared.adapters.kafka_topics import Topics
+from shared.adapters.kafka.bus import KafkaAnsweringBus, KafkaAskingBus
+from shared.adapters.kafka.topics import Topics
 from shared.config import Settings
 from shared.types import BusMessage
 from tests.servers import KafkaBroker

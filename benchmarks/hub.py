@@ -11,7 +11,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from shared.adapters.local_hub import Hub, hub_socket_path
+from shared.adapters.local.hub import Hub, hub_socket_path
 
 
 async def main(data_dir: Path) -> None:

@@ -19,7 +19,7 @@ from console.merged_status import RoleStatus, merge_expositions, merged_waiting_
 from console.processes import Proxies, RoleProcess, other_processes
 from console.role_runner import UNTIL_STDIN_CLOSES, configure_logging
 from console.supervisor_lock import SupervisorLock
-from shared.adapters.local_hub import Hub, hub_socket_path
+from shared.adapters.local.hub import Hub, hub_socket_path
 from shared.adapters.run_files import read_run_file
 from shared.adapters.status_server import StatusServer, StatusSource
 from shared.config import Settings

@@ -23,7 +23,7 @@ LIMIT_S: Final = 120
 # Every command, which the program itself loads when it is named.  Not onnxruntime, which starts a thread where it is
 # imported: a process that forks must have one.
 _IMPORTED: Final = [
-    "shared.adapters.redis_store",
+    "shared.adapters.redis.store",
     *(f"console.cli.{path.stem}" for path in sorted((ROOT / "console" / "cli").glob("[a-z]*.py"))),
 ]
 

@@ -15,8 +15,8 @@ from proxy_addon.launcher import run_proxy
 from proxy_addon.tls.certificates import export_ca
 from shared import codec
 from shared.adapters.alert_log import AlertLog
-from shared.adapters.local_bus import LocalAnsweringBus
-from shared.adapters.local_hub import Hub, hub_socket_path
+from shared.adapters.local.bus import LocalAnsweringBus
+from shared.adapters.local.hub import Hub, hub_socket_path
 from shared.adapters.opening import open_store
 from shared.adapters.role import RoleContext, SystemClock
 from shared.config import Settings

@@ -13,9 +13,9 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 
 from shared.adapters.durable import sync_folder
-from shared.adapters.kafka_calls import bounded, closed
-from shared.adapters.kafka_settings import producer_settings
-from shared.adapters.kafka_topics import Topics, ensure_topics
+from shared.adapters.kafka.calls import bounded, closed
+from shared.adapters.kafka.settings import producer_settings
+from shared.adapters.kafka.topics import Topics, ensure_topics
 from shared.config import Settings
 from shared.core.alert_format import to_ocsf
 from shared.errors import BusError, ConfigError

@@ -6,9 +6,9 @@ command of the embedded mode would pay.
 
 from __future__ import annotations
 
-from shared.adapters.local_bus import LocalAnsweringBus, LocalAskingBus
-from shared.adapters.local_hub import hub_socket_path
-from shared.adapters.sqlite_store import SqliteStore
+from shared.adapters.local.bus import LocalAnsweringBus, LocalAskingBus
+from shared.adapters.local.hub import hub_socket_path
+from shared.adapters.sqlite.store import SqliteStore
 from shared.adapters.tenant_store import TenantStore
 from shared.config import Settings
 from shared.ports import AnsweringBus, AskingBus, Store
@@ -29,7 +29,7 @@ def open_store(settings: Settings) -> Store:
 def _open_shared_store(settings: Settings) -> Store:
     if settings.sqlite_path is not None:
         return SqliteStore(settings.sqlite_path, settings.data_dir / "spool")
-    from shared.adapters.redis_store import RedisStore  # noqa: PLC0415
+    from shared.adapters.redis.store import RedisStore  # noqa: PLC0415
 
     return RedisStore(settings.store)
 
@@ -38,7 +38,7 @@ def open_asking_bus(settings: Settings) -> AskingBus:
     """Return a proxy's end of the configured bus, not started; ``start`` raises ConfigError where a hub is missing."""
     if settings.bus == "local://":
         return LocalAskingBus(hub_socket_path(settings.data_dir))
-    from shared.adapters.kafka_bus import KafkaAskingBus  # noqa: PLC0415
+    from shared.adapters.kafka.bus import KafkaAskingBus  # noqa: PLC0415
 
     return KafkaAskingBus(settings)
 
@@ -47,7 +47,7 @@ def open_answering_bus(settings: Settings) -> AnsweringBus:
     """Return a worker's end of the configured bus, not started; ``start`` raises ConfigError where a hub is missing."""
     if settings.bus == "local://":
         return LocalAnsweringBus(hub_socket_path(settings.data_dir))
-    from shared.adapters.kafka_bus import KafkaAnsweringBus  # noqa: PLC0415
+    from shared.adapters.kafka.bus import KafkaAnsweringBus  # noqa: PLC0415
 
     return KafkaAnsweringBus(settings)
 
@@ -59,6 +59,6 @@ async def sign_off_dead_workers(settings: Settings) -> None:
     """
     if settings.bus == "local://":
         return
-    from shared.adapters.kafka_members import sign_off_dead  # noqa: PLC0415
+    from shared.adapters.kafka.members import sign_off_dead  # noqa: PLC0415
 
     await sign_off_dead(settings)

@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
-from shared.adapters.kafka_members import member_settings, sign_off_dead
-from shared.adapters.kafka_settings import producer_settings
-from shared.adapters.kafka_topics import VERDICTS_PARTITIONS, Topics, ensure_topics
+from shared.adapters.kafka.bus import KafkaAnsweringBus, KafkaAskingBus
+from shared.adapters.kafka.members import member_settings, sign_off_dead
+from shared.adapters.kafka.settings import producer_settings
+from shared.adapters.kafka.topics import VERDICTS_PARTITIONS, Topics, ensure_topics
 from shared.config import Settings
 from shared.errors import BusError, BusTimeoutError
 from shared.ports import AnsweringBus, AskingBus
@@ -52,7 +52,7 @@ class KafkaWorld(World):
 
     def worker_code(self) -> str:
         return (
-            "from shared.config import Settings\nfrom shared.adapters.kafka_bus import KafkaAnsweringBus\n"
+            "from shared.config import Settings\nfrom shared.adapters.kafka.bus import KafkaAnsweringBus\n"
             f"bus = KafkaAnsweringBus(Settings(bus={self.settings.bus!r}, kafka={dict(self.settings.kafka)!r}))"
         )
 

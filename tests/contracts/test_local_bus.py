@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters.local_bus import LocalAnsweringBus, LocalAskingBus
-from shared.adapters.local_frames import Hello, Want, encode_frame
-from shared.adapters.local_hub import WORKER, Hub, hub_socket_path
-from shared.adapters.local_queue import Limits
+from shared.adapters.local.bus import LocalAnsweringBus, LocalAskingBus
+from shared.adapters.local.frames import Hello, Want, encode_frame
+from shared.adapters.local.hub import WORKER, Hub, hub_socket_path
+from shared.adapters.local.queue import Limits
 from shared.errors import BusError, ConfigError
 from shared.ports import AnsweringBus, AskingBus
 from tests.contracts.bus_contract import BusContract, World, next_reply, requests, until_true
@@ -22,7 +22,7 @@ from tests.contracts.bus_contract import BusContract, World, next_reply, request
 HUB = """
 import asyncio, sys
 from pathlib import Path
-from shared.adapters.local_hub import Hub
+from shared.adapters.local.hub import Hub
 
 async def main():
     await Hub(Path(sys.argv[1])).start()
@@ -48,7 +48,7 @@ class LocalWorld(World):
 
     def worker_code(self) -> str:
         return (
-            "from pathlib import Path\nfrom shared.adapters.local_bus import LocalAnsweringBus\n"
+            "from pathlib import Path\nfrom shared.adapters.local.bus import LocalAnsweringBus\n"
             f"bus = LocalAnsweringBus(Path({str(self.path)!r}))"
         )
 

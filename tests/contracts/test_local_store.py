@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters.sqlite_store import SqliteStore
+from shared.adapters.sqlite.store import SqliteStore
 from shared.adapters.tenant_store import TenantStore
 from shared.errors import StoreError
 from tests.contracts.lease_contract import LeaseContract
@@ -20,7 +20,7 @@ from tests.contracts.tenant_contract import TenantContract, Tenants
 APPENDER = """
 import asyncio, sys
 from pathlib import Path
-from shared.adapters.sqlite_store import SqliteStore
+from shared.adapters.sqlite.store import SqliteStore
 
 async def main(folder):
     store = SqliteStore(folder / "safelight.db", folder / "spool")

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from shared.adapters.redis_store import RedisStore
+from shared.adapters.redis.store import RedisStore
 from shared.adapters.tenant_store import TenantStore
 from shared.errors import ConfigError, StoreError
 from tests.contracts.lease_contract import LeaseContract

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.adapters.local_hub import Hub
+from shared.adapters.local.hub import Hub
 from shared.config import Settings
 from tests.image_factories import make_file, make_picture
 from tests.integration.test_worker import Asker, enrol, hub, ready_worker, settings

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-from shared.adapters.local_hub import Hub, hub_socket_path
+from shared.adapters.local.hub import Hub, hub_socket_path
 from shared.config import load
 from tests.integration.command_line import CommandLine
 from tests.integration.test_worker import ready_worker

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.lease import Holder, Lease
-from shared.adapters.redis_store import RedisStore
-from shared.adapters.sqlite_store import SqliteStore
+from shared.adapters.redis.store import RedisStore
+from shared.adapters.sqlite.store import SqliteStore
 from shared.ports import Store
 from shared.telemetry import Metrics
 from shared.types import INDEX_LOG, IndexEvent

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from shared.adapters.alert_sinks import CLOSE_TIMEOUT, DELIVERY_TIMEOUT, KafkaSink
-from shared.adapters.kafka_topics import Topics
+from shared.adapters.kafka.topics import Topics
 from shared.config import Settings
 from shared.core.alert_format import to_ocsf
 from shared.errors import BusError

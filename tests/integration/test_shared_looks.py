@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shared.adapters.shared_looks import SharedLooks
+from shared.adapters.sqlite.shared_looks import SharedLooks
 from shared.errors import StoreError
 from tests.virtual_time import run
 

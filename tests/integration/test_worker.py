@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from shared import codec
-from shared.adapters.local_bus import LocalAskingBus
-from shared.adapters.local_hub import Hub, hub_socket_path
+from shared.adapters.local.bus import LocalAskingBus
+from shared.adapters.local.hub import Hub, hub_socket_path
 from shared.adapters.opening import open_store
 from shared.adapters.role import RoleContext, SystemClock
 from shared.config import Settings, load

@@ -7,7 +7,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.local_frames import decode_frame, encode_frame, frame_length
+from shared.adapters.local.frames import decode_frame, encode_frame, frame_length
 from shared.errors import WireError
 
 

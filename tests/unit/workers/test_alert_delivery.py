@@ -10,7 +10,7 @@ from shared import config
 from shared.adapters.alert_log import LOG_NAME, AlertLog
 from shared.adapters.lease import Lease
 from shared.adapters.role import RoleContext, SystemClock
-from shared.adapters.sqlite_store import SqliteStore
+from shared.adapters.sqlite.store import SqliteStore
 from shared.errors import BusError, ConfigError, SafelightError, StoreError
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics, Readiness

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters.kafka_bus import KafkaAnsweringBus, KafkaAskingBus
-from shared.adapters.local_bus import LocalAnsweringBus, LocalAskingBus
+from shared.adapters.kafka.bus import KafkaAnsweringBus, KafkaAskingBus
+from shared.adapters.local.bus import LocalAnsweringBus, LocalAskingBus
 from shared.adapters.opening import (
     open_answering_bus,
     open_asking_bus,
@@ -15,8 +15,8 @@ from shared.adapters.opening import (
     open_store,
     sign_off_dead_workers,
 )
-from shared.adapters.redis_store import RedisStore
-from shared.adapters.sqlite_store import SqliteStore
+from shared.adapters.redis.store import RedisStore
+from shared.adapters.sqlite.store import SqliteStore
 from shared.adapters.tenant_store import TenantStore
 from shared.config import Settings
 from shared.errors import ConfigError, IntegrityError

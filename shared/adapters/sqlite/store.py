@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Concatenate, Final
 
-from shared.adapters import sqlite_tables as tables
 from shared.adapters.blob_files import BlobFiles
 from shared.adapters.blob_reading import read_each
 from shared.adapters.role import SystemClock
-from shared.adapters.shared_looks import SharedLooks
+from shared.adapters.sqlite import tables
+from shared.adapters.sqlite.shared_looks import SharedLooks
 from shared.errors import StoreError
 from shared.ports import Clock
 from shared.types import LogEntry, Versioned

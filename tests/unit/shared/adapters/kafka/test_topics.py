@@ -2,7 +2,7 @@
 
 from dataclasses import astuple
 
-from shared.adapters.kafka_topics import Topics
+from shared.adapters.kafka.topics import Topics
 
 
 def test_the_topics_are_those_of_the_contract() -> None:

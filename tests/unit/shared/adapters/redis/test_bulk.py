@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters.redis_bulk import BulkReader
+from shared.adapters.redis.bulk import BulkReader
 from shared.errors import StoreError
 
 SECONDS = 5.0

@@ -21,9 +21,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from shared.adapters import redis_scripts as scripts
 from shared.adapters.blob_reading import AT_ONCE, all_of, check_size, read_each
-from shared.adapters.redis_bulk import BulkReader
+from shared.adapters.redis import scripts
+from shared.adapters.redis.bulk import BulkReader
 from shared.errors import ConfigError, StoreError
 from shared.types import LogEntry, Versioned
 

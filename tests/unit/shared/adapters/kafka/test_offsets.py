@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.adapters.kafka_offsets import OffsetTracker
+from shared.adapters.kafka.offsets import OffsetTracker
 
 
 def tracker_of(*offsets: int) -> OffsetTracker[str]:

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from shared.adapters.kafka_clients import Clients
-from shared.adapters.kafka_settings import consumer_settings, producer_settings
+from shared.adapters.kafka.clients import Clients
+from shared.adapters.kafka.settings import consumer_settings, producer_settings
 from shared.config import Settings
 from shared.errors import BusTimeoutError
 

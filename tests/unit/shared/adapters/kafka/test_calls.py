@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 
-from shared.adapters.kafka_calls import bounded, closed
+from shared.adapters.kafka.calls import bounded, closed
 from shared.errors import BusError, BusTimeoutError
 
 

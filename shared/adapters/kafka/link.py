@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from shared.adapters.kafka_clients import Clients
+from shared.adapters.kafka.clients import Clients
 from shared.errors import BusError, BusTimeoutError, ConfigError
 from shared.types import BusMessage
 

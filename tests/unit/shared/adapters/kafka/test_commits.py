@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from shared.adapters.kafka_commits import Committer
-from shared.adapters.kafka_offsets import OffsetTracker
+from shared.adapters.kafka.commits import Committer
+from shared.adapters.kafka.offsets import OffsetTracker
 from shared.errors import BusError
 
 

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from shared.adapters.local_frames import (
+from shared.adapters.local.frames import (
     MAX_FRAME,
     MAX_MESSAGE,
     Ask,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from aiokafka import ConsumerRecord
 
-from shared.adapters.kafka_clients import Clients
-from shared.adapters.kafka_link import KafkaLink, message_of
+from shared.adapters.kafka.clients import Clients
+from shared.adapters.kafka.link import KafkaLink, message_of
 from shared.errors import BusError, BusTimeoutError
 from shared.types import BusMessage
 

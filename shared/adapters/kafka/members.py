@@ -30,8 +30,8 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.group import LeaveGroupRequest
 
-from shared.adapters.kafka_calls import bounded, closed
-from shared.adapters.kafka_settings import client_settings, group_settings
+from shared.adapters.kafka.calls import bounded, closed
+from shared.adapters.kafka.settings import client_settings, group_settings
 from shared.adapters.lease import Holder, this_process
 from shared.config import Settings
 from shared.errors import BusError

@@ -16,13 +16,13 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 
 from shared.adapters.inbox import Inbox
-from shared.adapters.kafka_clients import Clients, open_clients
-from shared.adapters.kafka_commits import Committer
-from shared.adapters.kafka_link import KafkaLink, message_of
-from shared.adapters.kafka_members import member_client_id, member_settings, sign_off_dead
-from shared.adapters.kafka_offsets import OffsetTracker
-from shared.adapters.kafka_settings import consumer_settings, producer_settings
-from shared.adapters.kafka_topics import Topics, ensure_topics
+from shared.adapters.kafka.clients import Clients, open_clients
+from shared.adapters.kafka.commits import Committer
+from shared.adapters.kafka.link import KafkaLink, message_of
+from shared.adapters.kafka.members import member_client_id, member_settings, sign_off_dead
+from shared.adapters.kafka.offsets import OffsetTracker
+from shared.adapters.kafka.settings import consumer_settings, producer_settings
+from shared.adapters.kafka.topics import Topics, ensure_topics
 from shared.config import Settings
 from shared.errors import BusError
 from shared.types import BusMessage, Delivery

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from shared.adapters.local_hub import PATH_BYTES, hub_socket_path
+from shared.adapters.local.hub import PATH_BYTES, hub_socket_path
 
 
 def test_the_path_is_short_stable_and_of_one_data_dir(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.adapters.inbox import Inbox
-from shared.adapters.local_frames import (
+from shared.adapters.local.frames import (
     MAX_MESSAGE,
     Ask,
     Asked,
@@ -26,7 +26,7 @@ from shared.adapters.local_frames import (
     fits,
     read_frame,
 )
-from shared.adapters.local_hub import WORKER
+from shared.adapters.local.hub import WORKER
 from shared.errors import BusError, BusFullError, BusTimeoutError, ConfigError, WireError
 from shared.types import BusMessage, Delivery
 

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from shared.adapters.kafka_offsets import OffsetTracker
+from shared.adapters.kafka.offsets import OffsetTracker
 from shared.errors import BusError
 
 COMMIT_SECONDS: Final = 0.1

@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from shared.adapters.local_frames import (
+from shared.adapters.local.frames import (
     Ask,
     Asked,
     Done,
@@ -34,7 +34,7 @@ from shared.adapters.local_frames import (
     fits,
     read_frame,
 )
-from shared.adapters.local_queue import Limits, RequestQueue
+from shared.adapters.local.queue import Limits, RequestQueue
 from shared.errors import BusError, ConfigError, WireError
 from shared.types import BusMessage
 

@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from shared.adapters import kafka_settings
-from shared.adapters.kafka_settings import client_settings, consumer_settings, group_settings, producer_settings
+from shared.adapters.kafka import settings as kafka_settings
+from shared.adapters.kafka.settings import client_settings, consumer_settings, group_settings, producer_settings
 from shared.config import Settings
 from shared.errors import ConfigError
 

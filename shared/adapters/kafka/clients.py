@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from shared.adapters.kafka_calls import bounded
+from shared.adapters.kafka.calls import bounded
 from shared.errors import BusError
 
 START_TIMEOUT: Final = 10.0
@@ -38,7 +38,7 @@ class Clients:
         self._context.run(_owner.set, self)
 
     async def bounded[T](self, call: Coroutine[Any, Any, T], timeout: float, failure: str) -> T:
-        """Return what a call of these clients returns; as ``kafka_calls.bounded``."""
+        """Return what a call of these clients returns; as ``calls.bounded``."""
         return await bounded(call, timeout, failure, context=self._context)
 
     async def close(self, *, politely: bool) -> None:

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from shared.adapters.kafka_members import is_dead, member_client_id, member_settings
+from shared.adapters.kafka.members import is_dead, member_client_id, member_settings
 from shared.config import Settings
 
-CHILD = "from shared.adapters.kafka_members import member_client_id as me; print(me(), flush=True); input()"
+CHILD = "from shared.adapters.kafka.members import member_client_id as me; print(me(), flush=True); input()"
 
 
 def test_a_process_is_dead_once_it_has_ended() -> None:

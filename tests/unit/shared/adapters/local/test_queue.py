@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.adapters.local_queue import Limits, RequestQueue
+from shared.adapters.local.queue import Limits, RequestQueue
 from shared.types import BusMessage
 
 

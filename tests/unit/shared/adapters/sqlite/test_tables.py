@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters import sqlite_tables as tables
-from shared.adapters.sqlite_tables import TOMBSTONE_SECONDS
+from shared.adapters.sqlite import tables
+from shared.adapters.sqlite.tables import TOMBSTONE_SECONDS
 from shared.errors import StoreError
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from shared.adapters.kafka_calls import bounded, closed
-from shared.adapters.kafka_settings import client_settings
+from shared.adapters.kafka.calls import bounded, closed
+from shared.adapters.kafka.settings import client_settings
 from shared.config import Settings
 from shared.errors import BusError
 
