@@ -1,0 +1,1 @@
+"""Rules without I/O: policies, matching, hashing, redaction; `now` is an argument."""
