@@ -41,8 +41,8 @@ class Answers(Protocol):
         """Return the answer, or None where there is nobody to answer."""
         ...
 
-    async def forget(self, answer: Answer) -> None:
-        """Clean up after an answer that is out."""
+    async def replied(self, answer: Answer) -> None:
+        """Take in that an answer is out."""
         ...
 
 
@@ -109,7 +109,7 @@ class RequestLoop:
             answer = await self._answerer.answer(ticket.delivery.message)
             if answer is not None:
                 await self._reply(answer.reply)
-                await self._answerer.forget(answer)
+                await self._answerer.replied(answer)
         except Exception:  # noqa: BLE001 - see below
             # Committed all the same: a request that breaks the worker would come back for ever.
             _log.exception("a request could not be answered")

@@ -1,6 +1,7 @@
 """Sealed requests in, sealed replies out; what is not for this worker is dropped."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -115,7 +116,7 @@ async def test_a_claim_check_is_fetched_and_then_forgotten(desk: Desk, size: int
     assert verdict_in(answer).error is None
     assert desk.decoder.decoded == [data]
     assert answer is not None
-    await desk.answerer.forget(answer)
+    await desk.answerer.replied(answer)
     assert await desk.store.get_blob("inspect/question-1") is None
 
 
@@ -135,6 +136,19 @@ async def test_a_clock_that_is_ahead_gives_no_more_than_the_budget(desk: Desk) -
 async def test_a_short_budget_is_not_spent_on_the_way_back(desk: Desk) -> None:
     await desk.answerer.answer(message_of(request_for(budget_ms=50)))
     assert desk.decoder.deadlines == [pytest.approx(CLOCK.now + 0.045)]
+
+
+async def test_where_answers_go_out_slowly_the_way_back_is_longer(desk: Desk) -> None:
+    async def ask(data: bytes) -> Answer:
+        answer = await desk.answerer.answer(message_of(request_for(payload=data, sha256=digest(data), size=len(data))))
+        assert answer is not None
+        return answer
+
+    answer = await ask(b"first")
+    for seconds, reserve in ((0.001, WAY_BACK_SECONDS), (0.041, 2 * (0.005 + 4 * 0.004)), (60.0, 0.15)):
+        await desk.answerer.replied(replace(answer, at=CLOCK.now - seconds))
+        answer = await ask(f"after {seconds}".encode())
+        assert desk.decoder.deadlines[-1] == pytest.approx(CLOCK.now + 1.5 - reserve)
 
 
 async def test_an_expired_claim_check_is_too_late(desk: Desk) -> None:
@@ -160,7 +174,7 @@ async def test_a_store_that_is_down_is_an_answer_too(desk: Desk) -> None:
     assert error is not None
     assert error.code == ErrorCode.INTERNAL_ERROR
     assert answer is not None
-    await desk.answerer.forget(answer)
+    await desk.answerer.replied(answer)
     assert desk.metrics.value("safelight_store_errors_total", operation="delete_blob") == 1
     with pytest.raises(StoreError):
         await desk.store.get_blob("inspect/question-1")

@@ -57,22 +57,22 @@ class ScriptedBus:
 
 
 class Echo:
-    """Answers every request with itself; ``broken`` ones raise, ``held`` ones wait for ``release``."""
+    """Answers every request with itself; ``broken`` ones raise, ``held`` wait for ``release``; ``out`` went out."""
 
     def __init__(self, *, broken: str = "", held: str = "", foreign: str = "") -> None:
         self.release = asyncio.Event()
         self._broken, self._held, self._foreign = broken, held, foreign
-        self.forgotten: list[str] = []
+        self.out: list[str] = []
 
     async def answer(self, message: BusMessage) -> Answer | None:
         if message.correlation_id == self._broken:
             raise RuntimeError("a bug")
         if message.correlation_id == self._held:
             await self.release.wait()
-        return None if message.correlation_id == self._foreign else Answer(reply=message, blob=None)
+        return None if message.correlation_id == self._foreign else Answer(reply=message, blob=None, at=0.0)
 
-    async def forget(self, answer: Answer) -> None:
-        self.forgotten.append(answer.reply.correlation_id)
+    async def replied(self, answer: Answer) -> None:
+        self.out.append(answer.reply.correlation_id)
 
 
 async def run(bus: ScriptedBus, echo: Echo, *, at_hand: int = 8, size: int = 1 << 20) -> Metrics:
@@ -86,7 +86,7 @@ async def test_every_request_is_answered_then_committed() -> None:
     await run(bus, echo)
     assert bus.events.index("reply 1") < bus.events.index("commit 1")
     assert bus.events.index("reply 2") < bus.events.index("commit 2")
-    assert echo.forgotten == ["1", "2"]
+    assert echo.out == ["1", "2"]
 
 
 async def test_a_slow_request_holds_back_the_commits_after_it() -> None:
