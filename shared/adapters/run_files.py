@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from shared.errors import ConfigError
+
 
 class RunFile:
     """A role's own file; written whole at every change, removed at the end."""
@@ -16,12 +18,15 @@ class RunFile:
         self._values: dict[str, object] = {"role": role, "pid": os.getpid()}
 
     def announce(self, name: str, address: str) -> None:
-        """Add an address and write the file."""
+        """Add an address and write the file; raises ConfigError where that is not possible."""
         self._values[name] = address
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        draft.write_text(json.dumps(self._values) + "\n", encoding="utf-8")
-        draft.replace(self._path)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(json.dumps(self._values) + "\n", encoding="utf-8")
+            draft.replace(self._path)
+        except OSError as error:
+            raise ConfigError(f"cannot write to {self._path.parent}: {error.strerror}") from error
 
     def remove(self) -> None:
         """Remove the file, unless another process has taken it over."""

@@ -134,7 +134,8 @@ def shown(text: str) -> str:
 
 def nearest(name: str, known: Collection[str]) -> str:
     """Return words that name the nearest known name."""
-    close = difflib.get_close_matches(name[:_SHOWN], sorted(known), n=1, cutoff=0.0)
+    # As plain text: the names of an enumeration would be told with its class.
+    close = difflib.get_close_matches(name[:_SHOWN], sorted(map(str, known)), n=1, cutoff=0.0)
     return f"the nearest known one is {close[0]!r}" if close else "there are none"
 
 

@@ -169,6 +169,12 @@ def test_every_action_parses(action: Action) -> None:
         (one("  deadline_ms: '100'"), "policies[0].deadline_ms", 4, "must be a number, not text"),
         (one("  on_uninspected: redact"), "policies[0].on_uninspected", 4, "must be one of allow, block"),
         (one("  on_uninspected: {late: block}"), "policies[0].on_uninspected.late", 4, "unknown key 'late'"),
+        (
+            one("  on_uninspected: {over_budget: block}"),
+            "policies[0].on_uninspected.over_budget",
+            4,
+            "unknown key 'over_budget'; the nearest known one is 'decode_budget'",
+        ),
         (one("  on_uninspected: {timeout: coach}"), "policies[0].on_uninspected.timeout", 4, "one of allow, block"),
         (one("  when: {activities: upload}"), "policies[0].when.activities", 4, "must be a list, not text"),
         (one("  when: {activities: []}"), "policies[0].when.activities", 4, "must not be empty"),
