@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from console.cli.inspection import open_inspection, verdict_on
-from console.cli.session import session_of, with_store
+from console.cli.session import one_line, session_of, with_store
 from shared.codec import verdict_to_builtins
 from shared.config import Settings
 from shared.errors import UsageError
@@ -38,7 +38,10 @@ def check(
             for file in files:
                 verdict = await verdict_on(inspection.containers, file, settings.proxy.max_object, classifiers)
                 matched |= any(match.matched for each in (verdict, *verdict.images) for match in each.matches)
-                session.row({"file": str(file)} | verdict_to_builtins(verdict), "\n".join(_lines(str(file), verdict)))
+                session.row(
+                    {"file": str(file)} | verdict_to_builtins(verdict),
+                    "\n".join(map(one_line, _lines(str(file), verdict))),
+                )
         return matched
 
     if with_store(session, run):

@@ -72,7 +72,7 @@ async def _frames(session: Session, settings: Settings, files: Sequence[Path], s
     found = []
     await pool.start()
     try:
-        with Progress(transient=True, disable=session.json or not files) as progress:
+        with Progress(transient=True, disable=not session.bars or not files) as progress:
             for file in progress.track(files, description="looking"):
                 try:
                     found.append((await pool.decode(read_image(file, settings.proxy.max_object))).frames[0])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import typer
 
@@ -17,6 +19,13 @@ from shared.config import Settings
 from shared.errors import StoreError
 from shared.ports import Store
 from shared.sealing import Sealer
+
+_CONTROLS: Final = frozenset({"Cc", "Zl", "Zp"})
+
+
+def one_line(text: str) -> str:
+    """Return a line with the names of files in it: they may hold ends of lines, and orders to a terminal."""
+    return "".join(ascii(char)[1:-1] if unicodedata.category(char) in _CONTROLS else char for char in text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +38,11 @@ class Session:
     def settings(self) -> Settings:
         """Return the effective configuration; raises ConfigError."""
         return config.load(self.config_path)
+
+    @property
+    def bars(self) -> bool:
+        """Whether progress is shown."""
+        return not self.json and sys.stdout.isatty()
 
     def row(self, values: Mapping[str, object], text: str) -> None:
         """Print one result: a JSON object a line with ``--json``, else ``text``."""

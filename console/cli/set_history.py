@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.session import session_of, with_store
+from console.cli.session import one_line, session_of, with_store
 from shared.adapters.role import SystemClock
 from shared.config import Settings
 from shared.ports import Store
@@ -91,7 +91,7 @@ def _words(past: Past) -> str:
         case "rolled_back":
             return f"rolled back to {past.revision}"
         case "added":
-            return f"added {past.reference} ({past.name})"
+            return f"added {past.reference} ({one_line(past.name)})"
         case "removed":
             return f"removed {past.reference}"
         case _:

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from console.cli.files import read_image
 from console.cli.inspection import Inspection, open_inspection, verdict_on
-from console.cli.session import Session, session_of, with_store
+from console.cli.session import Session, one_line, session_of, with_store
 from shared.config import Settings
 from shared.errors import DecodeError, UsageError
 from shared.ports import Store
@@ -128,7 +128,7 @@ async def _try_images(
 ) -> list[Tried | str]:
     """Return what the inspection says of each file, or why it does not count."""
     outcomes = []
-    with Progress(transient=True, disable=session.json) as progress:
+    with Progress(transient=True, disable=not session.bars) as progress:
         for file in progress.track(files, description=f"trying {len(files)} images"):
             inner = file.relative_to(folder)
             stratum = inner.parts[0] if len(inner.parts) > 1 else "top folder"
@@ -184,7 +184,7 @@ def _report(
     if suggested > found.threshold:
         lines.append("  the bank tries the encoder alone: it does not lower a threshold under the calibration's own")
     lines.append(f"threshold for {_percent(target)}: {suggested:g}{_extrapolated(found)} ({done})")
-    session.row(values, "\n".join(lines))
+    session.row(values, "\n".join(map(one_line, lines)))
 
 
 def _trial_row(one: Assessed) -> dict[str, object]:
@@ -313,7 +313,7 @@ async def _subject(
 
 async def _rows(session: Session, inspection: Inspection, name: str, subjects: Sequence[Subject]) -> tuple[Row, ...]:
     copies, count = copies_of(subjects)
-    with Progress(transient=True, disable=session.json) as progress:
+    with Progress(transient=True, disable=not session.bars) as progress:
         tracked = progress.track(copies, total=count, description=f"{count} edited copies")
         return tabulate([await try_copy(inspection.inspector, name, copy) for copy in tracked])
 

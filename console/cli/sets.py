@@ -15,7 +15,7 @@ from rich.progress import Progress
 from console.cli import set_history, set_reports
 from console.cli.files import read_image
 from console.cli.inspection import Inspection, open_inspection
-from console.cli.session import Session, session_of, with_store
+from console.cli.session import Session, one_line, session_of, with_store
 from shared.config import Settings
 from shared.errors import DecodeError, ErrorCode, UsageError
 from shared.ports import Store
@@ -119,6 +119,8 @@ def add(
     """Add images, also each one in an archive or a document; searchable in every worker within a second."""
     session = session_of(context)
     files = list(_files(paths, recursive))
+    if not files:
+        session.note(f"there are no files below {', '.join(map(str, paths))}")
 
     async def run(settings: Settings, store: Store, sealer: Sealer) -> int:
         sets = ImageSets(store, sealer)
@@ -126,7 +128,7 @@ def add(
         rejected = 0
         async with open_inspection(settings, store, sealer) as inspection:
             await settle(store, inspection.name)
-            with Progress(transient=True, disable=session.json or len(files) < 2) as progress:
+            with Progress(transient=True, disable=not session.bars or len(files) < 2) as progress:
                 task = progress.add_task(f"adding to {name}", total=len(files))
                 images = _submitted(name, files, inspection, settings.proxy.max_object)
                 adding = add_all(sets, name, images, inspection.inspector, inspection.replica, force=force)
@@ -198,7 +200,7 @@ def _report(session: Session, path: Path, result: AddResult) -> None:
     }
     outcome = f": {result.error} ({result.message})" if result.error else f" ({result.reference})"
     lines = [f"{result.status:9} {path}{outcome}", *(f"          {warning}" for warning in result.warnings)]
-    session.row(values, "\n".join(lines))
+    session.row(values, "\n".join(map(one_line, lines)))
 
 
 def _files(paths: list[Path], recursive: bool) -> Iterator[Path]:
@@ -235,7 +237,7 @@ def show(
             written = _write(await _thumbnails(sets, contents.references), thumbnails)
             values |= {"thumbnails": written}
             lines.append(f"{len(written)} thumbnails in {thumbnails}")
-        session.row(values, "\n".join(lines))
+        session.row(values, "\n".join(map(one_line, lines)))
 
     with_store(session, run)
 

@@ -230,6 +230,26 @@ def test_files_that_cannot_be_taken_are_rejected_and_the_others_added(safelight:
     safelight("set", "show", "designs")
 
 
+def test_a_folder_without_files_is_said(safelight: CommandLine) -> None:
+    (safelight.folder / "empty").mkdir()
+    safelight("set", "create", "designs")
+    ended = safelight("set", "add", "designs", "empty", "--recursive")
+    assert (ended.text, ended.err) == ("", "there are no files below empty\n")
+
+
+def test_a_files_name_makes_no_lines_and_no_colours(safelight: CommandLine) -> None:
+    name, shown = "a\n\x1b[31mb.jpg", r"a\n\x1b[31mb.jpg"
+    (safelight.folder / name).write_bytes(PICTURE)
+    (safelight.folder / "other.jpg").write_bytes(OTHER)
+    safelight("set", "create", "designs")
+    commands = (("set", "add", "designs", name, "other.jpg"), ("set", "show", "designs"), ("set", "history", "designs"))
+    for command, count in zip(commands, (2, 3, 3), strict=True):
+        lines = safelight(*command).text.splitlines()
+        assert (len(lines), sum(shown in line for line in lines)) == (count, 1), lines
+    (line,) = safelight("check", name, status=1).text.splitlines()
+    assert line.startswith(f"{shown}: match designs/{shown} score 100")
+
+
 def test_nothing_on_standard_output_but_json(enrolled: CommandLine) -> None:
     for arguments in (("set", "show", "designs"), ("check", "other.jpg"), ("encoder", "list"), ("config", "show")):
         ended = enrolled(*arguments, "--json")
