@@ -37,7 +37,10 @@ OVERHEAD_BYTES: Final = NONCE_BYTES + TAG_BYTES
 WINDOW_BYTES: Final = 128 << 10
 """Bytes encrypted in one call, some 0.1 ms: the GIL is held for it, and in one piece 10 MB would hold it for 50 ms."""
 
-_WRONG_KEY: Final = "a value does not open with this deployment's key; every host needs the same secrets.key_file"
+_WRONG_KEY: Final = (
+    "a value does not open with this deployment's key: it was changed, or made with another one (every host needs the"
+    " same secrets.key_file)"
+)
 
 
 class Sealer:
