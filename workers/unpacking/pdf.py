@@ -34,7 +34,8 @@ MAX_FORMS: Final = 8
 """Forms inside each other."""
 MAX_ATTACHMENTS: Final = 100
 _POINTS_PER_INCH: Final = 72
-_FILE_FILTERS: Final = frozenset({"DCTDecode", "JPXDecode"})
+_FILE_FILTERS: Final = ["DCTDecode"]
+"""What a JPEG's bytes are in.  Those of JPXDecode are a file too, but PDFium decodes JPEG 2000, and workers do not."""
 _QUALITY: Final = 90
 
 
@@ -105,8 +106,7 @@ def _covers(item: pdfium.PdfImage, width: float, height: float) -> bool:
 
 def _picture(walk: Walk, item: pdfium.PdfImage, path: str) -> bool:
     """Hand out a picture; tell whether that was possible."""
-    filters = item.get_filters()
-    if len(filters) == 1 and filters[0] in _FILE_FILTERS:
+    if item.get_filters() == _FILE_FILTERS:
         size = pdfium_c.FPDFImageObj_GetImageDataRaw(item, None, 0)
         walk.budget.spend_inflated(size)
         buffer = (ctypes.c_ubyte * size)()

@@ -40,6 +40,19 @@ def test_a_scan_is_its_picture() -> None:
     assert out.found[0].data == JPEG
 
 
+def test_a_scan_in_jpeg_2000_comes_out_as_a_picture_that_workers_decode() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), (200, 30, 30)).save(file, "JPEG2000")
+    objects = b"5 0 obj<</Type/XObject/Subtype/Image/Width 64/Height 48/Filter/JPXDecode"
+    objects += b"/Length %d>>stream\n%b\nendstream endobj\n" % (len(file.getvalue()), file.getvalue())
+    out = walk(make_raw_pdf(b"q 200 0 0 200 0 0 cm /I Do Q", objects=objects, resources=IMAGE))
+    assert paths(out) == ["page-1"]
+    picture = Image.open(io.BytesIO(out.found[0].data))
+    assert (picture.format, picture.size) == ("JPEG", (64, 48))
+    red, green, blue = picture.convert("RGB").resize((1, 1)).tobytes()
+    assert (red > 190, green < 40, blue < 40) == (True, True, True)
+
+
 def test_a_page_with_little_text_is_rendered() -> None:
     out = walk(make_pdf(JPEG, JPEG))
     assert paths(out) == ["page-1/image-1", "page-1"]  # the second page shows the same, byte for byte
