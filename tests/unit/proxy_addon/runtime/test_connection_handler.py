@@ -196,6 +196,28 @@ async def test_other_flows_have_a_turn_while_a_connection_has_much_to_do() -> No
     assert turns >= 5
 
 
+async def test_other_flows_have_a_turn_while_what_has_been_read_already_is_taken_in() -> None:
+    seen: list[str] = []
+    turns: list[int] = []  # how many pieces had been taken in at each
+
+    def count() -> None:
+        turns.append(seen.count("DataReceived"))
+        if turns[-1] < 8:
+            asyncio.get_running_loop().call_soon(count)
+
+    async with connected(ours_in_turns, Addon([]), plan=[], seen=seen) as (handler, _, sending):
+        reader = handler.transports[handler.client].reader
+        assert isinstance(reader, asyncio.StreamReader)
+        reader.feed_data(bytes(8 * 65535))  # mitmproxy takes as much at a time
+        count()
+        handling = asyncio.get_running_loop().create_task(handler.handle_client())
+        while turns[-1] < 8:
+            await turn()
+        sending.close()
+        await handling
+    assert set(range(1, 9)) <= set(turns)
+
+
 async def test_a_reader_that_is_cancelled_meanwhile_ends_after_what_it_has_read() -> None:
     seen: list[str] = []
     async with connected(ours_in_turns, Addon([]), plan=["hook"] * 5, seen=seen) as (handler, _, _):
