@@ -14,7 +14,8 @@ from typing import Final
 from shared.extract.budget import Findings, Steps
 from shared.extract.sniff import SNIFF_BYTES, sniff
 
-FIND_WINDOW: Final = 128 * 1024
+FIND_WINDOW: Final = 64 * 1024
+"""Bytes searched in one step: 0.7 ms where anything may begin a picture, as in what is compressed."""
 HITS_PER_STEP: Final = 64
 NEEDED_WITHIN: Final = 64
 SMALLEST: Final = 26

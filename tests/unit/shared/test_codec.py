@@ -1,6 +1,8 @@
 """The wire format: what goes in comes out, golden bytes stay, foreign bytes are refused by name."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -185,3 +187,14 @@ def test_a_verdict_as_json_has_the_contract_s_fields() -> None:
     ]
     failed = Verdict(sha256="c" * 64, error=VerdictError(code=ErrorCode.CORRUPT, message="bad"))
     assert codec.verdict_to_builtins(failed)["error"] == {"code": "corrupt", "message": "bad"}
+
+
+def test_the_first_answer_finds_its_type_looked_at() -> None:
+    """In a process of its own: msgspec notes on the class what it has found, once (7 ms)."""
+    script = """
+import shared.codec
+from shared.types import InspectionReply, Verdict
+print("__msgspec_cache__" in vars(InspectionReply), "__msgspec_cache__" in vars(Verdict))
+"""
+    asked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert asked.stdout.split() == ["True", "True"]

@@ -21,9 +21,9 @@ from wsproto.extensions import PerMessageDeflate
 
 from proxy_addon.streaming.websocket_stream import (
     CODED_BYTES,
-    CODED_PIECE_BYTES,
     MAX_REASON,
     PIECE_BYTES,
+    WHOLE_BYTES,
     InspectedWebsocketLayer,
     refuse,
 )
@@ -155,28 +155,28 @@ def test_messages_are_not_kept() -> None:
 
 def test_a_large_frame_goes_on_in_pieces() -> None:
     relay = Relay(inspected)
-    data = bytes(PIECE_BYTES * 2 + 1)
+    data = bytes(WHOLE_BYTES + 1)
     relay.receive(relay.client, written([BytesMessage(data=data)], deflate=False))
     wire = Wire(ConnectionType.SERVER)
     wire.receive_data(relay.sent[relay.server])
     frames = [(len(each.data), each.message_finished) for each in wire.events() if isinstance(each, BytesMessage)]
-    assert frames == [(PIECE_BYTES, False), (PIECE_BYTES, False), (1, True)]
-    assert relay.hooks[2:] == ["safelight_between_frames"] * 3
+    assert frames == [(PIECE_BYTES, False)] * 4 + [(1, True)]
+    assert relay.hooks[2:] == ["safelight_between_frames"] * 5
 
 
 def test_a_large_text_goes_on_in_pieces_although_they_end_within_characters() -> None:
     relay = Relay(inspected)
-    text = "x" + "é" * PIECE_BYTES
+    text = "x" + "é" * (WHOLE_BYTES // 2)
     relay.receive(relay.client, written([TextMessage(data=text)], deflate=False))
     sent = read(relay.sent[relay.server], ConnectionType.SERVER, deflate=False)
     assert "".join(str(frame[1]) for frame in sent) == text
-    assert [frame[2:] for frame in sent] == [(True, False)] * 2 + [(True, True)]
+    assert [frame[2:] for frame in sent] == [(True, False)] * 4 + [(True, True)]
     assert relay.largest <= PIECE_BYTES + 16
 
 
 def test_frames_of_a_large_message_are_joined_in_pieces() -> None:
     relay = Relay(inspected)
-    frames = [bytes(PIECE_BYTES), bytes(PIECE_BYTES + 1), b"end"]
+    frames = [bytes(WHOLE_BYTES), bytes(WHOLE_BYTES + 1), b"end"]
     parts: list[Event] = [BytesMessage(data=data, message_finished=data == b"end") for data in frames]
     relay.receive(relay.client, written(parts, deflate=False))
     assert relay.seen == [b"".join(frames)]
@@ -186,7 +186,7 @@ def test_frames_of_a_large_message_are_joined_in_pieces() -> None:
 def test_many_reads_in_a_row_give_others_a_turn() -> None:
     """They come so where a message has been judged for a while."""
     relay = Relay(inspected)
-    sent = written([BytesMessage(data=bytes(3 * PIECE_BYTES))], deflate=False)
+    sent = written([BytesMessage(data=bytes(3 * WHOLE_BYTES))], deflate=False)
     relay.receive(relay.client, *cut(sent, list(range(0, len(sent), 65_536))))
     assert relay.hooks[: relay.hooks.index("websocket_message")].count("safelight_between_frames") >= 2
 
@@ -209,7 +209,7 @@ def test_compressed_bytes_are_inflated_little_by_little() -> None:
     frames = [each for each in wire.events() if isinstance(each, BytesMessage)]
     assert sum(len(frame.data) for frame in frames) == 24 << 20
     assert [frame.message_finished for frame in frames].index(True) == len(frames) - 1
-    assert sum(frame.frame_finished for frame in frames) >= (24 << 20) // CODED_PIECE_BYTES, "and compressed so"
+    assert sum(frame.frame_finished for frame in frames) >= (24 << 20) // PIECE_BYTES, "and compressed so"
 
 
 def test_a_refused_message_closes_both_ends_and_drains_the_client() -> None:
