@@ -13,13 +13,14 @@ from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as RoutingError
 
 from console.services.endpoints import PAC_TYPE
 from console.services.policies import PolicyBook
+from console.start_page import HEADERS, start_page
 from shared.adapters.alert_log import AlertLog
 from shared.core.alert_format import to_ocsf
 from shared.errors import PolicyError, SafelightError, StoreError, UsageError
@@ -198,7 +199,7 @@ class Services:
 
 
 def create_api(services: Services) -> FastAPI:
-    """Return the application; all but health, the OpenAPI document and the PAC file needs the viewer's bearer token."""
+    """Return the application; all but health, OpenAPI document, first page and PAC file needs the token."""
     # No interactive documentation: it would load scripts from a content network.
     api = FastAPI(
         title="Safelight",
@@ -235,8 +236,13 @@ def _open_routes() -> APIRouter:
 
 
 def _endpoint_routes(services: Services) -> APIRouter:
-    """Return what browsers fetch before they know a proxy, without a password: where DHCP, DNS or a policy points."""
+    """Return what browsers fetch without a password: the first page, and before they know a proxy what names it."""
     router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    def start(request: Request) -> HTMLResponse:
+        address = str(request.base_url).rstrip("/")
+        return HTMLResponse(start_page(version=version("safelight"), prefix=PREFIX, address=address), headers=HEADERS)
 
     @router.get("/proxy.pac")
     @router.get("/wpad.dat")

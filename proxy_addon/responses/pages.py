@@ -77,14 +77,13 @@ def problem_details(told: Told) -> dict[str, object]:
 
 def refusal_page(told: Told, error: str = "") -> str:
     """Return the page of a transfer that was blocked, or that a reason is asked for; ``error`` is HTML."""
-    shown = f"{told.at:%Y-%m-%d %H:%M:%S %Z}".strip() if told.at else ""
     fields = {
         "what": escaped(sentence(told)),
-        "found": escaped(_found(told.decision)),
+        "found": _row("Found", _found(told.decision)),
         "activity": escaped(told.activity.replace("_", " ")),
         "policy": escaped(told.decision.policy or ""),
         "incident": escaped(told.incident),
-        "time": f"<dt>Time</dt><dd>{escaped(shown)}</dd>" if shown else "",
+        "time": _row("Time", f"{told.at:%Y-%m-%d %H:%M:%S %Z}".strip() if told.at else ""),
     }
     if told.ticket:
         form = {"error": error, "ticket": escaped(told.ticket), "path": COACH_PATH}
@@ -103,6 +102,10 @@ def escaped(text: str) -> str:
     return html.escape(_NOT_VISIBLE.sub(" ", text))
 
 
+def _row(name: str, value: str) -> str:
+    return f"<dt>{name}</dt><dd>{escaped(value)}</dd>" if value else ""
+
+
 def _deciding(decision: Decision) -> Finding | None:
     return next((finding for finding in decision.findings if finding.policy == decision.policy), None)
 
@@ -114,10 +117,10 @@ def _uninspected_reason(decision: Decision) -> str:
 
 
 def _found(decision: Decision) -> str:
-    """Return what was found, as far as the user may know: the file's own name, never the reference's."""
+    """Return what was found, as far as the user may know: the file's own name, never the reference's; "" if unknown."""
     finding = _deciding(decision)
     if finding is None or not finding.sha256:
-        return "no image was looked at"
+        return ""
     name = finding.name or "an image"
     return f"{name} (protected by the set {finding.set})" if finding.set else name
 

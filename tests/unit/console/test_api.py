@@ -328,6 +328,15 @@ def _references(node: object) -> list[str]:
     return []
 
 
+async def test_a_browser_is_told_what_is_there(deployment: Deployment) -> None:
+    transport = httpx.ASGITransport(app=deployment.api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://console") as nobody:
+        response = await nobody.get("/")
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "http://console/api/v1/alerts" in response.text
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+
+
 @pytest.mark.parametrize("path", ["/proxy.pac", "/wpad.dat"])
 async def test_the_pac_file_is_open_and_of_its_type(deployment: Deployment, path: str) -> None:
     transport = httpx.ASGITransport(app=deployment.api)

@@ -66,6 +66,7 @@ async def test_the_form_says_what_was_found_and_takes_a_reason() -> None:
     assert f'value="{page.ticket}"' in text
     assert "&lt;ask&gt; &amp; &quot;quote&quot;" in text
     assert "incident-1" in text
+    assert "Found" not in text, "what it was is not in the link, and no image was not looked at"
     assert f'action="{COACH_PATH}"' in text
     assert "<script" not in text
     policy = header(reply, "Content-Security-Policy")
