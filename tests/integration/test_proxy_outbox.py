@@ -16,7 +16,7 @@ from shared.types import Alert
 DIES = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from proxy_addon.outbox import Outbox
+from proxy_addon.reporting.outbox import Outbox
 from shared.sealing import Sealer
 from shared.telemetry import Metrics
 from tests.factories import make_alert

@@ -12,7 +12,7 @@ from proxy_addon.runtime.allocator import OWN_BLOCK_BYTES, TRIM_BYTES
 SCRIPT = """
 import sys
 from pathlib import Path
-from proxy_addon.allocator import OWN_BLOCK_BYTES, keep_large_blocks_apart
+from proxy_addon.runtime.allocator import OWN_BLOCK_BYTES, keep_large_blocks_apart
 
 if sys.argv[1] == "apart":
     assert keep_large_blocks_apart()
@@ -27,8 +27,8 @@ print(sum(begin <= id(block) < int(end.split("-")[1], 16) for block in blocks))
 
 GROWING = """
 import resource
-from proxy_addon.allocator import keep_large_blocks_apart
-from proxy_addon.held_body import HeldBody
+from proxy_addon.runtime.allocator import keep_large_blocks_apart
+from proxy_addon.streaming.held_body import HeldBody
 
 assert keep_large_blocks_apart()
 burst = [bytes(64 << 10) + b"x" for _ in range(160)]
