@@ -1,14 +1,17 @@
 """The loop around the encoder: images in, one vector each out, batched as they come.
 
+What is to be made of a vector can be made in the thread that encoded it, right behind its batch: an image then takes
+one way into a thread and back where it took two.
+
 How long a run takes is measured all the time, so that an image whose deadline leaves no time for it is told at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +36,26 @@ class Embeds(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Embedded[T]:
+    """A vector, and what was made of it; ``encoded_at`` and ``made_at`` are readings of the queue's clock."""
+
+    vector: NDArray[np.float32]
+    encoded_at: float
+    made_at: float
+    made: T | Exception
+
+    def result(self) -> T:
+        """Return what was made of the vector; raises what that raised."""
+        if isinstance(self.made, Exception):
+            raise self.made
+        return self.made
+
+
+@dataclass(frozen=True, slots=True)
 class _Item:
     pixels: bytes
-    vector: asyncio.Future[NDArray[np.float32]]
+    then: Callable[[NDArray[np.float32]], Any]
+    embedded: asyncio.Future[Embedded[Any]]
 
 
 class EmbeddingQueue:
@@ -49,7 +69,7 @@ class EmbeddingQueue:
         self._run_time = RunningAverage()
         self._added = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._askers: set[asyncio.Future[NDArray[np.float32]]] = set()
+        self._askers: set[asyncio.Future[Embedded[Any]]] = set()
 
     def start(self) -> None:
         """Begin to serve."""
@@ -61,9 +81,9 @@ class EmbeddingQueue:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        for vector in self._askers:
-            if not vector.done():
-                vector.set_exception(_not_running())
+        for asker in self._askers:
+            if not asker.done():
+                asker.set_exception(_not_running())
 
     def expected(self) -> float:
         """Return the seconds after which an image that comes now has its vector, as far as is known."""
@@ -76,17 +96,31 @@ class EmbeddingQueue:
 
         Raises what the encoder raised, EncoderUnavailableError where nothing serves.
         """
+        return (await self.embed_then(pixels, _nothing, deadline=deadline, priority=priority)).vector
+
+    async def embed_then[T](
+        self,
+        pixels: bytes,
+        then: Callable[[NDArray[np.float32]], T],
+        *,
+        deadline: float | None = None,
+        priority: Priority = Priority.UPLOAD,
+    ) -> Embedded[T]:
+        """Return a vector and what ``then`` made of it in the encoder's thread; raises as ``embed``.
+
+        The rest of the batch and the next one wait for it: a millisecond is well spent there, twenty are not.
+        """
         if self._task is None or self._task.done():
             raise _not_running()
         now = self._clock.monotonic()
         if deadline is not None and now + self.expected() > deadline:
             raise _too_late()
-        item = _Item(pixels, asyncio.get_running_loop().create_future())
-        self._askers.add(item.vector)
-        item.vector.add_done_callback(self._askers.discard)
-        self._batcher.add(item, now, deadline, priority)
+        asker: asyncio.Future[Embedded[T]] = asyncio.get_running_loop().create_future()
+        self._askers.add(asker)
+        asker.add_done_callback(self._askers.discard)
+        self._batcher.add(_Item(pixels, then, asker), now, deadline, priority)
         self._added.set()
-        return await item.vector
+        return await asker
 
     async def _run(self) -> None:
         while True:
@@ -97,12 +131,12 @@ class EmbeddingQueue:
                 continue
             due = self._batcher.due(now)
             for item in due.late:
-                if not item.vector.done():
-                    item.vector.set_exception(_too_late())
+                if not item.embedded.done():
+                    item.embedded.set_exception(_too_late())
             # Who gave up waiting is not computed for.
-            wanted = [item for item in due.batch if not item.vector.done()]
+            wanted = [item for item in due.batch if not item.embedded.done()]
             if wanted:
-                await self._encode(wanted)
+                await self._serve(wanted)
 
     async def _wait(self, timeout: float | None) -> None:
         self._added.clear()
@@ -112,23 +146,41 @@ class EmbeddingQueue:
         except TimeoutError:
             return
 
-    async def _encode(self, items: list[_Item]) -> None:
+    async def _serve(self, items: Sequence[_Item]) -> None:
         started = self._clock.monotonic()
         try:
-            vectors = await asyncio.to_thread(self._encoder.embed, [item.pixels for item in items])
+            batch = await asyncio.to_thread(self._encode, items)
         except Exception as error:  # noqa: BLE001 - each asker gets it and decides; the loop serves the next batch
             for item in items:
-                if not item.vector.done():
-                    item.vector.set_exception(error)
+                if not item.embedded.done():
+                    item.embedded.set_exception(error)
             return
         self._metrics.observe("safelight_worker_batch_size", len(items))
-        elapsed = self._clock.monotonic() - started
-        self._metrics.observe("safelight_worker_encode_seconds", elapsed)
-        self._run_time.add(elapsed)
+        self._metrics.observe("safelight_worker_encode_seconds", batch[0].encoded_at - started)
+        self._run_time.add(batch[-1].made_at - started)
         self._batcher.reserve = self._run_time.seconds
-        for item, vector in zip(items, vectors, strict=True):
-            if not item.vector.done():
-                item.vector.set_result(vector)
+        for item, embedded in zip(items, batch, strict=True):
+            if not item.embedded.done():
+                item.embedded.set_result(embedded)
+
+    def _encode(self, items: Sequence[_Item]) -> list[Embedded[Any]]:
+        """Encode a batch and do what is to be done with each vector; in a thread."""
+        vectors = self._encoder.embed([item.pixels for item in items])
+        encoded_at = self._clock.monotonic()
+        return [self._made(item.then, vector, encoded_at) for item, vector in zip(items, vectors, strict=True)]
+
+    def _made(
+        self, then: Callable[[NDArray[np.float32]], Any], vector: NDArray[np.float32], encoded_at: float
+    ) -> Embedded[Any]:
+        try:
+            made = then(vector)
+        except Exception as error:  # noqa: BLE001 - its own asker's to raise, and nobody else's of the batch
+            made = error
+        return Embedded(vector, encoded_at, self._clock.monotonic(), made)
+
+
+def _nothing(_: NDArray[np.float32]) -> None:
+    """What is made of a vector where the vector is all that is asked for."""
 
 
 def _too_late() -> DecodeError:

@@ -82,6 +82,43 @@ async def test_a_failing_run_fails_its_items_and_the_next_one_is_tried(
     assert (await queue.embed(PIXELS)).shape == (4,)
 
 
+async def test_what_is_made_of_a_vector_is_made_in_its_thread_and_fails_alone(queue: EmbeddingQueue) -> None:
+    threads: list[int] = []
+
+    def measure(vector: NDArray[np.float32]) -> int:
+        threads.append(threading.get_ident())
+        return len(vector)
+
+    def fail(_: NDArray[np.float32]) -> int:
+        raise KeyError("why")
+
+    asked = (queue.embed_then(PIXELS, then) for then in (measure, fail, measure, measure))
+    first, broken, *others = await asyncio.gather(*asked)
+    assert [each.result() for each in (first, *others)] == [4] * 3
+    assert broken.vector.shape == (4,)
+    with pytest.raises(KeyError):
+        broken.result()
+    assert len(set(threads)) == 1
+    assert threads[0] != threading.get_ident()
+
+
+async def test_what_is_made_of_vectors_counts_for_the_next_batch_and_not_for_the_encoder() -> None:
+    clock, metrics = StillClock(), Metrics()
+    queue = EmbeddingQueue(SlowEncoder(clock), clock, metrics, sizes=(1, 2))
+    queue.start()
+
+    def work(_: NDArray[np.float32]) -> None:
+        clock.now += 0.02
+
+    try:
+        first, second = await asyncio.gather(*(queue.embed_then(PIXELS, work) for _ in range(2)))
+    finally:
+        await queue.stop()
+    assert [each.made_at - each.encoded_at for each in (first, second)] == pytest.approx([0.02, 0.04])
+    assert queue.expected() == pytest.approx(0.14)
+    assert metrics.registry.get_sample_value("safelight_worker_encode_seconds_sum") == pytest.approx(0.1)
+
+
 async def test_a_queue_that_does_not_run_says_so(encoder: KnownEncoder) -> None:
     queue = EmbeddingQueue(encoder, StillClock(), Metrics(), sizes=(1, 2, 4))
     with pytest.raises(EncoderUnavailableError):
