@@ -99,9 +99,7 @@ class DecodeProcess:
         """Have ``data`` decoded, or obscured by a packed ``order``; raises ChildLostError."""
         obscures = operation is Operation.OBSCURE
         try:
-            self._requests.write(REQUEST.pack(len(order) + len(data), operation) + order)
-            self._requests.write(data)
-            await self._requests.drain()
+            await self._send(operation, order, data)
             reply = unpack_reply(await self._read(MAX_REPLY_BYTES + (MAX_OBSCURED_BYTES if obscures else 0)))
             if not isinstance(reply.outcome, DecodeError | (ObscuredImage if obscures else DecodedImage)):
                 raise ChildLostError("a decode child answered another question")
@@ -115,9 +113,7 @@ class DecodeProcess:
         Raises ChildLostError.
         """
         try:
-            self._requests.write(REQUEST.pack(len(order) + len(data), Operation.UNPACK) + order)
-            self._requests.write(data)
-            await self._requests.drain()
+            await self._send(Operation.UNPACK, order, data)
             while findings.take(payload := await self._read(MAX_HEAD + most)):
                 pass
             reply = unpack_reply(payload)
@@ -137,6 +133,11 @@ class DecodeProcess:
             self._process.kill()
         self._requests.close()
         await self._process.wait()
+
+    async def _send(self, operation: Operation, order: bytes, data: bytes) -> None:
+        # In one: a head by itself would wake the child, which would take the core and find nothing to decode yet.
+        self._requests.writelines((REQUEST.pack(len(order) + len(data), operation), order, data))
+        await self._requests.drain()
 
     async def _read(self, limit: int = MAX_REPLY_BYTES) -> bytes:
         try:
