@@ -1,7 +1,7 @@
 """The loop around the encoder: images in, one vector each out, batched as they come.
 
 What is to be made of a vector can be made in the thread that encoded it, right behind its batch: an image then takes
-one way into a thread and back where it took two.
+one way into a thread and back where it took two.  The next batch is encoded meanwhile, in another thread.
 
 How long a run takes is measured all the time, so that an image whose deadline leaves no time for it is told at once.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -69,6 +70,7 @@ class EmbeddingQueue:
         self._run_time = RunningAverage()
         self._added = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._batches: set[asyncio.Task[None]] = set()
         self._askers: set[asyncio.Future[Embedded[Any]]] = set()
 
     def start(self) -> None:
@@ -78,8 +80,10 @@ class EmbeddingQueue:
     async def stop(self) -> None:
         """Serve no more, and tell all who wait for a vector; idempotent."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            tasks = [self._task, *self._batches]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._task = None
         for asker in self._askers:
             if not asker.done():
@@ -108,7 +112,7 @@ class EmbeddingQueue:
     ) -> Embedded[T]:
         """Return a vector and what ``then`` made of it in the encoder's thread; raises as ``embed``.
 
-        The rest of the batch and the next one wait for it: a millisecond is well spent there, twenty are not.
+        The rest of the batch waits for it: a millisecond is well spent there, twenty are not.
         """
         if self._task is None or self._task.done():
             raise _not_running()
@@ -136,7 +140,11 @@ class EmbeddingQueue:
             # Who gave up waiting is not computed for.
             wanted = [item for item in due.batch if not item.embedded.done()]
             if wanted:
-                await self._serve(wanted)
+                encoded = asyncio.Event()
+                batch = asyncio.get_running_loop().create_task(self._serve(wanted, encoded))
+                self._batches.add(batch)
+                batch.add_done_callback(self._batches.discard)
+                await encoded.wait()
 
     async def _wait(self, timeout: float | None) -> None:
         self._added.clear()
@@ -146,15 +154,19 @@ class EmbeddingQueue:
         except TimeoutError:
             return
 
-    async def _serve(self, items: Sequence[_Item]) -> None:
+    async def _serve(self, items: Sequence[_Item], encoded: asyncio.Event) -> None:
+        """Give a batch its vectors and what is made of them; ``encoded`` is set as soon as the next one may come."""
         started = self._clock.monotonic()
+        tell = partial(asyncio.get_running_loop().call_soon_threadsafe, encoded.set)
         try:
-            batch = await asyncio.to_thread(self._encode, items)
+            batch = await asyncio.to_thread(self._encode, items, tell)
         except Exception as error:  # noqa: BLE001 - each asker gets it and decides; the loop serves the next batch
             for item in items:
                 if not item.embedded.done():
                     item.embedded.set_exception(error)
             return
+        finally:
+            encoded.set()
         self._metrics.observe("safelight_worker_batch_size", len(items))
         self._metrics.observe("safelight_worker_encode_seconds", batch[0].encoded_at - started)
         self._run_time.add(batch[-1].made_at - started)
@@ -163,10 +175,12 @@ class EmbeddingQueue:
             if not item.embedded.done():
                 item.embedded.set_result(embedded)
 
-    def _encode(self, items: Sequence[_Item]) -> list[Embedded[Any]]:
-        """Encode a batch and do what is to be done with each vector; in a thread."""
+    def _encode(self, items: Sequence[_Item], tell: Callable[[], object]) -> list[Embedded[Any]]:
+        """Encode a batch, tell so, and do what is to be done with each vector; in a thread."""
         vectors = self._encoder.embed([item.pixels for item in items])
         encoded_at = self._clock.monotonic()
+        if len(self._batcher):
+            tell()
         return [self._made(item.then, vector, encoded_at) for item, vector in zip(items, vectors, strict=True)]
 
     def _made(

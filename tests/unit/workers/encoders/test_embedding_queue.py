@@ -102,6 +102,21 @@ async def test_what_is_made_of_a_vector_is_made_in_its_thread_and_fails_alone(qu
     assert threads[0] != threading.get_ident()
 
 
+async def test_the_next_batch_does_not_wait_for_what_is_made_of_the_last_one(encoder: KnownEncoder) -> None:
+    queue = EmbeddingQueue(encoder, StillClock(), Metrics(), sizes=(1,))
+    queue.start()
+    second = threading.Event()
+    try:
+        waits, tells = await asyncio.gather(
+            queue.embed_then(PIXELS, lambda _: second.wait(10)), queue.embed_then(PIXELS, lambda _: second.set())
+        )
+    finally:
+        await queue.stop()
+    assert waits.result() is True
+    assert tells.result() is None
+    assert encoder.batches == [1, 1]
+
+
 async def test_what_is_made_of_vectors_counts_for_the_next_batch_and_not_for_the_encoder() -> None:
     clock, metrics = StillClock(), Metrics()
     queue = EmbeddingQueue(SlowEncoder(clock), clock, metrics, sizes=(1, 2))
