@@ -81,6 +81,7 @@ class KnownIndex:
 
     def __init__(self, *, size: int = 1, matched: bool = True) -> None:
         self.sets: Mapping[str, SetFacts] = {"designs": SetFacts(name="designs", threshold=85.0, size=size)}
+        self.size = size
         self.asked: list[Probe] = []
         self._matched = matched
 

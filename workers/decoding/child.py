@@ -45,8 +45,9 @@ from workers.decoding.protocol import (
 from workers.decoding.unpack_protocol import pack_find, unpack_unpack_order
 from workers.unpacking.unpack import unpack, warm_up
 
-ITEMS_PER_CHILD: Final = 1000
-"""Then a fresh one: memory that a decoder leaked, or a trap it was led into, goes with it."""
+ITEMS_PER_CHILD: Final = 3000
+"""Then a fresh one: memory that a decoder leaked, or a trap it was led into, goes with it.  To start one takes 0.65 s
+of a core: 0.2 ms an item, where a photograph takes 5."""
 
 _CODECS: Final = ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252")
 

@@ -60,6 +60,11 @@ class IndexView:
     segments: tuple[LiveSegment, ...]
     calibration: Calibration
 
+    @property
+    def size(self) -> int:
+        """How many references a search goes through, those included that are gone and not yet built out."""
+        return sum(len(live.alive) for live in self.segments)
+
     def references(self, set_name: str) -> tuple[Reference, ...]:
         """Return a set's searchable references."""
         return tuple(

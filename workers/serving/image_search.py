@@ -2,7 +2,8 @@
 
 Of an image that is looked at closely only where something hints at it, the plane waits to be decoded, and the first
 step of its search costs a millisecond: it is taken right behind the encoder, in the thread that ran its batch.  A
-closer look takes 20 to 50 ms, which no other image of the batch has to wait for: it has a thread of its own.
+closer look takes 20 to 50 ms, and so does the first step among a million references.  No other image of the batch has
+to wait for that: it has a thread of its own.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ LOOK_RESERVE: Final = 0.5
 """Seconds before the deadline after which nothing is looked at closely: under load that is what is shed first."""
 SEARCH_RESERVE: Final = 0.02
 """Seconds before the deadline by which the encoder must be done: for the search, the reply and its way back."""
+LARGEST_BEHIND_THE_ENCODER: Final = 20_000
+"""References among which the first step is taken in the encoder's thread: 2.4 ms among 10,000, 5 to 8 among 100,000,
+for which the next batch is not to wait where there are cores for both."""
 
 type Frames = Sequence[DecodedFrame]
 type Sights = Sequence[Sight | None]
@@ -63,6 +67,11 @@ class Searches(Neighbours, Protocol):
     @property
     def sets(self) -> Mapping[str, SetFacts]:
         """The image sets by name."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many references a search goes through."""
         ...
 
 
@@ -128,7 +137,8 @@ class ImageSearch:
     async def find(self, image: Decoded, inquiry: Inquiry) -> Found:
         """Return what is found; raises DecodeError past the deadline, and what the search raises."""
         sights = [self._sight(frame, image, inquiry, waits=not image.planes) for frame in image.frames]
-        if len(sights) == 1 and isinstance(sights[0], UnseenSight):
+        short = self._index.current().size <= LARGEST_BEHIND_THE_ENCODER
+        if short and len(sights) == 1 and isinstance(sights[0], UnseenSight):
             return await self._find_behind_the_encoder(image, inquiry, sights)
         ahead = self._look_ahead(image, sights)
         try:

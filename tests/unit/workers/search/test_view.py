@@ -45,7 +45,7 @@ def test_each_measure_alone_finds_its_reference(count: int, exact_limit: int) ->
 def test_an_empty_index_matches_nothing() -> None:
     view = make_view([])
     assert look(view, vector=0, pdq=0, sha256=make_sha256(0)) == ()
-    assert view.search([]) == []
+    assert (view.search([]), view.size, make_view(references(3)).size) == ([], 0, 3)
     assert make_view([], sets=[make_set("a")]).sets["a"].size == 0
 
 

@@ -18,7 +18,7 @@ from tests.inspection_doubles import SIDE, KnownDecoder, KnownEncoder, KnownInde
 from tests.local_feature_factories import plane
 from workers.encoders.embedding_queue import EmbeddingQueue
 from workers.search.live_segment import Probe
-from workers.serving.image_search import Decoded, Found, ImageSearch
+from workers.serving.image_search import LARGEST_BEHIND_THE_ENCODER, Decoded, Found, ImageSearch
 
 PICTURED = Image.fromarray(plane("dashboard", 1))
 
@@ -104,7 +104,7 @@ def still(sha256: str) -> Decoded:
 
 
 async def test_a_batch_is_searched_for_in_the_thread_that_encoded_it() -> None:
-    parts = Parts(Searched())
+    parts = Parts(Searched(size=LARGEST_BEHIND_THE_ENCODER))
     found = await parts.ask(*map(still, "abcd"))
     assert [each.matches[0].reference for each in found if isinstance(each, Found)] == ["r-1"] * 4
     assert parts.encoder.batches == [4]
@@ -141,6 +141,32 @@ async def test_nobody_waits_for_another_s_closer_look() -> None:
     assert parts.encoder.batches == [4]
     assert parts.decoder.planes == [True]
     assert {name: len(searched) for name, searched in index.searched_in.items()} == {"a": 1, "b": 2, "c": 1, "d": 1}
+
+
+async def test_a_large_index_is_searched_while_the_next_batch_is_encoded() -> None:
+    begun = threading.Event()
+
+    class Second(KnownEncoder):
+        """Says when its second batch begins."""
+
+        def embed(self, pixels: Sequence[bytes]) -> NDArray[np.float32]:
+            if self.batches:
+                begun.set()
+            return super().embed(pixels)
+
+    class Slow(Searched):
+        """Has found the first image when the second one is being encoded."""
+
+        def search(self, probes: Sequence[Probe]) -> list[tuple[ReferenceMatch, ...]]:
+            assert begun.wait(10.0)
+            return super().search(probes)
+
+    index = Slow(size=LARGEST_BEHIND_THE_ENCODER + 1)
+    parts = Parts(index)
+    parts.embedding = EmbeddingQueue(Second(), parts.clock, parts.metrics, sizes=(1,))
+    parts.search = ImageSearch(parts.decoder, parts.embedding, index, parts.clock, parts.metrics)
+    found = await parts.ask(still("a"), still("b"))
+    assert all(isinstance(each, Found) and each.matches for each in found)
 
 
 async def test_one_image_s_bug_is_not_its_batch_s() -> None:
