@@ -230,13 +230,14 @@ async def test_memory_is_bounded(pool: DecodePool) -> None:
     assert (await pool.decode(make_file())).info.width == 320
 
 
-async def test_a_child_that_died_in_its_sleep_costs_nothing(pool: DecodePool) -> None:
+async def test_a_child_that_died_in_its_sleep_costs_nothing(pool: DecodePool, metrics: Metrics) -> None:
     await until(lambda: len(pool.pids()) == 1 + SPARES)
     before = pool.pids()
     for pid in before:
         os.kill(pid, signal.SIGKILL)
     await until(lambda: not set(before) & set(pool.pids()))
     assert (await pool.decode(make_file())).info.width == 320
+    assert restarts(metrics, "idle") == len(before)
 
 
 async def test_children_are_renewed(pool: DecodePool, metrics: Metrics) -> None:

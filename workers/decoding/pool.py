@@ -184,7 +184,8 @@ class DecodePool:
 
     async def _next_idle(self) -> DecodeProcess:
         while not (child := await self._idle.get()).alive():
-            pass  # it died while it had nothing to do; its keeper brings another
+            # It died while it had nothing to do, as where memory is short; its keeper brings another.
+            self._metrics.count("safelight_worker_decoder_restarts_total", cause="idle")
         return child
 
     async def _ask(self, child: DecodeProcess, job: _Job) -> Reply:
