@@ -15,7 +15,7 @@ from shared.adapters.local.bus import LocalAskingBus
 from shared.adapters.local.hub import Hub, hub_socket_path
 from shared.adapters.opening import open_store
 from shared.adapters.role import RoleContext, SystemClock
-from shared.config import Settings, load
+from shared.config import SecretsSettings, Settings, load
 from shared.errors import ConfigError, EncoderUnavailableError, ErrorCode
 from shared.sealing import Sealer, load_or_create_key
 from shared.telemetry import Metrics, Readiness
@@ -119,6 +119,13 @@ async def hub(settings: Settings) -> AsyncIterator[Hub]:
     await hub.stop()
 
 
+def make_key(settings: Settings) -> Path:
+    """Return a key file that is not this deployment's."""
+    path = settings.data_dir / "another.key"
+    load_or_create_key(path)
+    return path
+
+
 async def enrol(asker: Asker, name: str, data: bytes, *, force: bool = False) -> None:
     """As the command does it: with an inspection of its own."""
     encoder = await asyncio.to_thread(Encoder.load)
@@ -196,6 +203,25 @@ async def test_a_restarted_worker_knows_what_was_enrolled(settings: Settings, hu
         assert (await asker.ask(data)).matches[0].score == 100.0
 
 
+async def test_a_worker_without_its_index_takes_no_questions_from_the_others(settings: Settings, hub: Hub) -> None:
+    """As one whose key is another, or whose snapshot is refused: it is not ready, and the bus does not know it."""
+    data = make_file(make_picture(640, 480))
+    async with ready_worker(settings) as asker:
+        await enrol(asker, "designs", data)
+        context = context_of(settings.model_copy(update={"secrets": SecretsSettings(key_file=make_key(settings))}))
+        stranger = asyncio.get_running_loop().create_task(run_worker(context))
+        async with asyncio.timeout(30):
+            while not context.metrics.value("safelight_index_rejected_entries_total", cause="key"):
+                assert not stranger.done(), stranger
+                await asyncio.sleep(0.02)
+            answers = [await asker.ask(data + bytes(number)) for number in range(20)]
+        assert {verdict.error for verdict in answers} == {None}
+        assert {"index", "bus", "worker"} <= set(context.readiness.waiting_for())
+        context.stopping.set()
+        async with asyncio.timeout(30):
+            await stranger
+
+
 async def test_a_worker_whose_device_is_not_there_never_is_ready(settings: Settings) -> None:
     """With an onnxruntime that has CUDA this would start: the CPU's has not, and may not stand in."""
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -210,6 +236,6 @@ async def test_a_worker_whose_device_is_not_there_never_is_ready(settings: Setti
 
 async def test_a_worker_without_a_hub_says_what_to_start(settings: Settings) -> None:
     context = context_of(settings)
-    with pytest.raises(ConfigError, match="safelight up"):
+    with pytest.RaisesGroup(pytest.RaisesExc(ConfigError, match="safelight up")):
         await run_worker(context)
     assert "bus" in context.readiness.waiting_for()

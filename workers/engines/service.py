@@ -13,7 +13,7 @@ from shared.adapters.lease import Lease
 from shared.adapters.opening import open_answering_bus, open_sealer, open_store, sign_off_dead_workers
 from shared.adapters.role import RoleContext
 from shared.adapters.starting import started
-from shared.ports import Store
+from shared.ports import AnsweringBus, Store
 from shared.sealing import Sealer
 from workers.decoding.pool import DecodePool
 from workers.decoding.shared_pools import DecodePools
@@ -63,11 +63,8 @@ async def run_worker(context: RoleContext) -> None:
         _tell(context, room)
         bus = open_answering_bus(settings)
         stack.push_async_callback(bus.stop)
-        if not await started("the bus", bus.start, context.stopping):
-            return
-        readiness.add("bus", bus.connected)
         answerer = Answerer(room, around.admission, room, store, sealer, context.clock, context.metrics)
-        await _serve(RequestLoop(bus, answerer, context.metrics), room, around, context)
+        await _serve(bus, answerer, room, around, context)
 
 
 def _surroundings(context: RoleContext, store: Store, sealer: Sealer) -> Surroundings:
@@ -144,7 +141,9 @@ def _current(room: EngineRoom[Engine], holds: Callable[[Engine], bool]) -> bool:
     return holds(room.current)
 
 
-async def _serve(loop: RequestLoop, room: EngineRoom[Engine], around: Surroundings, context: RoleContext) -> None:
+async def _serve(
+    bus: AnsweringBus, answerer: Answerer, room: EngineRoom[Engine], around: Surroundings, context: RoleContext
+) -> None:
     stopping = context.stopping
     upkeep = maintain(
         around.store,
@@ -170,7 +169,11 @@ async def _serve(loop: RequestLoop, room: EngineRoom[Engine], around: Surroundin
         # Before anybody is told that this worker is ready: a question that came during it would wait.
         gc.collect()
         gc.freeze()
-        context.readiness.add("worker", lambda: True)
-        await loop.run(stopping)
+        # Not before: who is on the bus gets a share of the questions, and those would wait for an index that may be
+        # refused for ever, while other workers have theirs.
+        if await started("the bus", bus.start, stopping):
+            context.readiness.add("bus", bus.connected)
+            context.readiness.add("worker", lambda: True)
+            await RequestLoop(bus, answerer, context.metrics).run(stopping)
         for task in behind:
             task.cancel()
