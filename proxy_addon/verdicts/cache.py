@@ -136,7 +136,8 @@ class VerdictCache:
             return None
         now = self._clock.monotonic()
         current = self._position is not None and now - self._heard <= BLIND_SECONDS
-        if not current or found.position < (self._position or 0) or now - found.since > self._seconds:
+        # Not one of a later position either: the store was set back, and what comes now is another index.
+        if not current or found.position != self._position or now - found.since > self._seconds:
             return None
         self._known.move_to_end(digest)
         return found.verdict

@@ -119,6 +119,15 @@ async def test_when_the_index_moves_everything_is_asked_again() -> None:
     assert len(scene.judge.asked) == 4
 
 
+async def test_when_the_store_is_set_back_everything_is_asked_again() -> None:
+    scene = Scene()
+    await scene.ask(1)
+    for position in (3, 4):  # from a backup, and on from there
+        scene.cache.index_at(position)
+        await scene.ask(1)
+    assert len(scene.judge.asked) == 3
+
+
 async def test_labels_count_for_who_asks_for_no_others_and_until_a_classifier_moves() -> None:
     scene = Scene()
 
