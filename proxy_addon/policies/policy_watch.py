@@ -84,9 +84,12 @@ class PolicyWatch:
         if version == self._seen:
             return
         self._seen = version
-        if stored is None:
+        if stored is None and self._current.version:
+            # No command deletes the document (without policies it is ``policies: []``): the store has lost it.
+            self._metrics.count("safelight_store_errors_total", operation="policies")
+            _log.error("the store has no policies any more; version %d stays in force", self._current.version)
+        elif stored is None:
             self._swap(PolicySet(0, ()))
-            await asyncio.to_thread(self._cache.unlink, missing_ok=True)
         elif await self._accept(stored):
             await asyncio.to_thread(self._remember, stored)
 

@@ -105,6 +105,9 @@ class IndexReplica:
             follower = await IndexFollower.load(
                 self.log, encoder=self.encoder, refused=self._refuse, convert=self._convert
             )
+            if self.position > follower.position == 0:
+                # Nothing takes back what was ever written: a server has come up without its data.
+                raise IntegrityError("the store holds no index any more; restore it from a backup, or restart workers")
             builder = self._new_builder()
             await asyncio.to_thread(builder.restore, follower.state, follower.snapshot)
             view = await asyncio.to_thread(builder.build, builder.inputs(follower.state, follower.position))

@@ -98,12 +98,30 @@ async def test_a_restart_without_the_store_enforces_the_last_ones(w: World) -> N
 async def test_policies_that_were_withdrawn_do_not_come_back(w: World) -> None:
     await w.write(make_document())
     await w.watch.poll()
-    await w.store.delete(POLICIES_KEY)
+    await w.write(pack_document(PolicyDocument(text="policies: []", applied_at=0.0)))
     await w.watch.poll()
     assert w.names() == []
     again = w.restarted()
     await again.load_cache()
-    assert not again.loaded()
+    assert (again.loaded(), w.names(again)) == (True, [])
+
+
+@pytest.mark.error_logs("the store has no policies any more; version 1 stays in force")
+async def test_a_store_that_lost_everything_withdraws_no_policies(w: World) -> None:
+    await w.write(make_document("kept"))
+    await w.watch.poll()
+    await w.store.delete(POLICIES_KEY)
+    await w.watch.poll()
+    await w.watch.poll()
+    assert w.names() == ["kept"]
+    assert w.metrics.value("safelight_store_errors_total", operation="policies") == 1  # and said once
+    again = w.restarted()
+    await again.load_cache()
+    await again.poll()
+    assert w.names(again) == ["kept"]
+    await w.write(make_document("applied"))
+    await again.poll()
+    assert w.names(again) == ["applied"]
 
 
 @pytest.mark.error_logs("are not used")

@@ -112,6 +112,22 @@ async def test_a_snapshot_that_was_tampered_with_is_refused_and_what_was_there_s
     assert finds(replica, 1)
 
 
+async def test_a_store_that_lost_everything_leaves_what_was_there() -> None:
+    store = MemoryStore()
+    await write(store, make_set(), added(1))
+    replica, metrics = make_replica(store)
+    await replica.load()
+    store.lose_logs()
+    with pytest.raises(IntegrityError, match="no index any more"):
+        await replica.load()
+    assert metrics.value(REJECTED, cause="snapshot") == 1
+    assert finds(replica, 1)
+    await write(store, make_set(), added(2))  # somebody begins anew
+    await replica.load()
+    assert finds(replica, 2)
+    assert not finds(replica, 1)
+
+
 async def test_a_store_that_is_down_leaves_what_was_there() -> None:
     store = MemoryStore()
     await write(store, make_set(), added(1))
