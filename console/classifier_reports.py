@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from workers.classifying.calibration import TARGETS, score_of
 from workers.classifying.model import OTHER, Classifier
-from workers.classifying.rates import THRESHOLDS, Rate
+from workers.classifying.rates import THRESHOLDS, LabelRates, Rate
 from workers.classifying.revision_log import Revision
 from workers.evaluation.page import STYLE
 from workers.evaluation.plots import legend, svg
@@ -70,11 +71,15 @@ def sentences(revision: Revision, classifier: Classifier) -> str:
         for label in rates.labels
     ]
     lines.append(f"  ordinary pictures given any label: {in_words(rates.false_positives)}")
-    told = ", ".join(f"{100 * target:g} % at {score_of(target):.1f}" for target in TARGETS)
-    lines.append(f"  of ordinary pictures are given one, whatever the labels: {told}")
+    lines.append(f"  {_for_thresholds()}")
     lines.append(f"  negatives and drawings given any label: {in_words(rates.strangers)}")
     lines += [f"  {one.count} of {one.label} called {one.said}, such as {one.example}" for one in rates.confusions]
     return "\n".join(lines)
+
+
+def _for_thresholds() -> str:
+    told = ", ".join(f"{100 * target:g} % at {score_of(target):.1f}" for target in TARGETS)
+    return f"by threshold, that share of ordinary pictures is given any label: {told}"
 
 
 def in_words(rate: Rate) -> str:
@@ -94,9 +99,33 @@ def page(revision: Revision, classifier: Classifier) -> str:
         y_title="share",
         series={name: tuple(zip(THRESHOLDS, curve, strict=True)) for name, curve in curves.items()},
     )
-    keys = "".join(f'<li style="color:{colour}">{escape(name)}</li>' for colour, name in legend(plot))
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(classifier.name)}</title>"
-        f"<style>{STYLE}</style><main><h1>{escape(classifier.name)}</h1>"
-        f"<pre>{escape(sentences(revision, classifier))}</pre>{svg(plot)}<ul>{keys}</ul></main></html>\n"
+    keys = "".join(f'<li style="--key:{colour}">{escape(name)}</li>' for colour, name in legend(plot))
+    confused = "".join(
+        f"<p>{one.count} of {escape(one.label)} called {escape(one.said)}, such as {escape(one.example)}</p>"
+        for one in rates.confusions
     )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(classifier.name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(classifier.name)}</h1>\n"
+        f"<p>Revision {revision.number}, {classifier.mode} label, {escape(classifier.space.encoder)}. Found: by a fit"
+        " that had not seen the image. In brackets: 95 % intervals.</p>\n"
+        f"{_table(rates.labels)}\n{confused}"
+        f"<p>Ordinary pictures given any label: {in_words(rates.false_positives)}; {_for_thresholds()}.</p>\n"
+        f"<p>Negatives and drawings given any label: {in_words(rates.strangers)}.</p>\n"
+        f'<figure><figcaption>At every threshold</figcaption>{svg(plot)}<ol class="lines">{keys}</ol></figure>\n'
+        "</body>\n</html>\n"
+    )
+
+
+def _table(labels: Sequence[LabelRates]) -> str:
+    heads = ("images", "clusters", "threshold", "suggested", "found", "wrongly given to")
+    rows = "".join(
+        f'<tr><td class="text">{escape(each.label)}</td><td>{each.examples}</td><td>{each.clusters}</td>'
+        f"<td>{each.threshold:g}</td><td>{each.suggested:g}</td><td>{in_words(each.true_positives)}</td>"
+        f"<td>{in_words(each.false_positives)}</td></tr>"
+        for each in labels
+    )
+    named = "".join(f"<th>{head}</th>" for head in heads)
+    return f'<div class="scroll"><table><tr><th class="text">label</th>{named}</tr>{rows}</table></div>'

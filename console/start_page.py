@@ -27,7 +27,7 @@ main { max-width: 44rem; margin: 0 auto; padding: 3rem 1.5rem; }
 h1 { font-size: 1.5rem; }
 dt { font-weight: 600; margin-top: 1rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
-pre { border: 1px solid; overflow-x: auto; padding: .75rem; }
+pre { border: 1px solid; overflow-wrap: anywhere; padding: .75rem; white-space: pre-wrap; }
 </style>
 </head>
 <body>

@@ -325,7 +325,8 @@ def _explain(problem: Any) -> str:
     key = ".".join(path)
     if problem["type"] != "extra_forbidden":
         return f"{key}: {problem['msg']}"
-    nearest = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.0)
+    known = known_keys() if "." in key else sorted({each.partition(".")[0] for each in known_keys()})
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
     return f"unknown key {key}; the nearest known one is {nearest[0]}"
 
 

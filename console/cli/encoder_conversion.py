@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from workers.training.conversion import End, Trained
 
 ADVISED = 400
-TRAIN_HINT = "training needs torch: install the train extra (make setup-train, or pip install 'safelight[train]')"
+TRAIN_HINT = (
+    "training needs torch: after make setup-train, which installs the train extra, .venv-train/bin/safelight has it"
+)
 
 
 def register(app: typer.Typer) -> None:

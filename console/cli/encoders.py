@@ -14,7 +14,9 @@ from console.cli.session import Session, session_of
 from shared.errors import UsageError
 
 app = typer.Typer(help="The image fingerprinter.", no_args_is_help=True)
-TRAIN_HINT = "training needs torch: install the train extra (make setup-train, or pip install 'safelight[train]')"
+TRAIN_HINT = (
+    "training needs torch: after make setup-train, which installs the train extra, .venv-train/bin/safelight has it"
+)
 TORCHSCRIPT = (".torchscript", ".pt", ".pth", ".jit", ".ts")
 
 

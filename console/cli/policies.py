@@ -34,9 +34,10 @@ def apply(
         for note in applied.notes:
             session.note(f"note: {note}")
         names = [policy.name for policy in applied.policies]
+        count = f"{len(names)} {'policy' if len(names) == 1 else 'policies'}"
         session.row(
             {"applied": names, "version": applied.version, "notes": list(applied.notes)},
-            f"applied {len(names)} policies (version {applied.version}): {', '.join(names)}",
+            f"applied {count} (version {applied.version}): {', '.join(names)}",
         )
 
     with_store(session, run)

@@ -61,12 +61,20 @@ class Session:
 
         table = Table(*columns)
         for row in rows:
-            table.add_row(*(escape(str(row.get(column, ""))) for column in columns))
+            table.add_row(*(escape(_in_words(row.get(column))) for column in columns))
         Console(width=None if sys.stdout.isatty() else 160).print(table)
 
     def note(self, text: str) -> None:
         """Tell the user something that is no result: on standard error, so that JSON stays clean."""
         print(text, file=sys.stderr, flush=True)
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value))
+    return "" if value is None else str(value)
 
 
 def session_of(context: typer.Context) -> Session:

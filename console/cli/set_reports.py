@@ -140,7 +140,8 @@ def _assess_images(outcomes: Sequence[Tried | str], source: str, summary: SetSum
     left_out = Counter(outcome for outcome in outcomes if isinstance(outcome, str))
     images = [outcome for outcome in outcomes if isinstance(outcome, Tried)]
     if not images:
-        raise UsageError(f"{source} holds no ordinary image: {_counted(left_out)}")
+        left = _counted(left_out)
+        raise UsageError(f"{source} holds no picture to try the set against ({left}): it takes some that are not in it")
     pool, strata = images_trial(images)
     near = [image for image in images if image.score >= NEAR_SCORE]
     return Assessed(

@@ -35,12 +35,14 @@ def import_runtime(installed: Callable[[str], bool] = is_installed) -> Any:
     if all(map(installed, ("onnxruntime", "onnxruntime-gpu"))):
         raise ConfigError(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files:"
-            " uninstall both, then install safelight[cpu] or safelight[gpu]"
+            " uninstall both, then pip install '.[cpu]' or '.[gpu]' in the checkout"
         )
     try:
         import onnxruntime  # noqa: PLC0415 - the base installation has none
     except ImportError as error:
-        raise EncoderUnavailableError("no onnxruntime is installed: pip install safelight[cpu]") from error
+        raise EncoderUnavailableError(
+            "no onnxruntime is installed: make setup, or pip install '.[cpu]' in the checkout"
+        ) from error
     return onnxruntime
 
 

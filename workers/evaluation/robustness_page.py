@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
+from workers.evaluation.page import STYLE
 from workers.evaluation.robustness import Row
 
 ROW_HEIGHT: Final = 22
@@ -17,29 +18,31 @@ FAIR: Final = "#f9a825"
 POOR: Final = "#c62828"
 
 _PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Robustness of {name}</title>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Robustness of {name}</title>
 <style>
-body {{ font: 14px/1.5 system-ui, sans-serif; margin: 2rem; max-width: 60rem; color: #222 }}
-table {{ border-collapse: collapse }}
-td, th {{ padding: .15rem .7rem; text-align: left; border-bottom: 1px solid #ddd }}
-td.n {{ text-align: right; font-variant-numeric: tabular-nums }}
+{style}
+svg.bars {{ max-width: none; width: auto }}
+svg.bars text {{ font-size: 13px }}
 </style></head><body>
 <h1>Robustness of {name}</h1>
 <p>{matched} of {tried} edited copies of {images} match at the threshold, {threshold:g}. Worst first. Matched: a
-reference of the set reaches the threshold. Found: the copy's own reference is among the matches, however low its
-score.</p>
-{picture}
+reference of the set reaches the threshold, as a copy where the set protects copies. Found: the copy's own reference is
+among the matches, however low its score.</p>
+<div class="scroll">{picture}</div>
 <h2>Rows</h2>
-<table><tr><th>transformation</th><th>strength</th><th>matched</th><th>found</th><th>mean score</th><th>lowest</th>
-<th>of</th></tr>
+<div class="scroll"><table><tr><th class="text">transformation</th><th class="text">strength</th><th>matched</th>
+<th>found</th><th>mean score</th><th>lowest</th><th class="text">of</th></tr>
 {rows}
-</table></body></html>
+</table></div></body></html>
 """
 
 
 def render(name: str, threshold: float, images: Sequence[str], rows: Sequence[Row]) -> str:
     """Return the page; names are escaped."""
     return _PAGE.format(
+        style=STYLE,
         name=escape(name),
         threshold=threshold,
         images=escape(_listed(images)),
@@ -59,8 +62,8 @@ def _picture(rows: Sequence[Row]) -> str:
     bars = "\n".join(_bar(row, ROW_HEIGHT * number) for number, row in enumerate(rows))
     label = "share of copies matched, by transformation and strength"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        f' role="img" aria-label="{label}" font-size="13">\n{bars}\n</svg>'
+        f'<svg class="bars" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
+        f' height="{height}" role="img" aria-label="{label}">\n{bars}\n</svg>'
     )
 
 
@@ -71,7 +74,7 @@ def _bar(row: Row, top: int) -> str:
     label = escape(f"{row.transformation}, {row.strength}")
     return (
         f'<text x="{LABEL_WIDTH - 8}" y="{middle:g}" text-anchor="end">{label}</text>'
-        f'<rect x="{LABEL_WIDTH}" y="{top + 3}" width="{BAR_WIDTH}" height="{bar}" fill="#eee"/>'
+        f'<rect x="{LABEL_WIDTH}" y="{top + 3}" width="{BAR_WIDTH}" height="{bar}" fill="var(--tint)"/>'
         f'<rect x="{LABEL_WIDTH}" y="{top + 3}" width="{BAR_WIDTH * share:.1f}" height="{bar}" fill="{colour}"/>'
         f'<text x="{LABEL_WIDTH + BAR_WIDTH + 8}" y="{middle:g}">{row.matched}/{row.tried}, lowest score'
         f" {row.lowest_score:g}</text>"
@@ -79,11 +82,9 @@ def _bar(row: Row, top: int) -> str:
 
 
 def _table_row(row: Row) -> str:
-    cells = "".join(
-        f'<td class="n">{value}</td>' for value in (f"{row.matched}/{row.tried}", f"{row.found}/{row.tried}")
-    )
-    scores = f'<td class="n">{row.mean_score:g}</td><td class="n">{row.lowest_score:g}</td>'
+    cells = "".join(f"<td>{value}</td>" for value in (f"{row.matched}/{row.tried}", f"{row.found}/{row.tried}"))
+    scores = f"<td>{row.mean_score:g}</td><td>{row.lowest_score:g}</td>"
     return (
-        f"<tr><td>{escape(row.transformation)}</td><td>{escape(row.strength)}</td>{cells}{scores}"
-        f"<td>{escape(row.worst_image)}</td></tr>"
+        f'<tr><td class="text">{escape(row.transformation)}</td><td class="text">{escape(row.strength)}</td>{cells}'
+        f'{scores}<td class="text">{escape(row.worst_image)}</td></tr>'
     )

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Final, Literal
 
 from shared.adapters.role import SystemClock
+from shared.core.policy_yaml import nearest
 from shared.errors import DecodeError, UsageError
 from shared.ports import Clock, Store
 from shared.sealing import Sealer
@@ -321,7 +322,7 @@ def _clean(name: str) -> str:
 def _find(state: IndexState, name: str) -> SetState:
     found = state.sets.get(name)
     if found is None:
-        raise UsageError(f"there is no image set {name}")
+        raise UsageError(f"there is no image set {name}; {nearest(name, state.sets)}")
     return found
 
 

@@ -65,7 +65,8 @@ def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("prxy: {}", "unknown key prxy; the nearest known one is proxy"),
+        ("prxy: {}", "unknown key prxy; the nearest known one is proxy$"),
+        ("proxi: {listen: x}", "unknown key proxi; the nearest known one is proxy$"),
         ("proxy: {listne: x}", r"unknown key proxy\.listne; the nearest known one is proxy\.listen"),
         ("proxy: {max_object: lots}", "proxy.max_object"),
         ("bus: amqp://x", "bus"),
