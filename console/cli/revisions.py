@@ -29,7 +29,11 @@ def register(app: typer.Typer, noun: str, open_book: OpenBook) -> None:
         async def run(settings: Settings, store: Store, sealer: Sealer) -> None:
             revisions = await (await open_book(settings, store, sealer)).history(name)
             rows: list[dict[str, object]] = [
-                {"revision": one.number, "at": datetime.fromtimestamp(one.at, UTC).isoformat(), "note": one.note}
+                {
+                    "revision": one.number,
+                    "at": datetime.fromtimestamp(one.at, UTC).isoformat(timespec="seconds"),
+                    "note": one.note,
+                }
                 for one in revisions
             ]
             session.table(("revision", "at", "note"), rows)

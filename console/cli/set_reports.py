@@ -355,5 +355,6 @@ def _show(
     ]
     session.table(columns, shown)
     print(f"{name}: {values['matched']} of {values['copies']} edited copies match at {threshold:g}")
+    print("matched: at the threshold, as a copy where the set protects copies; found: its own reference, at any score")
     if output is not None:
         print(f"all {len(rows)} rows: {output / 'robustness.html'}")
