@@ -160,7 +160,11 @@ def _wait_ready(process: subprocess.Popen[str], log: Path) -> str:
 
 
 def _keep(console: Console, config: Path, ready: str) -> None:
-    console.print(f"Left running. Configuration: {config}\n{ready}\nCtrl-C stops it.")
+    program = Path(sys.executable).with_name("safelight")
+    console.print(
+        f"Left running, {ready}\nAsk it, for example: {program} --config {config} set show designs", soft_wrap=True
+    )
+    console.print("Ctrl-C stops it.")
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
 

@@ -1,6 +1,31 @@
-"""What a line of a command's answer may hold."""
+"""How a command prints its results: a table for a person, JSON for a program."""
 
-from console.cli.session import one_line
+import json
+from pathlib import Path
+
+import pytest
+
+from console.cli.session import Session, one_line
+
+ROW: dict[str, object] = {
+    "set": "designs",
+    "thorough": None,
+    "keep": False,
+    "all": True,
+    "labels": ["a", "b"],
+    "score": 85.0,
+}
+
+
+def test_a_person_reads_words(capsys: pytest.CaptureFixture[str]) -> None:
+    Session(config_path=None, json=False).table(tuple(ROW), [ROW])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "designs" in line]
+    assert [cell.strip() for cell in line.strip("│ ").split("│")] == ["designs", "", "no", "yes", "a, b", "85.0"]
+
+
+def test_a_program_reads_values(capsys: pytest.CaptureFixture[str]) -> None:
+    Session(config_path=Path("x"), json=True).table(tuple(ROW), [ROW])
+    assert json.loads(capsys.readouterr().out) == ROW
 
 
 def test_names_make_no_lines_and_give_a_terminal_no_orders() -> None:
