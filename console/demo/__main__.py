@@ -167,6 +167,7 @@ def _keep(console: Console, config: Path, ready: str) -> None:
     console.print("Ctrl-C stops it.")
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses it again sees it stop, not a traceback
 
 
 if __name__ == "__main__":
