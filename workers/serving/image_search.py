@@ -37,7 +37,7 @@ SEARCH_RESERVE: Final = 0.02
 """Seconds before the deadline by which the encoder must be done: for the search, the reply and its way back."""
 LARGEST_BEHIND_THE_ENCODER: Final = 20_000
 """References among which the first step is taken in the encoder's thread: 2.4 ms among 10,000, 5 to 8 among 100,000,
-for which the next batch is not to wait where there are cores for both."""
+for which no other image of the batch is to wait."""
 
 type Frames = Sequence[DecodedFrame]
 type Sights = Sequence[Sight | None]
