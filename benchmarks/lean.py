@@ -8,12 +8,12 @@ makes its certificate authority in FOLDER, prints the address it listens on, and
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from pathlib import Path
 
 from proxy_addon.engine import Engine
-from proxy_addon.runtime.collector import small_steps
 from proxy_addon.tls.certificates import ca_folder
 
 
@@ -22,10 +22,11 @@ async def main(folder: Path, trusted: Path) -> None:
     logging.basicConfig(level=logging.WARNING)
     engine = Engine("127.0.0.1:0", ca_folder(folder), trusted, [])
     address = await engine.start()
-    with small_steps():  # as the proxy does
-        sys.stdout.write(address + "\n")
-        sys.stdout.flush()
-        await asyncio.to_thread(sys.stdin.read)
+    gc.collect()
+    gc.freeze()  # as the proxy does
+    sys.stdout.write(address + "\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.read)
     await engine.stop_listening()
     await engine.close()
 
