@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.encoders import TRAIN_HINT
 from console.cli.evaluation import write_report
 from console.cli.session import Session, session_of
 from shared.errors import ConfigError, UsageError
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from workers.training.conversion import End, Trained
 
 ADVISED = 400
-TRAIN_HINT = (
-    "training needs torch: after make setup-train, which installs the train extra, .venv-train/bin/safelight has it"
-)
 
 
 def register(app: typer.Typer) -> None:
